@@ -1,0 +1,62 @@
+"""What a file becomes: an `Image` of planes, each with its own scale. No pixel is read before `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Domain = Literal["raw-linear", "linear", "rendered"]
+ScaleSource = Literal["file", "override", "assumed"]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where a CFA plane's pixels lie in the visible mosaic: `mosaic[row::row_step, column::column_step]`."""
+
+    row: int
+    column: int
+    row_step: int
+    column_step: int
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One colour-filter position of a RAW file, or one channel of one frame.
+
+    `load()` returns the stored code values (DN), shape `(height, width)`, in the file's own dtype; it may decode
+    anew at each call. `black_dn` and `white_dn` define x = (DN - black) / (white - black).
+
+    Planes of one image that share `name` and `frame` (the 36 positions of an X-Trans mosaic) are one bag.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    load: Callable[[], np.ndarray]
+    black_dn: float
+    white_dn: float
+    scale_source: ScaleSource
+    offset_known: bool  # False: black is an assumption, flag `assumed_scale`
+    white_known: bool  # False: white is the container's maximum, not the sensor's
+    bit_depth: int | None = None
+    step_dn: float | None = None  # distance between adjacent codes of the container (16 for 12 bits << 4); None: floats
+    channel: str | None = None
+    frame: int | None = None
+    lattice: Lattice | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """A file, or an array, as the estimator sees it."""
+
+    planes: tuple[Plane, ...]
+    domain: Domain
+    reader: str
+    path: str | None = None
+    sha256: str | None = None
+    acquisition: Mapping[str, Any] = field(default_factory=dict)  # ExifTool tag names
+    cfa_plane_colors: tuple[str, ...] = ()  # colours in the order of DNG CFAPlaneColor, e.g. ("R", "G", "B")
+    frames: int = 1
+    warnings: tuple[str, ...] = ()
