@@ -1,12 +1,23 @@
-"""What an estimate is: values with intervals and flags, the noise curve, and what follows from them in physical units."""
+"""What an estimate is: values with intervals and flags, the noise curve, and what follows from them in physical units.
+
+Everything derived (electrons, decibels, stops, DNG and EMVA 1288 quantities) is computed here by pure functions of the
+estimated plane; nothing derived is ever predicted. All signals and sigmas are normalised: x = (DN - black) / (white - black).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import base64
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, overload
+
+import numpy as np
 
 LEVEL = 0.9  # of every interval
+MID_GREY = 0.18  # signal at which sigma and SNR are quoted
+PRESENT = 0.5  # below this probability a noise counts as absent
 
 FLAGS = (
     "below_floor",
@@ -61,6 +72,22 @@ class VarianceLaw:
     square: float
     floor: float  # q^2/12: the curve never falls below
 
+    @overload
+    def sigma(self, x: float) -> float: ...
+
+    @overload
+    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+
+    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+        """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
+
+        >>> VarianceLaw(shot=1e-4, intercept=4e-6, square=0.0, floor=0.0).sigma(0.0)
+        0.002
+        """
+        variance = np.maximum(self.shot * x + self.intercept + self.square * x * x, self.floor)
+        sigma = np.sqrt(variance)
+        return sigma if isinstance(x, np.ndarray) else float(sigma)
+
 
 @dataclass(frozen=True)
 class PlaneFootprint:
@@ -83,9 +110,60 @@ class PlaneFootprint:
     offset_known: bool = True
     flags: tuple[str, ...] = ()
 
+    def __getitem__(self, name: str) -> Estimate:
+        """The estimate called `name`. Raises KeyError, naming what there is."""
+        for estimate in self.parameters:
+            if estimate.name == name:
+                return estimate
+        raise KeyError(f"no parameter {name!r}; there are: {', '.join(e.name for e in self.parameters)}")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A derived quantity under its own symbol and unit. Bounds are None where the interval does not carry over."""
+
+    symbol: str
+    unit: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What follows from one plane. None: unknown, unidentified, or without meaning (no electrons in rendered pictures)."""
+
+    sigma_at_18pct: float  # normalised
+    snr_db_at_18pct: float | None
+    read_noise_e: float | None
+    electrons_at_white: float | None
+    dynamic_range_stops: float | None
+    dng_noise_profile: tuple[tuple[float, float], ...] | None  # (S, O) of DNG tag 51041; one pair, or one per colour
+    K: Quantity  # EMVA 1288 system gain, DN/e-
+    conversion_gain: Quantity  # its inverse, e-/DN
+    sigma_d: Quantity  # EMVA 1288 temporal dark noise: the read noise in electrons
+    PRNU1288: Quantity
+    DSNU1288: Quantity  # one picture cannot tell a fixed dark pattern from a temporal one: always unknown
+    signal_median: float  # normalised
+    sigma_at_median: float  # normalised
+    snr_db_at_median: float | None
+    sigma_effective: float  # normalised; square root of the mean of sigma^2 over the signal histogram
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How the noise is arranged. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone."""
+
+    row_share: float | None
+    column_share: float | None
+    lag1_h: float | None
+    lag1_v: float | None
+
 
 @dataclass(frozen=True)
 class CheckpointId:
+    """Which trained model an estimate comes from."""
+
     name: str
     sha256: str
 
@@ -103,3 +181,269 @@ class Footprint:
     acquisition: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    cfa_plane_colors: tuple[str, ...] = ()  # order of the NoiseProfile's pairs; empty: one pair
+
+    def __getitem__(self, name: str) -> Estimate:
+        """The file's own estimate called `name`. Raises KeyError, naming what there is."""
+        return self.planes[-1][name]
+
+    @overload
+    def sigma(self, x: float) -> float: ...
+
+    @overload
+    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+
+    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+        """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised."""
+        return self.planes[-1].law.sigma(x)
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """The file's own noise curve."""
+        return self.planes[-1].curve
+
+    @property
+    def derived(self) -> Derived:
+        """What follows from the file's own footprint, with the DNG NoiseProfile of its colours."""
+        return derive(self.planes[-1], domain=self.domain, noise_profile=self._noise_profile())
+
+    @property
+    def structure(self) -> Structure:
+        """How the noise of the file's own footprint is arranged."""
+        return arrange(self.planes[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `images[i]` object of `noisediag.report/1`: plain JSON types, no NaN, 6 significant digits, unknown is None."""
+        return {
+            **path_fields(self.path),
+            "sha256": self.sha256,
+            "status": "ok",
+            "reader": self.reader,
+            "domain": self.domain,
+            "acquisition": _plain(self.acquisition),
+            "planes": [_plane_dict(plane) for plane in self.planes],
+            "derived": _plain(self.derived),
+            "structure": _plain(self.structure),
+            "rendered": None,
+            "flags": list(self.flags),
+            "warnings": [_text(warning) for warning in self.warnings],
+        }
+
+    def _noise_profile(self) -> tuple[tuple[float, float], ...] | None:
+        if self.domain == "rendered" or not self.planes[-1].offset_known:
+            return None
+        if not self.cfa_plane_colors:
+            return (noise_profile(self.planes[-1:]),)
+        by_colour = [
+            [plane for plane in self.planes[:-1] if plane.name.rstrip("0123456789") == colour]
+            for colour in self.cfa_plane_colors
+        ]
+        # A colour that was not measured (another plane was selected) leaves no valid tag.
+        return tuple(noise_profile(planes) for planes in by_colour) if all(by_colour) else None
+
+
+def derive(
+    plane: PlaneFootprint, *, domain: str, noise_profile: tuple[tuple[float, float], ...] | None = None
+) -> Derived:
+    """What follows from `plane` in physical units.
+
+    Electrons need a linear domain, values relative to white a known black and white, and an SNR a known black. The
+    interval of read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
+    """
+    linear = domain != "rendered"
+    scaled = linear and plane.offset_known and plane.white_known
+    shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
+    shot_value = shot.value if linear else None
+
+    system_gain = Quantity("K", "DN/e-")
+    if shot_value is not None:
+        system_gain = Quantity("K", "DN/e-", shot.value_dn, shot.low_dn, shot.high_dn)
+    inverse_gain = Quantity(
+        "1/K", "e-/DN", _ratio(1.0, system_gain.value), _ratio(1.0, system_gain.high), _ratio(1.0, system_gain.low)
+    )
+    dark_noise = Quantity("sigma_d", "e-")
+    if shot_value is not None:
+        dark_noise = Quantity(
+            "sigma_d", "e-", _ratio(read.value, shot_value), _ratio(read.low, shot.high), _ratio(read.high, shot.low)
+        )
+    uniformity = Quantity("PRNU1288", "%")
+    if linear:
+        uniformity = Quantity(
+            "PRNU1288",
+            "%",
+            *(
+                None if v is None else 100.0 * v
+                for v in (multiplicative.value, multiplicative.low, multiplicative.high)
+            ),
+        )
+    return Derived(
+        sigma_at_18pct=plane.law.sigma(MID_GREY),
+        snr_db_at_18pct=_snr_db(plane, MID_GREY),
+        read_noise_e=dark_noise.value,
+        electrons_at_white=_ratio(1.0, shot_value) if scaled else None,
+        dynamic_range_stops=math.log2(1.0 / read.value) if scaled and read.value else None,
+        dng_noise_profile=noise_profile,
+        K=system_gain,
+        conversion_gain=inverse_gain,
+        sigma_d=dark_noise,
+        PRNU1288=uniformity,
+        DSNU1288=Quantity("DSNU1288", "e-"),
+        signal_median=plane.signal_median,
+        sigma_at_median=plane.law.sigma(plane.signal_median),
+        snr_db_at_median=_snr_db(plane, plane.signal_median),
+        sigma_effective=plane.effective_sigma,
+    )
+
+
+def arrange(plane: PlaneFootprint) -> Structure:
+    """Shares of row and column noise in sigma_total^2 at the median signal, and the pixel noise's correlation at lag 1."""
+    offsets = {name: _amount(plane[name]) for name in ("row_noise", "column_noise")}
+    pixel = plane.law.sigma(plane.signal_median) ** 2
+    known = [value for value in offsets.values() if value is not None]
+    total = pixel + sum(value**2 for value in known) if len(known) == len(offsets) else 0.0
+
+    def share(value: float | None) -> float | None:
+        return value**2 / total if value is not None and total > 0 else None
+
+    rho = _amount(plane["correlation"])
+    lag1 = None if rho is None else lag1_correlation(rho)  # the kernel is isotropic
+    return Structure(share(offsets["row_noise"]), share(offsets["column_noise"]), lag1, lag1)
+
+
+def lag1_correlation(rho: float) -> float:
+    """Correlation of neighbouring pixels after the sampled kernel exp(-d^2 / (2 rho^2)), d <= 4 rho (px).
+
+    For rho of a pixel and more this is exp(-1 / (4 rho^2)), the value of the continuous kernel.
+
+    >>> round(lag1_correlation(1.0), 3)
+    0.779
+    >>> lag1_correlation(0.0)
+    0.0
+    """
+    reach = int(4 * rho)
+    offsets = range(-reach, reach + 1)
+    kernel = {
+        (i, j): math.exp(-(i * i + j * j) / (2 * rho * rho)) if rho else 1.0
+        for i in offsets
+        for j in offsets
+        if i * i + j * j <= 16 * rho * rho
+    }
+    energy = sum(value * value for value in kernel.values())
+    return sum(value * kernel.get((i, j + 1), 0.0) for (i, j), value in kernel.items()) / energy
+
+
+def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
+    """The pair (S, O) of DNG 1.4, tag 51041: N(x) = sqrt(S*x + O), pooled over `planes` of one colour.
+
+    Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, it is the straight line nearest to
+    the law at the curve's signals, by least squares of the relative error of the variance, with O held at q^2/12 where the
+    free line would fall below it.
+    """
+    count = len(planes)
+    shot = sum(plane.law.shot for plane in planes) / count
+    intercept = sum(plane.law.intercept for plane in planes) / count
+    square = sum(plane.law.square for plane in planes) / count
+    if square == 0:
+        return shot, intercept
+    floor = sum(plane.law.floor for plane in planes) / count
+    signals = np.array([point.signal for plane in planes for point in plane.curve])
+    variances = np.maximum(shot * signals + intercept + square * signals**2, floor)
+    weight = 1.0 / np.maximum(variances, np.finfo(float).tiny)
+    system = np.stack([signals * weight, weight], axis=1)
+    slope, offset = (float(v) for v in np.linalg.lstsq(system, np.ones(len(signals)), rcond=None)[0])
+    if offset < floor:
+        direction = signals * weight
+        slope, offset = float(direction @ (1.0 - floor * weight) / (direction @ direction)), floor
+    return slope, offset
+
+
+def path_fields(path: str | None) -> dict[str, str | None]:
+    r"""`path` as JSON can hold it; a name that is not UTF-8 has \xNN escapes, and its bytes in base64 beside it."""
+    if path is None:
+        return {"path": None}
+    raw = os.fsencode(path)
+    shown = raw.decode("utf-8", "backslashreplace")
+    if shown.encode() == raw:
+        return {"path": shown}
+    return {"path": shown, "path_bytes": base64.b64encode(raw).decode("ascii")}
+
+
+def _snr_db(plane: PlaneFootprint, signal: float) -> float | None:
+    sigma = plane.law.sigma(signal)
+    if not plane.offset_known or signal <= 0 or sigma <= 0:
+        return None
+    return 20.0 * math.log10(signal / sigma)
+
+
+def _ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return None if numerator is None or not denominator else numerator / denominator
+
+
+def _amount(estimate: Estimate) -> float | None:
+    """The value; 0 where the noise was looked for and is absent; None where it is unknown."""
+    if estimate.value is not None:
+        return estimate.value
+    return 0.0 if estimate.present is not None and estimate.present < PRESENT else None
+
+
+def _plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
+    return {
+        "name": plane.name,
+        "frame": plane.frame,
+        "shape": list(plane.shape),
+        "bit_depth": plane.bit_depth,
+        "black_dn": _number(plane.black_dn),
+        "white_dn": _number(plane.white_dn),
+        "scale_source": plane.scale_source,
+        "curve": [_plain(point) for point in plane.curve],
+        "parameters": [_parameter_dict(estimate) for estimate in plane.parameters],
+        "channel": None if plane.channel is None else _text(plane.channel),
+        "flags": list(plane.flags),
+    }
+
+
+def _parameter_dict(estimate: Estimate) -> dict[str, Any]:
+    keys = (
+        "name",
+        "symbol",
+        "unit",
+        "value",
+        "low",
+        "high",
+        "value_dn",
+        "low_dn",
+        "high_dn",
+        "level",
+        "present",
+        "flag",
+    )
+    return {key: _plain(getattr(estimate, key)) for key in keys}
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's own types: tuples become lists, dataclasses and mappings dicts, foreign types their text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, Quantity):
+        keys = ("value", "low", "high", "unit", "symbol")
+        return {key: _plain(getattr(value, key)) for key in keys}
+    if isinstance(value, CurvePoint | Derived | Structure):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {_text(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    return _text(str(value))
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def _text(value: str) -> str:
+    """`value` without lone surrogates (undecodable bytes of tags or names), which UTF-8 cannot hold."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
