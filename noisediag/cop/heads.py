@@ -1,0 +1,182 @@
+"""Quantification heads: what an embedding and a fitted curve say about each parameter, with interval and presence.
+
+The values of the sensor head start from the closed-form results of the curve network, so they inherit its exact scale; the head learns
+how far these are off, how sure one can be, and whether the noise is there at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from noisediag.cop.curve import MIN_VARIANCE, CurvePass, law_variance
+from noisediag.cop.tokens import Tokens
+from noisediag.genome.parameters import NAMES
+
+LEVELS = (0.05, 0.5, 0.95)
+LIMIT_LEVEL = 0.95  # of the upper bound of a noise that is not seen
+CURVE_QUANTILES = (0.03, 0.5, 0.97)  # of the signal, where the curve's error is predicted
+LEARNED = tuple(name for name in NAMES if name != "quantisation")  # the step is read from the levels themselves
+UNIFORM = frozenset({"correlation"})  # predicted as it is; the others as logarithms
+SMALLEST_SHARE = 3e-3  # of the variance at mid signal: where the fit says 0, the head starts from here
+SMALLEST_IMPULSE = 3e-6
+SUMMARY = 44
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a head reads besides the embedding, and where its values start."""
+
+    features: Tensor  # (B, F) free of scale but for a few logarithms
+    base: Tensor  # (B, len(LEARNED)) logarithms (px for correlation)
+    signal: Tensor  # (B, len(CURVE_QUANTILES))
+    sigma: Tensor  # (B, len(CURVE_QUANTILES)) of the fitted curve
+
+
+def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_intercept: Tensor) -> Evidence:
+    """`step` (B,) normalised distance of adjacent levels, 0 where none; `free_intercept` (B,) bool."""
+    share = curve.weight / curve.weight.sum(1, keepdim=True)
+    order = tokens.mean.argsort(1)
+    rank = share.gather(1, order).cumsum(1)
+    at = torch.tensor(CURVE_QUANTILES, device=rank.device).expand(len(rank), -1).contiguous()
+    position = torch.searchsorted(rank.contiguous(), at).clamp(max=rank.shape[1] - 1)
+    trusted = tokens.mean.gather(1, order).gather(1, position)  # quantiles of the signal over trusted blocks
+    signal = tokens.mean.quantile(torch.tensor(CURVE_QUANTILES, device=rank.device), 1).T
+    variance = curve.variance(signal)
+    middle = variance[:, 1].clamp(min=MIN_VARIANCE)
+    uniform = step.double().square() / 12
+    shot, intercept, square = curve.law.unbind(1)
+    offset = intercept - uniform
+    x = trusted.double()
+    terms = torch.stack([shot[:, None] * x, offset[:, None].expand_as(x), square[:, None] * x.square()], 1)  # (B, 3, 3)
+    fitted = law_variance(curve.law, curve.floor, trusted)
+    terms = (terms / fitted[:, None]).clamp(-2, 2).flatten(1)
+    covariance = torch.linalg.pinv(curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30))
+    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * torch.stack([x[:, 1], torch.ones_like(middle), x[:, 1].square()], 1)
+    least = SMALLEST_SHARE * middle
+    level = signal[:, 1].double().abs().clamp(min=1e-3)
+    impulse = (curve.low_impulse + curve.high_impulse).double()
+    base = {
+        "shot_gain": torch.maximum(shot, least / level).log(),
+        "read_noise": torch.maximum(offset, least).log() / 2,
+        "multiplicative": torch.maximum(square, least / level.square()).log() / 2,
+        "impulse": impulse.clamp(min=SMALLEST_IMPULSE).log(),
+        "row_noise": torch.maximum(curve.row_variance.double(), least).log() / 2,
+        "column_noise": torch.maximum(curve.column_variance.double(), least).log() / 2,
+        "correlation": curve.correlation().double(),
+    }
+    logits = curve.correlation_logits
+    entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
+    effective = 1 / share.square().sum(1)
+
+    def relative(value: Tensor) -> Tensor:
+        scaled = value.double() / middle
+        return scaled.sign() * torch.log1p(scaled.abs() * 300) / 6
+
+    summary = torch.cat(
+        [
+            terms,
+            errors.log().clamp(-30, 10) / 5,
+            torch.stack([relative(curve.row_variance), relative(curve.column_variance)], 1),
+            ((curve.low_impulse + 1e-5).log() / 5)[:, None],
+            ((curve.high_impulse + 1e-5).log() / 5)[:, None],
+            logits.softmax(-1)[:, :2],
+            torch.stack([curve.correlation(), entropy], 1),
+            (middle.log() / 8 + 1)[:, None],
+            (variance / middle[:, None]).clamp(1e-3, 1e3).log() / 3,
+            signal,
+            trusted,
+            torch.log1p((signal.double() / variance.clamp(min=MIN_VARIANCE).sqrt()).clamp(0, 1e4)) / 4,
+            torch.stack([effective.log() / 5 - 1, math.log(tokens.mean.shape[1]) / 5 - 1 + torch.zeros_like(effective)], 1),
+            torch.log1p(step.double() / middle.sqrt())[:, None],
+            (step > 0).double()[:, None],
+            free_intercept.double()[:, None],
+            torch.stack([(s.mean(1) + 1e-4).log() / 4 for s in (tokens.low_share, tokens.high_share)], 1),
+            torch.stack([(s.mean(1) + 1e-5).log() / 5 for s in (tokens.low_impulses, tokens.high_impulses)], 1),
+            tokens.mean.std(1)[:, None],
+            (tokens.low_impulses.amax(1) + tokens.high_impulses.amax(1))[:, None],
+            (uniform / middle).clamp(max=2)[:, None],
+            torch.stack([(p / level).clamp(1e-9, 10).log() / 5 for p in (shot.clamp(min=0),)], 1),
+        ],
+        1,
+    ).float()
+    return Evidence(
+        features=torch.cat([summary, curve.context], 1),
+        base=torch.stack([base[name] for name in LEARNED], 1).float(),
+        signal=signal,
+        sigma=variance.sqrt().float(),
+    )
+
+
+@dataclass(frozen=True)
+class SensorReading:
+    """Per parameter of LEARNED: quantiles on the scale of `Evidence.base`, the bound where nothing is seen, and presence."""
+
+    quantiles: Tensor  # (B, len(LEARNED), len(LEVELS)) increasing
+    limit: Tensor  # (B, len(LEARNED))
+    present: Tensor  # (B, len(LEARNED)) logits
+    curve: Tensor  # (B, len(CURVE_QUANTILES), len(LEVELS)) of ln(true sigma / fitted sigma)
+
+
+@dataclass(frozen=True)
+class SensorHeadConfig:
+    evidence: int
+    embedding: int
+    hidden: int = 160
+    bottleneck: int = 32  # of the embedding: it says what kind of picture and noise this is, not how much
+
+
+class SensorHead(nn.Module):
+    """Evidence and embedding to a reading. Inputs are standardised by the means and deviations of the training data."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, config: SensorHeadConfig):
+        super().__init__()
+        self.config = config
+        inputs = config.evidence + config.embedding
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("scale", torch.ones(inputs))
+        self.squeeze = nn.Linear(config.embedding, config.bottleneck)
+        self.body = nn.Sequential(
+            nn.Linear(config.evidence + config.bottleneck, config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.GELU(),
+        )
+        self.outputs = nn.Linear(config.hidden, len(LEARNED) * 5 + len(CURVE_QUANTILES) * 3)
+
+    def forward(self, evidence: Evidence, embedding: Tensor) -> SensorReading:
+        inputs = ((torch.cat([evidence.features, embedding], 1) - self.mean) / self.scale).clamp(-8, 8)
+        own, picture = inputs.split([self.config.evidence, self.config.embedding], 1)
+        out = self.outputs(self.body(torch.cat([own, self.squeeze(picture)], 1)))
+        n = len(LEARNED)
+        parameters, curve = out[:, : 5 * n].unflatten(1, (n, 5)), out[:, 5 * n :].unflatten(1, (len(CURVE_QUANTILES), 3))
+        middle = evidence.base + parameters[..., 1]
+        return SensorReading(
+            quantiles=spread(middle, parameters[..., 0], parameters[..., 2]),
+            limit=evidence.base + parameters[..., 3],
+            present=parameters[..., 4],
+            curve=spread(curve[..., 1], curve[..., 0], curve[..., 2]),
+        )
+
+
+def spread(middle: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    """Quantiles that cannot cross: `(..., 3)`."""
+    return torch.stack([middle - functional.softplus(below - 2), middle, middle + functional.softplus(above - 2)], -1)
+
+
+class PaperHead(nn.Module):
+    """Embedding to the six strengths of the genome `paper`, which sum to 1."""
+
+    def __init__(self, embedding: int, outputs: int, hidden: int = 256):
+        super().__init__()
+        self.body = nn.Sequential(nn.LayerNorm(embedding), nn.Linear(embedding, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        return self.body(embedding).softmax(-1)

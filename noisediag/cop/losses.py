@@ -1,0 +1,33 @@
+"""Training objectives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+TEMPERATURE = 0.1
+
+
+def info_nce(first: Tensor, second: Tensor, *, temperature: float = TEMPERATURE) -> Tensor:
+    """Contrastive loss of two views of G genomes, each `(G, P)` on the unit sphere; row i of both has genome i.
+
+    Everything else in the batch is a negative, the same scene under another genome included. No strength is used.
+    Source: van den Oord et al. 2018, symmetrised over the views as in SimCLR.
+    """
+    views = torch.cat([first, second])
+    similarity = views @ views.T / temperature
+    similarity = similarity.masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), -torch.inf)
+    half = len(first)
+    target = torch.arange(2 * half, device=views.device).roll(half)
+    return functional.cross_entropy(similarity, target)
+
+
+def log_ratio(estimate: Tensor, truth: Tensor, floor: Tensor | float) -> Tensor:
+    """|ln| of a ratio whose two sides are lifted by `floor`, so that absent is close to very small; same shape."""
+    return ((estimate.clamp(min=0) + floor) / (truth + floor)).log().abs()
+
+
+def pinball(error: Tensor, levels: Tensor) -> Tensor:
+    """Quantile loss of `error` = truth - prediction, last dimension one entry per level."""
+    return torch.maximum(levels * error, (levels - 1) * error)

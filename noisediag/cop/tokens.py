@@ -1,0 +1,193 @@
+"""Pictures to tokens: 8x8 blocks on two grids shifted by 4, their DCT energies in bands, and what happens at the extremes.
+
+A bag is `(B, T, H, W)`: B pictures, each of T tiles of one size, H and W multiples of 8. Nothing here is learned. Every energy is
+normalised so that white noise of variance v gives v in every band: dividing by the noise variance makes a token free of scale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.genome.correlation import autocorrelation
+
+BLOCK = 8
+SHIFT = BLOCK // 2
+IMPULSE_WINDOW = 5  # px; neighbourhood an extreme pixel is compared with
+IMPULSE_DEVIATIONS = 3.0
+IMPULSE_MAX_SHARE = 0.4  # more extreme pixels than this in the window: an area or a stroke, not impulses
+MIN_DEVIATION = 1e-4  # normalised; keeps exactly flat surroundings from calling the last code an impulse
+
+# u is the vertical frequency, v the horizontal one. An offset shared by a row varies with u only (v = 0).
+AXIS_SPLIT = 4  # axis frequencies 1..3 and 4..7 are bands of their own
+RADII = (0.0, 2.6, 3.7, 4.6, 5.5, 6.4, 7.3, 8.3, 99.0)  # of sqrt(u^2 + v^2) for u, v >= 1
+
+
+@cache
+def _band_of_coefficient() -> tuple[tuple[int, ...], ...]:
+    bands: list[list[int]] = [[] for _ in range(4 + len(RADII) - 1)]
+    for u in range(BLOCK):
+        for v in range(BLOCK):
+            if u == v == 0:
+                continue
+            if v == 0:
+                band = 0 if u < AXIS_SPLIT else 1
+            elif u == 0:
+                band = 2 if v < AXIS_SPLIT else 3
+            else:
+                radius = math.hypot(u, v)
+                band = 3 + next(i for i, edge in enumerate(RADII) if radius < edge)
+            bands[band].append(u * BLOCK + v)
+    return tuple(tuple(band) for band in bands)
+
+
+BANDS = len(_band_of_coefficient())
+BAND_COUNTS = tuple(len(band) for band in _band_of_coefficient())
+ROW_COEFFICIENTS = tuple(u * BLOCK for u in range(1, BLOCK))
+COLUMN_COEFFICIENTS = tuple(range(1, BLOCK))
+
+
+@cache
+def dct_matrix() -> Tensor:
+    """Orthonormal DCT-II of a flattened 8x8 block, `(64, 64)`: `coefficients = matrix @ pixels`."""
+    k = torch.arange(BLOCK, dtype=torch.float64)
+    rows = torch.cos(math.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
+    rows[0] /= math.sqrt(2)
+    return torch.kron(rows, rows)
+
+
+@cache
+def band_matrix() -> Tensor:
+    """Mean over the coefficients of each band, `(64, BANDS)`."""
+    matrix = torch.zeros(BLOCK * BLOCK, BANDS, dtype=torch.float64)
+    for band, members in enumerate(_band_of_coefficient()):
+        matrix[list(members), band] = 1 / len(members)
+    return matrix
+
+
+def band_gains(correlations: tuple[float, ...]) -> Tensor:
+    """Band energies of unit-variance noise correlated by the kernel of width rho, `(len(correlations), BANDS)`; rho = 0: all ones."""
+    matrix = dct_matrix()
+    row, column = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
+    down = (row.reshape(-1, 1) - row.reshape(1, -1)).abs()
+    right = (column.reshape(-1, 1) - column.reshape(1, -1)).abs()
+    gains = []
+    for rho in correlations:
+        covariance = torch.from_numpy(autocorrelation(rho, BLOCK - 1))[down, right]
+        gains.append((matrix @ covariance @ matrix.T).diagonal() @ band_matrix())
+    return torch.stack(gains).float()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Blocks of B bags. N = sum over grids of T * ny * nx; grid after grid, tile after tile, row after row."""
+
+    mean: Tensor  # (B, N) signal
+    energy: Tensor  # (B, N, BANDS)
+    rows: Tensor  # (B, N, 7) coefficients that an offset of a row changes
+    columns: Tensor  # (B, N, 7)
+    low_share: Tensor  # (B, N) pixels at the lowest value of the tile
+    high_share: Tensor  # (B, N)
+    low_impulses: Tensor  # (B, N) share of isolated pixels at the lowest value; replaced before the DCT
+    high_impulses: Tensor  # (B, N)
+    to_low: Tensor  # (B, N) distance of the mean to the lowest value of the tile
+    to_high: Tensor  # (B, N)
+    pixels: Tensor  # (B, N, 64) as stored, impulses included
+    grids: tuple[tuple[int, int, int], ...]  # (T, ny, nx) of each grid
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """`(B, N, ...)` to one `(B, T, ny, nx, ...)` per grid."""
+        parts = values.split([t * ny * nx for t, ny, nx in self.grids], dim=1)
+        return [p.reshape(p.shape[0], *grid, *p.shape[2:]) for p, grid in zip(parts, self.grids, strict=True)]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The inverse of `split`."""
+        return torch.cat([p.reshape(p.shape[0], -1, *p.shape[4:]) for p in parts], dim=1)
+
+
+def _box(planes: Tensor, width: int) -> Tensor:
+    """Sum over a window, zero outside: `(N, C, H, W)` to the same shape."""
+    pad = width // 2
+    columns = functional.avg_pool2d(planes, (width, 1), 1, (pad, 0), divisor_override=1)
+    return functional.avg_pool2d(columns, (1, width), 1, (0, pad), divisor_override=1)
+
+
+def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels at `extreme` that stand out of their surroundings, and the tiles with these replaced by the local mean.
+
+    `tiles` (N, H, W), `extreme` (N, H, W) bool; returns (replaced, isolated), same shapes.
+    """
+    others = (~extreme).to(tiles.dtype)
+    count, total, square = _box(torch.stack([others, others * tiles, others * tiles.square()], 1), IMPULSE_WINDOW).unbind(1)
+    present = _box(torch.ones_like(tiles[:1, None]), IMPULSE_WINDOW)[0, 0]
+    local = total / count.clamp(min=1)
+    deviation = (square / count.clamp(min=1) - local.square()).clamp(min=0).sqrt().clamp(min=MIN_DEVIATION)
+    isolated = extreme & (count >= (1 - IMPULSE_MAX_SHARE) * present)
+    isolated = isolated & ((tiles - local).abs() > IMPULSE_DEVIATIONS * deviation)
+    return torch.where(isolated, local, tiles), isolated
+
+
+def _blocks(tiles: Tensor) -> Tensor:
+    """`(N, H, W)` to `(N, ny, nx, 64)`."""
+    n, height, width = tiles.shape
+    cut = tiles.reshape(n, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    return cut.transpose(2, 3).reshape(n, height // BLOCK, width // BLOCK, BLOCK * BLOCK)
+
+
+def tokenize(bags: Tensor) -> Tokens:
+    """Tokens of bags `(B, T, H, W)`, float32, normalised signal; H, W multiples of 8 and at least 16.
+
+    Raises ValueError for another shape.
+    """
+    if bags.ndim != 4 or bags.shape[2] % BLOCK or bags.shape[3] % BLOCK or min(bags.shape[2:]) < 2 * BLOCK:
+        raise ValueError(f"bags of tiles with sides that are multiples of {BLOCK} from {2 * BLOCK} on, not {tuple(bags.shape)}")
+    b, t, height, width = bags.shape
+    tiles = bags.reshape(b * t, height, width)
+    low, high = tiles.amin((1, 2), keepdim=True), tiles.amax((1, 2), keepdim=True)
+    at_low, at_high = (tiles <= low), (tiles >= high) & (high > low)
+    clean, isolated_low = _replace_isolated(tiles, at_low)
+    clean, isolated_high = _replace_isolated(clean, at_high)
+    transform = dct_matrix().to(tiles)
+    bands = band_matrix().to(tiles)
+    marks = torch.stack([at_low, at_high, isolated_low, isolated_high]).to(tiles.dtype)
+    means, energies, rows, columns, shares, pixels, grids = [], [], [], [], [], [], []
+    for shift in (0, SHIFT):
+        window = slice(shift, height - shift), slice(shift, width - shift)
+        blocks = _blocks(clean[:, window[0], window[1]])
+        mean = blocks.mean(-1)
+        coefficients = (blocks - mean[..., None]) @ transform.T
+        ny, nx = mean.shape[1:]
+        grids.append((t, ny, nx))
+        means.append(mean.reshape(b, -1))
+        energies.append((coefficients.square() @ bands).reshape(b, -1, BANDS))
+        rows.append(coefficients[..., ROW_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
+        columns.append(coefficients[..., COLUMN_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
+        inside = marks[:, :, window[0], window[1]]
+        shares.append(functional.avg_pool2d(inside, BLOCK).reshape(4, b, -1))
+        pixels.append(_blocks(tiles[:, window[0], window[1]]).reshape(b, -1, BLOCK * BLOCK))
+    mean = torch.cat(means, 1)
+    share = torch.cat(shares, 2)
+
+    def of_block(per_tile: Tensor) -> Tensor:
+        per_tile = per_tile.reshape(b, t)
+        return torch.cat([per_tile.repeat_interleave(ny * nx, 1) for _, ny, nx in grids], 1)
+
+    return Tokens(
+        mean=mean,
+        energy=torch.cat(energies, 1),
+        rows=torch.cat(rows, 1),
+        columns=torch.cat(columns, 1),
+        low_share=share[0],
+        high_share=share[1],
+        low_impulses=share[2],
+        high_impulses=share[3],
+        to_low=mean - of_block(low),
+        to_high=of_block(high) - mean,
+        pixels=torch.cat(pixels, 1),
+        grids=tuple(grids),
+    )
