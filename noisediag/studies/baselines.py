@@ -1,7 +1,8 @@
 """Classical estimators, re-implemented from their papers, as yardsticks beside the model (extra `benchmark`).
 
-Each takes one plane `image`, shape (H, W), float, black at 0 and white at 1, and returns a `Curve`: the standard deviation
-of the pixel noise as a function of the clean signal. Those that know of one number only return a constant curve.
+Each takes one plane `image`, shape (H, W), float, black at 0 and white at 1, and returns a `Curve`: the standard
+deviation of the pixel noise as a function of the clean signal. Those that know of one number only return a constant
+curve.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ LIU_PASSES = 3  # and three passes
 def liu(image: Floats) -> Curve:
     """Smallest eigenvalue of the covariance of weakly textured patches (Liu, Tanaka & Okutomi, IEEE TIP 22, 2013).
 
-    The strength of a patch's texture is the energy of its gradients; a patch is weak where noise alone would explain that
-    energy, which is gamma-distributed in flat places.
+    The strength of a patch's texture is the energy of its gradients; a patch is weak where noise alone would explain
+    that energy, which is gamma-distributed in flat places.
     """
     horizontal = np.square((image[:, 2:] - image[:, :-2]) / 2)
     vertical = np.square((image[2:] - image[:-2]) / 2)
@@ -80,7 +81,9 @@ CHEN_PATCH_PX = 8
 
 
 def chen(image: Floats) -> Curve:
-    """Eigenvalues of the patch covariance: the largest are dropped until mean and median agree (Chen, Zhu & Heng, ICCV 2015)."""
+    """Eigenvalues of the patch covariance: the largest are dropped until mean and median agree (Chen, Zhu & Heng,
+    ICCV 2015).
+    """
     inside = _free_of_clip(image, CHEN_PATCH_PX)
     eigenvalues = np.linalg.eigvalsh(_covariance(_patches(image, CHEN_PATCH_PX)[inside]))  # ascending
     variance = float(eigenvalues[0])
@@ -103,10 +106,10 @@ CLIP_SIGMAS = 2.0  # blocks whose mean is nearer to black or white than this man
 def block_fit(image: Floats) -> Curve:
     """Variance against mean of 8x8 blocks, fitted by a robust line a*x + b (after Foi et al., IEEE TIP 17, 2008).
 
-    As in Foi's method the noise is read from high frequencies, the places from low ones: a block's variance is the energy
-    of its high DCT band, and the block counts while its middle band holds no more than noise would put there. White noise
-    is independent in the two bands, so the choice of blocks does not bias the variance. Blocks that the clip at black or
-    white reaches are left out. a and b are not negative.
+    As in Foi's method the noise is read from high frequencies, the places from low ones: a block's variance is the
+    energy of its high DCT band, and the block counts while its middle band holds no more than noise would put there.
+    White noise is independent in the two bands, so the choice of blocks does not bias the variance. Blocks that the
+    clip at black or white reaches are left out. a and b are not negative.
     """
     mean, middle, high = _block_bands(image)
     usable = np.isfinite(mean)
@@ -149,7 +152,9 @@ def _constant(sigma: float) -> Curve:
 
 
 def _patches(image: Floats, size_px: int) -> Floats:
-    """All overlapping patches, shape (n, size_px**2), of the picture less its mean (the covariance keeps its digits)."""
+    """All overlapping patches, shape (n, size_px**2), of the picture less its mean (the covariance keeps its
+    digits).
+    """
     return sliding_window_view(image - image.mean(), (size_px, size_px)).reshape(-1, size_px * size_px)
 
 
@@ -172,14 +177,20 @@ def _box_sum(values: Floats, height_px: int, width_px: int) -> Floats:
     """Sum over every `height_px` x `width_px` window, valid positions only."""
     table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     table[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
-    return table[height_px:, width_px:] - table[:-height_px, width_px:] - table[height_px:, :-width_px] + table[:-height_px, :-width_px]
+    return (
+        table[height_px:, width_px:]
+        - table[:-height_px, width_px:]
+        - table[height_px:, :-width_px]
+        + table[:-height_px, :-width_px]
+    )
 
 
 @lru_cache(maxsize=4)
 def _weak_texture_threshold(size_px: int, confidence: float) -> float:
     """Gradient energy below which a patch of unit-variance white noise lies with probability `confidence`.
 
-    The energy n^T D n, D = Dh^T Dh + Dv^T Dv, is approximated by a gamma law of shape rank(D)/2 (the paper's equation 13).
+    The energy n^T D n, D = Dh^T Dh + Dv^T Dv, is approximated by a gamma law of shape rank(D)/2 (the paper's
+    equation 13).
     """
     from scipy.stats import gamma
 

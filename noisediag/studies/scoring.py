@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag.footprint import VarianceLaw
 from noisediag.genome.parameters import NAMES
 
 Floats = NDArray[np.float64]
@@ -52,8 +51,8 @@ def histogram(clean: NDArray[np.floating], *, low: float = 0.0, high: float = 1.
 class Truth:
     """What was planted in one case. `values` and `scored` stand in the order of `NAMES`; 0 is absent.
 
-    `signal`, `weight` (sum 1) and `sigma`, shape (n,), hold the bins that the curve is scored on; `left_out` is the share
-    of pixels in the other bins (clean signal at the clip, or noise below half a quantisation step).
+    `signal`, `weight` (sum 1) and `sigma`, shape (n,), hold the bins that the curve is scored on; `left_out` is the
+    share of pixels in the other bins (clean signal at the clip, or noise below half a quantisation step).
     """
 
     values: tuple[float, ...]
@@ -118,11 +117,6 @@ def truth(
     )
 
 
-def law_sigma(law: VarianceLaw, x: Floats) -> Floats:
-    """sigma(x) of an estimate's law: never below its quantisation floor."""
-    return np.sqrt(np.maximum(law.shot * x + law.intercept + law.square * np.square(x), law.floor))
-
-
 def curve_error(sigma: Floats, expected: Truth) -> float:
     """Mean of |ln(sigma/true)| over the scored bins; infinite where no noise was found at all; NaN without bins."""
     if not len(expected.signal):
@@ -150,7 +144,9 @@ def r2(estimate: Floats, expected: Floats) -> float:
 
 
 def roc_auc(score: Floats, positive: Mask) -> float:
-    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half; NaN for one class."""
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half; NaN for one
+    class.
+    """
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:
@@ -171,8 +167,9 @@ class Coverage:
     n: int
 
 
-def coverage(covered: Mask, picture: NDArray[np.int64], *, seed: int, resamples: int = 1000) -> Coverage:
-    """Coverage of intervals `covered` (n,), where `picture` (n,) numbers the picture each belongs to.
+def coverage(covered: Mask | Floats, picture: NDArray[np.int64], *, seed: int, resamples: int = 1000) -> Coverage:
+    """Coverage of intervals `covered` (n,), or of the shares that each covers; `picture` (n,) numbers the picture it
+    is of.
 
     All intervals of one picture are drawn together, as they share its content.
     """
