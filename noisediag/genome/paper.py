@@ -13,7 +13,7 @@ BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # its outer product lowers 
 
 
 def sample(n: int, generator: torch.Generator) -> Tensor:
-    """Strengths (n, 6) in the order of `NAMES`, on the generator's device: softmax of standard normals, so they sum to 1."""
+    """Strengths (n, 6) in the order of `NAMES`, on the generator's device: softmax of standard normals."""
     return torch.softmax(torch.randn(n, len(NAMES), generator=generator, device=generator.device), dim=1)
 
 

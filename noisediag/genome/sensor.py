@@ -23,7 +23,7 @@ VISIBLE = 2.0  # an impulse is visible where it lies farther than this many sigm
 class SensorNoise:
     """The noise of a batch of pictures; every field has shape (B,), float32, and 0 means absent.
 
-    Units: `shot_gain` 1/e-; `multiplicative`, `impulse`, `salt_share` fractions; `correlation` px; the others normalised.
+    Units: `shot_gain` 1/e-; `multiplicative`, `impulse`, `salt_share` fractions; `correlation` px; the rest normalised.
     """
 
     shot_gain: Tensor
@@ -40,7 +40,7 @@ class SensorNoise:
         return len(self.shot_gain)
 
     def variance(self, x: Tensor, *, quantised: bool = True) -> Tensor:
-        """sigma2(x) of the pixel noise before clipping, shape of `x` = (B, ...); `quantised` False leaves out q^2/12."""
+        """sigma2(x) of the pixel noise before clipping, (B, ...) as `x`; `quantised` False leaves out q^2/12."""
         shot, offset, square, step = (
             _like(term, x)
             for term in (self.shot_gain, self.read_noise**2, self.multiplicative**2, self.quantisation**2 / 12)
@@ -88,8 +88,8 @@ _EXTRAS = ("multiplicative", "impulse", "quantisation", "row_noise", "column_noi
 _HALF = dict.fromkeys(_EXTRAS, 0.5)
 _WIDE_SIGMA = (2e-4, 0.3)
 
-# The sets of the benchmark (NOISE.md, section 5), and `wide`, which training draws from: a little wider than each of them,
-# with a share of exposures as clean as RAW files are and a share over the full ranges of PARAMETERS.
+# The sets of the benchmark (NOISE.md, section 5), and `wide`, which training draws from: a little wider than each of
+# them, with a share of exposures as clean as RAW files are and a share over the full ranges of PARAMETERS.
 _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
     "clean": (_Recipe(1, {}),),
     "gaussian": (_Recipe(1, {"read_noise": (1 / 255, 40 / 255)}),),
@@ -224,7 +224,7 @@ def corrupt(
 
     Order: gain, shot, read, correlation, row and column offsets, impulses, clip, and one quantisation, last.
     `black_clip` and `white_clip`, float or (B,): where the file cuts (`black_clip` is negative with a pedestal); codes
-    count from `black_clip`. `container_step`: distance between the codes of the container, normalised; None keeps floats.
+    count from `black_clip`. `container_step`: distance between the codes of the container, normalised; None: floats.
     """
     image = _light(clean, noise, generator)
     reads = _present(noise.read_noise)
@@ -302,7 +302,7 @@ def _impulses(image: Tensor, clean: Tensor, noise: SensorNoise, generator: torch
 
 
 def _quantise(image: Tensor, step: Tensor, low: Tensor, high: Tensor, container_step: float | None) -> Tensor:
-    """Round once to the coarse step where there is one, else to the container; coarse levels are stored as container codes."""
+    """Round once to the coarse step where there is one, else to the container, which also stores coarse levels."""
     coarse = _present(step)
     if len(coarse):
         q, base, top = _like(step[coarse], image), _pick(low, coarse), _pick(high, coarse)
