@@ -1,7 +1,7 @@
 """What an estimate is: values with intervals and flags, the noise curve, and what follows from them in physical units.
 
 Everything derived (electrons, decibels, stops, DNG and EMVA 1288 quantities) is computed here by pure functions of the
-estimated plane; nothing derived is ever predicted. All signals and sigmas are normalised: x = (DN - black) / (white - black).
+estimated plane, never predicted. All signals and sigmas are normalised: x = (DN - black) / (white - black).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Derived:
-    """What follows from one plane. None: unknown, unidentified, or without meaning (no electrons in rendered pictures)."""
+    """What follows from one plane. None: unknown, unidentified, or meaningless (no electrons in rendered pictures)."""
 
     sigma_at_18pct: float  # normalised
     snr_db_at_18pct: float | None
@@ -152,7 +152,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class Structure:
-    """How the noise is arranged. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone."""
+    """How the noise lies. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone."""
 
     row_share: float | None
     column_share: float | None
@@ -213,7 +213,7 @@ class Footprint:
         return arrange(self.planes[-1])
 
     def to_dict(self) -> dict[str, Any]:
-        """The `images[i]` object of `noisediag.report/1`: plain JSON types, no NaN, 6 significant digits, unknown is None."""
+        """The `images[i]` object of `noisediag.report/1`: plain types, no NaN, 6 significant digits, unknown None."""
         return {
             **path_fields(self.path),
             "sha256": self.sha256,
@@ -296,7 +296,7 @@ def derive(
 
 
 def arrange(plane: PlaneFootprint) -> Structure:
-    """Shares of row and column noise in sigma_total^2 at the median signal, and the pixel noise's correlation at lag 1."""
+    """Row and column noise as shares of sigma_total^2 at the median signal, and the pixel noise's lag-1 correlation."""
     offsets = {name: _amount(plane[name]) for name in ("row_noise", "column_noise")}
     pixel = plane.law.sigma(plane.signal_median) ** 2
     known = [value for value in offsets.values() if value is not None]
@@ -335,9 +335,9 @@ def lag1_correlation(rho: float) -> float:
 def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
     """The pair (S, O) of DNG 1.4, tag 51041: N(x) = sqrt(S*x + O), pooled over `planes` of one colour.
 
-    Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, it is the straight line nearest to
-    the law at the curve's signals, by least squares of the relative error of the variance, with O held at q^2/12 where the
-    free line would fall below it.
+    Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, it is the straight line nearest
+    to the law at the curve's signals, by least squares of the relative error of the variance, with O held at q^2/12
+    where the free line would fall below it.
     """
     count = len(planes)
     shot = sum(plane.law.shot for plane in planes) / count

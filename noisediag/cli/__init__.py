@@ -1,0 +1,47 @@
+"""The command line: parse, call one function, print. stdout is the answer; everything else goes to stderr.
+
+Command bodies import what they need, so that `--help`, `--version` and completion load neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from noisediag import __version__
+from noisediag.cli import estimate
+
+app = typer.Typer(
+    name="noisediag",
+    help="Reads the noise in a picture: which kinds, how much of each, in physical units, with 90 % intervals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of the `noisediag` command."""
+    for stream in (sys.stdout, sys.stderr):  # reports are UTF-8 wherever they go
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"noisediag {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(no_args_is_help=True)(estimate.estimate)

@@ -1,0 +1,231 @@
+"""`noisediag estimate`: the footprint of each file."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noisediag.cli.common import (
+    NONE_READABLE,
+    OUTPUT_PANEL,
+    SOME_FAILED,
+    Checkpoint,
+    Csv,
+    Device,
+    Force,
+    Json,
+    OnDevice,
+    Output,
+    complain,
+    errors_in_words,
+    one_line,
+)
+from noisediag.errors import CheckpointError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from noisediag.footprint import CheckpointId, Footprint
+    from noisediag.reports import Outcome
+
+_INPUT_PANEL = "What the file does not say, and which part of it to read"
+
+
+def estimate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, .npy, ...")],
+    json: Json = False,
+    csv: Csv = False,
+    output: Output = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Plot the noise curve of the one FILE.", rich_help_panel=OUTPUT_PANEL),
+    ] = None,
+    sigma_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="FILE.tif", help="Sigma of every pixel of the one FILE, DN.", rich_help_panel=OUTPUT_PANEL
+        ),
+    ] = None,
+    force: Force = False,
+    black: Annotated[float | None, typer.Option(help="Black level, DN.", rich_help_panel=_INPUT_PANEL)] = None,
+    white: Annotated[float | None, typer.Option(help="White level, DN.", rich_help_panel=_INPUT_PANEL)] = None,
+    offset: Annotated[
+        float | None,
+        typer.Option(help="The detector's offset, DN: another name for --black.", rich_help_panel=_INPUT_PANEL),
+    ] = None,
+    gain: Annotated[float | None, typer.Option(help="Conversion gain, e-/DN.", rich_help_panel=_INPUT_PANEL)] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="One channel or colour, by name or number.", rich_help_panel=_INPUT_PANEL)
+    ] = None,
+    frame: Annotated[
+        int | None, typer.Option(help="One frame of a stack, from 0.", rich_help_panel=_INPUT_PANEL)
+    ] = None,
+    roi: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="A part of the picture, px.", rich_help_panel=_INPUT_PANEL)
+    ] = None,
+    checkpoint: Checkpoint = None,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Print the noise footprint of each FILE.
+
+    Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
+    """
+    with errors_in_words():
+        if json and csv:
+            raise UsageError("--json and --csv exclude each other")
+        black_dn = _agreed("--black", black, "--offset", offset)
+        _check_numbers(black_dn, white, gain)
+        area = None if roi is None else _area(roi)
+        _check_outputs(files, output, curve, sigma_map, force=force)
+
+        from noisediag.estimator import Estimator
+        from noisediag.images import read
+        from noisediag.reports import Failure, maps, plots
+        from noisediag.reports.files import replacing
+
+        estimator = Estimator(checkpoint, device.value)
+
+        def measure(path: Path) -> Footprint:
+            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=area)
+            footprint = estimator.estimate(image, gain=gain)
+            if curve is not None:
+                with replacing(curve, force=force) as part:
+                    plots.noise_curve(footprint, part)
+            if sigma_map is not None:
+                with replacing(sigma_map, force=force) as part:
+                    maps.sigma_map(estimator.sigma_map(image, footprint), part)
+            return footprint
+
+        style = "json" if json else "csv" if csv else "table" if output is None else ""
+        outcomes = _each(files, measure, estimator.checkpoint, style)
+        if style == "json":
+            sys.stdout.write(_report(".json", outcomes, estimator.checkpoint))
+        if output is not None:
+            with replacing(output, force=force) as part:
+                part.write_text(_report(output.suffix, outcomes, estimator.checkpoint), encoding="utf-8")
+        failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
+        if failed:
+            raise typer.Exit(NONE_READABLE if failed == len(outcomes) else SOME_FAILED)
+
+
+def _each(
+    files: Sequence[Path], measure: Callable[[Path], Footprint], checkpoint: CheckpointId, style: str
+) -> list[Outcome]:
+    """What became of every file, in order. Tables and CSV rows are printed as they come."""
+    from noisediag.reports import Failure, csv
+
+    if style == "csv":
+        sys.stdout.write(csv.header())
+    outcomes: list[Outcome] = []
+    for path in _progress(files, shown=style in ("", "json") or not sys.stdout.isatty()):
+        outcome = _attempt(path, measure, alone=len(files) == 1)
+        outcomes.append(outcome)
+        if isinstance(outcome, Failure):
+            complain(outcome.message, outcome.path)
+        else:
+            for warning in outcome.warnings:
+                complain(f"warning: {warning}", path)
+            if style == "table":
+                _print_table(outcome)
+        if style == "csv":
+            sys.stdout.write(csv.rows(outcome, checkpoint))
+    return outcomes
+
+
+def _attempt(path: Path, measure: Callable[[Path], Footprint], *, alone: bool) -> Outcome:
+    """One file never takes the others with it: whatever happens to it becomes a Failure."""
+    from noisediag.reports import Failure
+
+    try:
+        return measure(path)
+    except InputError as error:
+        code, message = error.code, str(error).removeprefix(f"{path}: ")
+    except CheckpointError:
+        raise
+    except UsageError as error:  # an option that does not fit this file, as a channel it does not have
+        if alone:
+            raise
+        code, message = "unsupported", str(error).removeprefix(f"{path}: ")
+    except MemoryError:
+        code, message = "memory", "out of memory"
+    except Exception as error:  # a bug of ours must cost one file, not the run
+        code, message = "crashed", f"{type(error).__name__}: {error}"
+    return Failure(str(path), code, one_line(message))
+
+
+def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:
+    """`files` behind a progress bar on stderr, where that is a terminal and nothing else is being printed on it."""
+    if len(files) == 1 or not shown or not sys.stderr.isatty():
+        return files
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(files, description="estimate", console=Console(stderr=True), transient=True)
+
+
+def _print_table(footprint: Footprint) -> None:
+    from rich.console import Console
+
+    from noisediag.reports import table
+
+    console = Console(file=sys.stdout, width=table.WIDTH, highlight=False)
+    console.print(table.render(footprint), end="\n\n")
+
+
+def _report(suffix: str, outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
+    from noisediag.reports import csv, json
+
+    return (json if suffix == ".json" else csv).dumps(outcomes, checkpoint)
+
+
+def _check_outputs(
+    files: Sequence[Path], output: Path | None, curve: Path | None, sigma_map: Path | None, *, force: bool
+) -> None:
+    """Raise UsageError for outputs that could not be written, before any work is done."""
+    from noisediag.reports import files as output_files
+    from noisediag.reports import plots
+
+    allowed = (
+        ("--output", output, (".json", ".csv")),
+        ("--curve", curve, (".png",)),
+        ("--map", sigma_map, (".tif", ".tiff")),
+    )
+    for option, path, suffixes in allowed:
+        if path is None:
+            continue
+        if option != "--output" and len(files) > 1:
+            raise UsageError(f"{option} takes one FILE at a time")
+        if path.suffix not in suffixes:
+            raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
+        output_files.check(path, inputs=files, force=force)
+    if curve is not None:
+        plots.require()
+
+
+def _agreed(name: str, value: float | None, other_name: str, other: float | None) -> float | None:
+    if value is not None and other is not None and value != other:
+        raise UsageError(f"{name} {value:g} and {other_name} {other:g} are two names for one thing and differ")
+    return other if value is None else value
+
+
+def _check_numbers(black: float | None, white: float | None, gain: float | None) -> None:
+    for name, value in (("--black", black), ("--white", white), ("--gain", gain)):
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"{name} must be a finite number")
+    if gain is not None and gain <= 0:
+        raise UsageError("--gain must be above 0 e-/DN")
+    if black is not None and white is not None and black >= white:
+        raise UsageError(f"--black {black:g} must be below --white {white:g}")
+
+
+def _area(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--roi {text}: four whole numbers are needed, x,y,width,height") from None
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise UsageError(f"--roi {text}: x and y from 0, width and height from 1")
+    return x, y, width, height

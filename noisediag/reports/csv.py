@@ -1,0 +1,152 @@
+"""The report as CSV: one row a file and plane, units in the column names, an empty cell for what is unknown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from noisediag import __version__
+from noisediag.footprint import CheckpointId, Estimate, Footprint, PlaneFootprint, Quantity, arrange, derive
+from noisediag.footprint import path_fields as json_path
+from noisediag.genome.parameters import PARAMETERS, Parameter
+from noisediag.reports import Failure, Outcome
+
+_UNITS = {"1/e-": "per_e", "normalised": "norm", "fraction": "fraction", "px": "px"}
+_ACQUISITION = {"Make": "Make", "Model": "Model", "ISO": "ISO", "ExposureTime": "ExposureTime_s", "FNumber": "FNumber"}
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width signs start formulas too
+
+
+def _value_columns(parameter: Parameter) -> list[str]:
+    base = f"{parameter.name}_{_UNITS[parameter.unit]}"
+    columns = [base, f"{base}_low", f"{base}_high"]
+    if parameter.scales_with_dn:
+        base = f"{parameter.name}_dn_{_UNITS[parameter.unit]}" if parameter.unit == "1/e-" else f"{parameter.name}_dn"
+        columns += [base, f"{base}_low", f"{base}_high"]
+    return [*columns, f"{parameter.name}_present", f"{parameter.name}_flag"]
+
+
+COLUMNS: tuple[str, ...] = (
+    *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
+    *("plane", "channel", "frame", "height_px", "width_px", "bit_depth", "black_dn", "white_dn", "scale_source"),
+    *("signal_median_norm", "sigma_effective_norm", "sigma_effective_dn"),
+    *("sigma_at_18pct_norm", "snr_at_18pct_db", "sigma_at_median_norm", "snr_at_median_db"),
+    *(column for parameter in PARAMETERS for column in _value_columns(parameter)),
+    *("gain_e_per_dn", "gain_e_per_dn_low", "gain_e_per_dn_high"),
+    *("read_noise_e", "read_noise_e_low", "read_noise_e_high"),
+    *("electrons_at_white", "dynamic_range_stops"),
+    *("row_share", "column_share", "lag1_h", "lag1_v"),
+    *("plane_flags", "flags", "warnings"),
+    *_ACQUISITION.values(),
+    *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
+)
+
+
+def header() -> str:
+    """The line of column names."""
+    return ",".join(COLUMNS) + "\n"
+
+
+def rows(outcome: Outcome, checkpoint: CheckpointId) -> str:
+    """The lines of one input: one a plane, the file's own footprint last; a single one for an input that failed."""
+    made_by = {
+        "noisediag_version": __version__,
+        "checkpoint_name": checkpoint.name,
+        "checkpoint_sha256": checkpoint.sha256,
+    }
+    if isinstance(outcome, Failure):
+        error = {"status": "error", "error_code": outcome.code, "error_message": outcome.message}
+        return _row({"path": json_path(outcome.path)["path"], **error, **made_by})
+    return "".join(
+        _row({**_file_cells(outcome), **_plane_cells(plane, outcome), **made_by}) for plane in outcome.planes
+    )
+
+
+def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
+    """The whole report, header first."""
+    return header() + "".join(rows(outcome, checkpoint) for outcome in outcomes)
+
+
+def safe_text(value: str) -> str:
+    """`value` as a spreadsheet may open it: what would start a formula gets an apostrophe in front (OWASP's list).
+
+    >>> safe_text("=1+1"), safe_text("photo.dng")
+    ("'=1+1", 'photo.dng')
+    """
+    return f"'{value}" if value.lstrip().startswith(_FORMULA) or value.startswith(("\t", "\r", "\n")) else value
+
+
+def _file_cells(footprint: Footprint) -> dict[str, Any]:
+    tags = footprint.to_dict()["acquisition"]
+    return {
+        "path": json_path(footprint.path)["path"],
+        "status": "ok",
+        "sha256": footprint.sha256,
+        "reader": footprint.reader,
+        "domain": footprint.domain,
+        "flags": ";".join(footprint.flags),
+        "warnings": "; ".join(footprint.warnings),
+        **{column: tags.get(tag) for tag, column in _ACQUISITION.items()},
+    }
+
+
+def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
+    derived, structure = derive(plane, domain=footprint.domain), arrange(plane)
+    scale = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
+    cells = {
+        "plane": plane.name,
+        "channel": plane.channel,
+        "frame": plane.frame,
+        "height_px": plane.shape[0],
+        "width_px": plane.shape[1],
+        "bit_depth": plane.bit_depth,
+        "black_dn": plane.black_dn,
+        "white_dn": plane.white_dn,
+        "scale_source": plane.scale_source,
+        "signal_median_norm": plane.signal_median,
+        "sigma_effective_norm": plane.effective_sigma,
+        "sigma_effective_dn": None if scale is None else plane.effective_sigma * scale,
+        "sigma_at_18pct_norm": derived.sigma_at_18pct,
+        "snr_at_18pct_db": derived.snr_db_at_18pct,
+        "sigma_at_median_norm": derived.sigma_at_median,
+        "snr_at_median_db": derived.snr_db_at_median,
+        **_interval("gain_e_per_dn", derived.conversion_gain),
+        **_interval("read_noise_e", derived.sigma_d),
+        "electrons_at_white": derived.electrons_at_white,
+        "dynamic_range_stops": derived.dynamic_range_stops,
+        "row_share": structure.row_share,
+        "column_share": structure.column_share,
+        "lag1_h": structure.lag1_h,
+        "lag1_v": structure.lag1_v,
+        "plane_flags": ";".join(plane.flags),
+    }
+    for parameter in PARAMETERS:
+        cells |= _parameter_cells(parameter, plane[parameter.name])
+    return cells
+
+
+def _parameter_cells(parameter: Parameter, estimate: Estimate) -> dict[str, Any]:
+    values: list[Any] = [estimate.value, estimate.low, estimate.high]
+    if parameter.scales_with_dn:
+        values += [estimate.value_dn, estimate.low_dn, estimate.high_dn]
+    return dict(zip(_value_columns(parameter), [*values, estimate.present, estimate.flag], strict=True))
+
+
+def _interval(name: str, quantity: Quantity) -> dict[str, float | None]:
+    return {name: quantity.value, f"{name}_low": quantity.low, f"{name}_high": quantity.high}
+
+
+def _row(cells: dict[str, Any]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, restval="", lineterminator="\n")
+    writer.writerow({column: _cell(value) for column, value in cells.items()})
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value) if isinstance(value, int) else safe_text(str(value))

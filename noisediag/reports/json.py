@@ -1,0 +1,34 @@
+"""The report as JSON, schema `noisediag.report/1` (`report.schema.json` beside this module)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from noisediag import __version__
+from noisediag.footprint import CheckpointId, Footprint, path_fields
+from noisediag.reports import SCHEMA, Outcome
+
+
+def document(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> dict[str, Any]:
+    """The whole report: what made it, and one object an input, in the order given."""
+    return {
+        "schema": SCHEMA,
+        "noisediag": __version__,
+        "checkpoint": {"name": checkpoint.name, "sha256": checkpoint.sha256},
+        "images": [image(outcome) for outcome in outcomes],
+    }
+
+
+def image(outcome: Outcome) -> dict[str, Any]:
+    """One entry of `images`."""
+    if isinstance(outcome, Footprint):
+        return outcome.to_dict()
+    error = {"code": outcome.code, "message": outcome.message}
+    return {**path_fields(outcome.path), "status": "error", "error": error}
+
+
+def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
+    """The report as UTF-8 text, one line at the end; never NaN or Infinity."""
+    return json.dumps(document(outcomes, checkpoint), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

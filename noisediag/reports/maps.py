@@ -1,0 +1,20 @@
+"""The sigma map as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+
+def sigma_map(sigma_dn: np.ndarray, path: Path) -> None:
+    """Write the noise's standard deviation at every pixel, `(..., height, width)` in DN, as a float32 TIFF."""
+    tifffile.imwrite(
+        path,
+        sigma_dn.astype(np.float32, copy=False),
+        photometric="minisblack",
+        description="standard deviation of the pixel noise, DN",
+        metadata=None,
+        software=False,
+    )

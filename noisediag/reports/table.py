@@ -1,0 +1,251 @@
+"""The footprint as a table for people.
+
+It fits 80 columns, never says anything by colour alone, and shows no digit that the interval does not support.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from noisediag.footprint import CurvePoint, Derived, Estimate, Footprint, PlaneFootprint, Quantity
+
+WIDTH = 80
+TARGET_SNR_DB = 40.0  # of the frames-to-average hint
+MAX_DIGITS = 3
+
+FLAG_WORDS = {
+    "below_floor": "below detection",
+    "weakly_identified": "weakly identified",
+    "planes_differ": "planes differ",
+    "out_of_range": "out of range",
+    "out_of_domain": "unlike training",
+    "clipped": "clipped",
+    "few_pixels": "few pixels",
+    "rendered": "rendered",
+    "assumed_scale": "scale assumed",
+    "denoised": "denoised",
+    "upscaled": "upscaled",
+    "resaved": "saved again",
+}
+_CURVE_ROWS = 5
+_MOST_PLANES = 8
+_SHOWN_UNITS = ("1/e-", "px")  # the others are fractions: of white - black, of the signal, of the pixels
+
+
+def render(footprint: Footprint) -> Group:
+    """The whole footprint: what was read, the noise curve, the parameters, the planes, and what follows from them."""
+    main = footprint.planes[-1]
+    parts: list[tuple[str, Table]] = [
+        (
+            f"noise curve of {printable(main.name)}: sigma as a fraction of white - black, and in DN",
+            _curve(main),
+        ),
+        ("parameters", _parameters(main)),
+    ]
+    if len(footprint.planes) > 1:
+        parts.append(("planes", _planes(footprint.planes[:-1])))
+    parts.append(("what follows", _consequences(footprint)))
+    lines: list[Text | Table] = [_title(footprint)]
+    for heading, table in parts:
+        lines += [Text(f"\n{heading}", style="bold"), table]
+    if footprint.flags:
+        lines.append(Text("\nflags: " + ", ".join(FLAG_WORDS[flag] for flag in footprint.flags), style="yellow"))
+    return Group(*lines)
+
+
+def digits(value: float, low: float | None, high: float | None) -> int:
+    """Significant digits of `value` that its interval supports: the last one is the leading digit of the half width.
+
+    >>> digits(0.33321, 0.302, 0.365), digits(0.33321, 0.330, 0.336), digits(2.0, None, None)
+    (2, 3, 2)
+    """
+    if low is None or high is None:
+        return 2
+    half = (high - low) / 2
+    if half <= 0 or value == 0:
+        return MAX_DIGITS
+    return min(MAX_DIGITS, max(1, _exponent(value) - _exponent(half) + 1))
+
+
+def number(value: float | None, significant: int) -> str:
+    """`value` with so many significant digits, `-` where it is unknown.
+
+    >>> number(0.0333, 2), number(2.1e-5, 2), number(47619.04, 2), number(1234567.0, 3), number(None, 2), number(0.0, 3)
+    ('0.033', '2.1e-5', '48000', '1.23e6', '-', '0')
+    """
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{significant - 1}e}".split("e")
+    if -3 <= int(exponent) < 6:
+        return f"{float(f'{mantissa}e{exponent}'):.{max(0, significant - 1 - int(exponent))}f}"
+    return f"{mantissa}e{int(exponent)}"
+
+
+def interval(low: float | None, high: float | None, significant: int) -> str:
+    """Both ends with so many significant digits, or `-`."""
+    return "-" if low is None or high is None else f"{number(low, significant)} .. {number(high, significant)}"
+
+
+def frames_to_average(snr_db: float) -> int:
+    """Frames whose mean reaches 40 dB: independent noise falls with the square root of their number.
+
+    >>> frames_to_average(34.0), frames_to_average(45.0)
+    (4, 1)
+    """
+    return max(1, math.ceil(10 ** ((TARGET_SNR_DB - snr_db) / 10)))
+
+
+def _title(footprint: Footprint) -> Text:
+    main, tags = footprint.planes[-1], footprint.acquisition
+    camera = [str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)]
+    if tags.get("ISO"):
+        camera.append(f"ISO {tags['ISO']}")
+    what = [footprint.domain, f"{main.shape[1]} x {main.shape[0]} px"]
+    if main.black_dn is not None and main.white_dn is not None:
+        what.append(f"black {main.black_dn:g}, white {main.white_dn:g} DN ({main.scale_source})")
+    title = Text(printable(footprint.path or "array"), style="bold")
+    for line in (" ".join(camera), ", ".join(what)):
+        if line:
+            title.append("\n" + printable(line), style="not bold")
+    return title
+
+
+def _curve(plane: PlaneFootprint) -> Table:
+    table = _table("signal", "sigma", "90 % interval", "DN", "SNR dB")
+    scale = _scale(plane)
+    for point in _spread(plane.curve):
+        significant = digits(point.sigma, point.low, point.high)
+        meaningful = plane.offset_known and point.signal > 0 and point.sigma > 0
+        table.add_row(
+            f"{100 * point.signal:.2g} %",
+            number(point.sigma, significant),
+            interval(point.low, point.high, significant),
+            number(None if scale is None else point.sigma * scale, significant),
+            f"{20 * math.log10(point.signal / point.sigma):.1f}" if meaningful else "-",
+        )
+    return table
+
+
+def _parameters(plane: PlaneFootprint) -> Table:
+    table = _table("noise", "value", "unit", "90 % interval", "DN", "present", "remark")
+    for column in (0, 2, -1):
+        table.columns[column].justify = "left"
+    for estimate in plane.parameters:
+        significant = 2 if estimate.value is None else digits(estimate.value, estimate.low, estimate.high)
+        table.add_row(
+            estimate.name.replace("_", " "),
+            number(estimate.value, significant),
+            estimate.unit if estimate.unit in _SHOWN_UNITS else "",
+            _bounds(estimate, significant),
+            number(estimate.value_dn, significant),
+            "-" if estimate.present is None else f"{100 * estimate.present:.0f} %",
+            FLAG_WORDS[estimate.flag] if estimate.flag else "",
+        )
+    return table
+
+
+def _bounds(estimate: Estimate, significant: int) -> str:
+    if estimate.value is None and estimate.low == 0 and estimate.high is not None:
+        return f"< {number(estimate.high, significant)}"  # a detection limit
+    return interval(estimate.low, estimate.high, significant)
+
+
+def _planes(planes: Sequence[PlaneFootprint]) -> Table:
+    table = _table("plane", "median", "sigma there", "DN", "shot gain", "read noise DN")
+    table.columns[0].justify = "left"
+    for plane in planes[:_MOST_PLANES]:
+        scale = _scale(plane)
+        sigma = plane.law.sigma(plane.signal_median)
+        frame = "" if plane.frame is None else f" frame {plane.frame}"
+        table.add_row(
+            printable(f"{plane.channel or ''} {plane.name}{frame}".strip()),
+            f"{100 * plane.signal_median:.2g} %",
+            number(sigma, 3),
+            number(None if scale is None else sigma * scale, 3),
+            _short(plane["shot_gain"], plane["shot_gain"].value),
+            _short(plane["read_noise"], plane["read_noise"].value_dn),
+        )
+    if len(planes) > _MOST_PLANES:
+        table.add_row(f"+ {len(planes) - _MOST_PLANES} more")
+    return table
+
+
+def _short(estimate: Estimate, shown: float | None) -> str:
+    significant = 2 if estimate.value is None else digits(estimate.value, estimate.low, estimate.high)
+    return number(shown, significant)
+
+
+def _consequences(footprint: Footprint) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    for row in _facts(footprint.derived, fixed=footprint["multiplicative"].value is not None):
+        table.add_row(*row)
+    return table
+
+
+def _facts(derived: Derived, *, fixed: bool) -> Iterator[tuple[str, str, str]]:
+    for label, quantity in (("gain", derived.conversion_gain), ("read noise", derived.sigma_d)):
+        if quantity.value is not None:
+            yield label, *_with_interval(quantity)
+    if derived.electrons_at_white is not None:
+        yield "electrons at white", number(derived.electrons_at_white, _digits_of(derived.K)), "e-"
+    if derived.dynamic_range_stops is not None:
+        yield "dynamic range", f"{derived.dynamic_range_stops:.1f}", "stops"
+    yield "sigma at 18 % signal", number(derived.sigma_at_18pct, 3), ""
+    if derived.snr_db_at_18pct is not None:
+        yield "SNR at 18 % signal", f"{derived.snr_db_at_18pct:.1f}", "dB"
+        remark = "; the multiplicative part only if it is no fixed pattern" if fixed else ""
+        frames = frames_to_average(derived.snr_db_at_18pct)
+        yield "frames to average", str(frames), f"for {TARGET_SNR_DB:.0f} dB at 18 %{remark}"
+    for index, (shot, offset) in enumerate(derived.dng_noise_profile or ()):
+        yield "" if index else "DNG NoiseProfile", number(shot, 3), number(offset, 3)
+
+
+def _with_interval(quantity: Quantity) -> tuple[str, str]:
+    significant = _digits_of(quantity)
+    bounds = interval(quantity.low, quantity.high, significant)
+    return number(quantity.value, significant), quantity.unit + ("" if bounds == "-" else f"  ({bounds})")
+
+
+def printable(text: str) -> str:
+    r"""`text` without what could act on a terminal (escape sequences, line ends).
+
+    >>> printable("a\x1b[31m.tif")
+    'a\\x1b[31m.tif'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _digits_of(quantity: Quantity) -> int:
+    return 2 if quantity.value is None else digits(quantity.value, quantity.low, quantity.high)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _spread(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """A few points of the curve, evenly spread, both ends among them."""
+    if len(curve) <= _CURVE_ROWS:
+        return list(curve)
+    return [curve[round(i * (len(curve) - 1) / (_CURVE_ROWS - 1))] for i in range(_CURVE_ROWS)]
+
+
+def _scale(plane: PlaneFootprint) -> float | None:
+    return None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
