@@ -74,7 +74,8 @@ def safe_text(value: str) -> str:
     >>> safe_text("=1+1"), safe_text("photo.dng")
     ("'=1+1", 'photo.dng')
     """
-    return f"'{value}" if value.lstrip().startswith(_FORMULA) or value.startswith(("\t", "\r", "\n")) else value
+    text = value.replace("\r", "\\r")  # which the csv module leaves unquoted
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(("\t", "\n")) else text
 
 
 def _file_cells(footprint: Footprint) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from noisediag.footprint import FLAGS
+from noisediag.reports.table import FLAG_WORDS, WIDTH, digits, frames_to_average, number, render
+
+
+def text_of(footprint, **options):
+    out = io.StringIO()
+    Console(file=out, width=WIDTH, **options).print(render(footprint))
+    return out.getvalue()
+
+
+def lines_of(footprint):
+    return [line.rstrip() for line in text_of(footprint).splitlines()]
+
+
+def test_fits_80_columns_without_cutting(footprint, make_footprint, make_plane):
+    wide = make_footprint(
+        planes=tuple(
+            make_plane(
+                "all", values={"shot_gain": 1.234e-5, "multiplicative": 0.0123, "correlation": 1.23}, flags=FLAGS
+            )
+            for _ in range(12)
+        ),
+        flags=FLAGS,
+    )
+    for case in (footprint, wide):
+        text = text_of(case)
+        assert max(len(line) for line in text.splitlines()) <= 80
+        assert "…" not in text
+    assert "+ 3 more" in text_of(wide)
+
+
+def test_says_what_was_measured(footprint):
+    lines = lines_of(footprint)
+    shot = next(line.split() for line in lines if line.startswith("shot gain"))
+    assert shot == "shot gain 2.1e-5 1/e- 1.9e-5 .. 2.3e-5 0.33 99 %".split()
+    impulse = next(line for line in lines if line.startswith("impulse"))
+    assert impulse.split() == "impulse - < 3.0e-5 - 2 % below detection".split()
+    assert any(line.split()[:3] == ["gain", "3.0", "e-/DN"] for line in lines)
+    assert any(line.startswith("frames to average") and "40 dB" in line for line in lines)
+
+
+def test_numbers_are_right_aligned(footprint):
+    lines = lines_of(footprint)
+    start = next(i for i, line in enumerate(lines) if line.startswith("signal")) + 1
+    ends = {line.index(" %") for line in lines[start : start + 5]}
+    assert len(ends) == 1
+
+
+def test_the_curve_comes_before_the_parameters(footprint):
+    text = text_of(footprint)
+    assert text.index("noise curve") < text.index("shot gain") < text.index("what follows")
+
+
+def test_every_flag_has_words():
+    assert tuple(FLAG_WORDS) == FLAGS
+
+
+def test_no_colour_where_none_is_wanted(footprint, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in text_of(footprint, force_terminal=True)
+
+
+def test_file_names_are_neither_markup_nor_escapes(make_footprint):
+    text = text_of(make_footprint(path="[red]\x1b[2J.tif"))
+    assert "[red]\\x1b[2J.tif" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [(0.33321, 0.302, 0.365, "0.33"), (0.33321, 0.3330, 0.3334, "0.333"), (47619.0, 40000.0, 60000.0, "50000")],
+)
+def test_no_digit_that_the_interval_does_not_support(value, low, high, shown):
+    assert number(value, digits(value, low, high)) == shown
+
+
+@pytest.mark.parametrize(("snr_db", "frames"), [(40.0, 1), (37.0, 2), (20.0, 100)])
+def test_frames_to_average(snr_db, frames):
+    assert frames_to_average(snr_db) == frames
