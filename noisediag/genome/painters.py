@@ -1,8 +1,8 @@
 """The painters of `scenes`: each draws one kind of clean picture, (size, size) float32, not yet clipped to [0, 1].
 
-A kind imitates the statistics of one sort of picture (share of flat blocks, fine texture, exact levels, black surrounds),
-not its meaning. Lengths are in px of the finished picture; edges are antialiased by drawing at `SUPER` times the size and
-averaging, exactly for powers of two, so that flat colours keep their level.
+A kind imitates the statistics of one sort of picture (share of flat blocks, fine texture, exact levels, black
+surrounds), not its meaning. Lengths are in px of the finished picture; edges are antialiased by drawing `SUPER` times
+larger and averaging, exactly for powers of two, so that flat colours keep their level.
 """
 
 from __future__ import annotations
@@ -78,8 +78,10 @@ def _edge(distance: Picture, softness: float = 1.0) -> Picture:
 
 
 def _mask(size: int, rng: Generator, cells: int, share: float) -> Picture:
-    """Random smooth-bordered regions that cover about `share` of the picture."""
+    """Random regions that cover about `share` of the picture; their borders are smooth or ragged."""
     field = _smooth(size, rng, cells)
+    if rng.random() < 0.6:
+        field = field + rng.uniform(0.05, 0.5) * _texture(size, rng, rng.uniform(1.3, 1.8))
     return _edge((field - np.quantile(field[::4, ::4], 1 - share)) * size / cells / 2)
 
 
@@ -290,7 +292,7 @@ def _text(sheet: _Sheet, size: int, rng: Generator, ink: float) -> None:
         while x < right:
             if rng.random() < 0.82:
                 nodes = rng.integers(0, 3, (rng.integers(3, 6), 2)) * (height * 0.3, height * 0.5)
-                sheet.line(nodes + (x, y), width, ink)
+                sheet.line(nodes + np.array([x, y]), width, ink)
             x += height * 0.75
 
 
@@ -302,8 +304,8 @@ def _line_art(size: int, rng: Generator) -> Picture:
         sheet.polygon(
             _outline(rng, rng.uniform(0, size, 2), _log_uniform(rng, 4, size / 5), rng.uniform(0.2, 1), 0.25, 40), ink
         )
-    _strokes(sheet, size, rng, int(_log_uniform(rng, 8, 200)), ink)
-    if rng.random() < 0.6:
+    _strokes(sheet, size, rng, int(_log_uniform(rng, 15, 250)), ink)
+    if rng.random() < 0.7:
         _hair(sheet, size, rng, ink)
     for _ in range(rng.integers(0, 4)):  # hatching
         pitch, length, angle = rng.uniform(2, 6), rng.uniform(10, size / 3), rng.uniform(0, math.pi)
@@ -385,6 +387,8 @@ def _fluorescence(size: int, rng: Generator) -> Picture:
     picture = _blur(picture, rng.uniform(0.3, 1.5))
     glow = _blur(picture, rng.uniform(6, 20)) * rng.uniform(0, 0.4) if rng.random() < 0.5 else 0.0
     picture = (picture + glow) * rng.uniform(0.3, 1.1) / max(float(np.quantile(picture[::3, ::3], 0.995)), 0.05)
+    if rng.random() < 0.5:  # what glows out of focus
+        picture = picture + _log_uniform(rng, 0.001, 0.05) * np.abs(_texture(size, rng, rng.uniform(0.8, 2)))
     return np.asarray(np.maximum(picture, 0) + rng.choice([0.0, rng.uniform(0, 0.1)]), dtype=np.float32)
 
 
@@ -566,8 +570,11 @@ def _satellite(size: int, rng: Generator) -> Picture:
 
 def _crowns(size: int, rng: Generator) -> Picture:
     """Foliage: crowded discs, lit from one side."""
-    sheet, count = _Sheet(size, 0), int(rng.uniform(0.007, 0.02) * size**2)
-    shapes = _scatter_leaves(sheet, size, rng, count, (1.2, _log_uniform(rng, 3, 14)), 2.2)
+    sheet, largest = _Sheet(size, 0), _log_uniform(rng, 3, 14)
+    count = min(
+        2500, int(2 * size**2 / (math.pi * 2 * largest))
+    )  # about twice the area: the mean square radius is 2*largest
+    shapes = _scatter_leaves(sheet, size, rng, count, (2, largest), 2.0)
     picture = sheet.coloured(rng.uniform(0.1, 0.5, count + 1))
     labels = sheet.labels()
     x, y = _grid(size)
@@ -635,8 +642,8 @@ def _underwater(size: int, rng: Generator) -> Picture:
     """Murky: shapes and ground behind a veil, low contrast, soft everywhere."""
     scene = _leaves(size, rng) if rng.random() < 0.5 else _any_texture(size, rng) * 0.2
     scene = scene + 0.3 * _any_texture(size, rng)
-    near = _blur(scene, rng.uniform(0.2, 1.2))
-    picture = _blend(near, _blur(scene, rng.uniform(3, 8)), _mask(size, rng, 1, rng.uniform(0.2, 0.9)))
+    near = _blur(scene, rng.uniform(0.2, 1.0))
+    picture = _blend(near, _blur(scene, rng.uniform(1, 6)), _mask(size, rng, 1, rng.uniform(0.1, 0.7)))
     picture = _tone(picture, rng, (0.15, 0.6), (0.02, 0.12))
     return _blend(picture, rng.uniform(0.2, 0.7), np.clip(0.5 + 0.25 * _smooth(size, rng, 1), 0, 0.9))
 
@@ -657,7 +664,7 @@ def _photo(size: int, rng: Generator) -> Picture:
         picture = _blend(
             picture, _crowns(size, rng) * rng.uniform(0.5, 1.6), _mask(size, rng, int(rng.integers(1, 5)), below)
         )
-    count = int(_log_uniform(rng, 2, 300))
+    count = int(_log_uniform(rng, 3, 500))
     sheet = _Sheet(size, 0)
     shapes = _scatter_leaves(
         sheet, size, rng, count, (_log_uniform(rng, 2, 10), size * rng.uniform(0.1, 0.45)), rng.uniform(1.5, 3)

@@ -43,9 +43,9 @@ def make(n: int, size: int, generator: torch.Generator, *, kinds: tuple[str, ...
 
 
 def vary(batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Each picture of `batch` (B, H, W) turned or mirrored and, in 70 % of the cases, given another focus and exposure.
+    """Each picture of `batch` (B, H, W) turned or mirrored and, in 70 % of the cases, with another focus and exposure.
 
-    Blur up to 2 px or sharpening, gamma, contrast, brightness from a few percent of white to overexposure; the result is
+    Blur up to 2 px, sharpening, gamma, contrast, brightness from a few percent of white to overexposure; the result lies
     in [0, 1], clipped where an exposure would clip. The other 30 % keep their exact levels.
     """
     batch = _turn(batch, generator)
@@ -109,8 +109,8 @@ def folder(path: Path, size: int, generator: torch.Generator | None = None) -> T
     """One crop (n, size, size) in [0, 1] of the luma of every picture in a folder, in the order of the file names.
 
     The crops are random, or central without a generator. 8-bit and 16-bit files; pictures smaller than `size` are left
-    out, with a warning that counts them. Raises UnreadableError for a damaged picture or a folder with none that fits, and
-    UnsupportedError for pixels that are neither 8-bit nor 16-bit.
+    out, with a warning that counts them. Raises UnreadableError for a damaged picture or a folder with none that fits,
+    and UnsupportedError for pixels that are neither 8-bit nor 16-bit.
     """
     files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES)
     crops, skipped = [], 0
