@@ -45,8 +45,8 @@ def make(n: int, size: int, generator: torch.Generator, *, kinds: tuple[str, ...
 def vary(batch: Tensor, generator: torch.Generator) -> Tensor:
     """Each picture of `batch` (B, H, W) turned or mirrored and, in 70 % of the cases, with another focus and exposure.
 
-    Blur up to 2 px, sharpening, gamma, contrast, brightness from a few percent of white to overexposure; the result lies
-    in [0, 1], clipped where an exposure would clip. The other 30 % keep their exact levels.
+    Blur up to 2 px, sharpening, gamma, contrast, brightness from a few percent of white to overexposure; the result
+    lies in [0, 1], clipped where an exposure would clip. The other 30 % keep their exact levels.
     """
     batch = _turn(batch, generator)
     device, count = generator.device, len(batch)
@@ -112,6 +112,8 @@ def folder(path: Path, size: int, generator: torch.Generator | None = None) -> T
     out, with a warning that counts them. Raises UnreadableError for a damaged picture or a folder with none that fits,
     and UnsupportedError for pixels that are neither 8-bit nor 16-bit.
     """
+    if not Path(path).is_dir():
+        raise UnreadableError(f"{path}: no such folder")
     files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES)
     crops, skipped = [], 0
     for file in files:
@@ -145,5 +147,5 @@ def _luma(file: Path) -> np.ndarray:
             if image.mode in ("1", "L", "LA"):
                 return np.asarray(image.convert("L"), dtype=np.float32) / 255
             return np.asarray(image.convert("RGB"), dtype=np.float32) @ LUMA / 255
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise UnreadableError(f"{file}: {error}") from error
