@@ -1,0 +1,7 @@
+"""Files and arrays become an `Image` of planes: one reader a format family, chosen by content."""
+
+from noisediag.images.image import Domain, Image, Lattice, Plane, ScaleSource
+from noisediag.images.levels import code_step
+from noisediag.images.reading import from_array, read
+
+__all__ = ["Domain", "Image", "Lattice", "Plane", "ScaleSource", "code_step", "from_array", "read"]

@@ -1,0 +1,99 @@
+"""Which reader a file needs, decided by its first bytes and never by its name."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Literal
+
+from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
+from noisediag.images.metadata import tiff_holds_raw
+
+Format = Literal["raw", "tiff", "picture", "npy", "fits", "bio", "heif"]
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# RAW containers with a signature of their own; NEF, CR2, ARW, PEF, DNG are TIFF files and are told apart by their tags.
+_RAW = (
+    b"FUJIFILMCCD-RAW",
+    b"IIU\0",  # Panasonic RW2
+    b"IIRO",  # Olympus ORF
+    b"IIRS",
+    b"MMOR",
+    b"\0MRM",  # Minolta MRW
+    b"FOVb",  # Sigma X3F
+    b"II\x1a\0\0\0HEAPCCDR",  # Canon CRW
+)
+_PICTURE = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
+_BIO = (b"ZISRAWFILE", b"\xda\xce\xbe\x0a", b"\x70\0\0\0")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+_REFUSED = (
+    (b"GIF8", "GIF: at most 256 colours, its noise is dither"),
+    (b"PK\x03\x04", "a zip archive (npz, zipped pictures): unpack it first"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5 is not read"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000 is not read"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000 is not read"),
+    (b"\xff\x0a", "JPEG XL is not read"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL is not read"),
+    (b"8BPS", "Photoshop PSD is not read"),
+    (b"v/1\x01", "OpenEXR is not read"),
+    (b"%PDF", "PDF is a document, not a picture"),
+)
+
+
+def identify(path: Path) -> Format:
+    """The reader for the file at `path`.
+
+    Raises UnreadableError (empty), TruncatedError (only the signature is there) and UnsupportedError for formats that
+    are recognised but not read, and for files without any known signature (headerless .raw dumps among them).
+    """
+    with open(path, "rb") as file:
+        head = file.read(512)
+    if not head:
+        raise UnreadableError("the file is empty")
+    if head.startswith(_TIFF):
+        if len(head) < 16:
+            raise TruncatedError("the TIFF header is cut off")
+        return "raw" if tiff_holds_raw(path) else "tiff"
+    if head.startswith(_RAW):
+        return "raw"
+    if head.startswith(_PICTURE) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "picture"
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(b"SIMPLE  ="):
+        return "fits"
+    if head.startswith(_BIO):
+        return "bio"
+    if head[4:8] == b"ftyp":
+        if head[8:12] == b"crx ":
+            return "raw"
+        if head[8:12] in _HEIF_BRANDS:
+            return "heif"
+        raise UnsupportedError("a video or an unknown ISO media file")
+    for signature, reason in _REFUSED:
+        if head.startswith(signature):
+            raise UnsupportedError(reason)
+    _refuse_medical(path, head)
+    if not any(head):
+        raise UnreadableError("the file begins with 512 zero bytes")
+    raise UnsupportedError("no known format: a headerless .raw dump, or not a picture")
+
+
+def _refuse_medical(path: Path, head: bytes) -> None:
+    if head[:2] == b"\x1f\x8b":
+        try:
+            with gzip.open(path) as file:
+                head = file.read(512)
+        except (OSError, EOFError, zlib.error):
+            raise UnreadableError("a damaged gzip file") from None
+        if not _is_nifti(head):
+            raise UnsupportedError("gzip-compressed: unpack it first")
+    if head[128:132] == b"DICM":
+        raise UnsupportedError("DICOM is not read: export the frames as TIFF or npy")
+    if _is_nifti(head):
+        raise UnsupportedError("NIfTI is not read: export the frames as TIFF or npy")
+
+
+def _is_nifti(head: bytes) -> bool:
+    return head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")

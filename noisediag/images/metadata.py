@@ -1,0 +1,214 @@
+"""Acquisition tags under their ExifTool names, and the DNG tags that LibRaw does not hand out.
+
+References: EXIF 2.32 (CIPA DC-008), Adobe DNG specification 1.6.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import exifread
+import tifffile
+
+# Both libraries report oddities through logging; without a handler Python would print them to stderr.
+for _name in ("exifread", "tifffile"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
+_CFA, _LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
+_COLORS = ("R", "G", "B", "C", "M", "Y", "W")  # DNG CFAPlaneColor
+_EXIF_NAMES = {  # exifread's key -> ExifTool's name
+    "Image Make": "Make",
+    "Image Model": "Model",
+    "Image Software": "Software",
+    "EXIF ISOSpeedRatings": "ISO",
+    "EXIF PhotographicSensitivity": "ISO",
+    "EXIF ExposureTime": "ExposureTime",
+    "EXIF FNumber": "FNumber",
+    "EXIF FocalLength": "FocalLength",
+    "EXIF FocalLengthIn35mmFilm": "FocalLengthIn35mmFormat",
+    "EXIF ExposureBiasValue": "ExposureCompensation",
+    "EXIF DateTimeOriginal": "DateTimeOriginal",
+    "EXIF LensModel": "LensModel",
+    "EXIF DigitalZoomRatio": "DigitalZoomRatio",
+}
+_HEAD_BYTES = 1 << 20  # where non-TIFF RAW files keep their EXIF
+
+
+@dataclass(frozen=True)
+class DngTags:
+    """What a DNG says of its raw plane; None where the tag is absent. Levels are in DN of the stored mosaic."""
+
+    linear: bool  # LinearRaw: already demosaiced (or a monochrome sensor, with one sample)
+    samples: int
+    float_data: bool
+    black: tuple[float, ...] | None = None  # row by row over `black_repeat`, samples innermost
+    black_repeat: tuple[int, int] = (1, 1)  # rows, columns, anchored at the top left of the active area
+    white: tuple[float, ...] | None = None
+    active_area: tuple[int, int, int, int] | None = None  # top, left, bottom, right
+    cfa_plane_colors: tuple[str, ...] = ()
+    compression: int = 1
+    acquisition: dict[str, Any] = field(default_factory=dict)
+
+
+def tiff_holds_raw(path: Path) -> bool:
+    """Whether a TIFF file is a camera RAW: a DNG, or any directory of it stores a colour-filter mosaic."""
+    with tifffile.TiffFile(path) as tiff:
+        first = tiff.pages.first
+        if 50706 in first.tags or first.tags.valueof(271, default="") == "Canon" and _is_cr2(path):
+            return True
+        return any(_photometric(page) in (_CFA, _LINEAR_RAW) for page in directories(tiff))
+
+
+def directories(tiff: tifffile.TiffFile) -> Iterator[Any]:
+    """The first directory and its sub-directories: where RAW formats put their picture."""
+    first = tiff.pages.first
+    yield first
+    if first.pages is not None:
+        yield from first.pages
+
+
+def _is_cr2(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(10)[8:10] == b"CR"
+
+
+def _photometric(page: Any) -> int:
+    return int(page.tags.valueof(262, default=-1))
+
+
+def dng_tags(path: Path) -> DngTags | None:
+    """The DNG tags of a file, None if it is no DNG."""
+    with open(path, "rb") as file:
+        if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return None
+    with tifffile.TiffFile(path) as tiff:
+        first = tiff.pages.first
+        if 50706 not in first.tags:
+            return None
+        pages = list(directories(tiff))
+        raws = [page for page in pages if _photometric(page) in (_CFA, _LINEAR_RAW)]
+        main = next((page for page in raws if page.tags.valueof(254, default=0) == 0), raws[0] if raws else first)
+
+        def value(code: int) -> Any:
+            # NoiseProfile and others stand in the raw directory or in the first one, depending on the writer.
+            return main.tags.valueof(code, default=first.tags.valueof(code))
+
+        colors = value(50710)
+        repeat = _numbers(main.tags.valueof(50713))
+        area = _numbers(main.tags.valueof(50829))
+        acquisition: dict[str, Any] = {}
+        for name, code in (("NoiseProfile", 51041), ("BaselineNoise", 50731), ("NoiseReductionApplied", 50935)):
+            numbers = _rationals(value(code)) if code != 51041 else _numbers(value(code))
+            if numbers:
+                acquisition[name] = list(numbers) if code == 51041 else numbers[0]
+        for name, code in (("BlackLevel", 50714), ("WhiteLevel", 50717)):
+            numbers = tag_numbers(main, code)
+            if numbers:
+                acquisition[name] = list(numbers) if len(numbers) > 1 else numbers[0]
+        return DngTags(
+            linear=_photometric(main) == _LINEAR_RAW,
+            samples=int(main.samplesperpixel),
+            float_data=int(main.sampleformat or 1) == 3,
+            black=tag_numbers(main, 50714) or None,
+            black_repeat=(int(repeat[0]), int(repeat[1])) if len(repeat) == 2 else (1, 1),
+            white=tag_numbers(main, 50717) or None,
+            active_area=(int(area[0]), int(area[1]), int(area[2]), int(area[3])) if len(area) == 4 else None,
+            cfa_plane_colors=tuple(_COLORS[code] for code in bytes(colors)) if colors is not None else (),
+            compression=int(main.compression),
+            acquisition=acquisition,
+        )
+
+
+def tag_numbers(page: Any, code: int) -> tuple[float, ...]:
+    """The numbers of a TIFF tag, whatever numeric type it has; () if absent."""
+    tag = page.tags.get(code)
+    if tag is None:
+        return ()
+    return _rationals(tag.value) if tag.dtype in (5, 10) else _numbers(tag.value)
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    return tuple(float(number) for number in (value if isinstance(value, tuple | list | bytes) else (value,)))
+
+
+def _rationals(value: Any) -> tuple[float, ...]:
+    numbers = _numbers(value)
+    return tuple(a / b if b else math.nan for a, b in zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def exif(path: Path) -> dict[str, Any]:
+    """EXIF of a TIFF, JPEG, DNG or camera RAW file, by ExifTool names; {} where there is none."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+        if head[:4] in (b"IIU\0", b"IIRO", b"IIRS"):  # TIFF in all but the magic number
+            return _exif(io.BytesIO(b"II*\0" + head[4:]))
+        if head[:4] == b"MMOR":
+            return _exif(io.BytesIO(b"MM\0*" + head[4:]))
+        if head.startswith(b"FUJIFILM"):  # the EXIF is that of the embedded JPEG
+            offset = int.from_bytes(head[84:88], "big")
+            file.seek(offset)
+            return _exif(io.BytesIO(file.read(_HEAD_BYTES)))
+        if head[4:12] == b"ftypcrx ":  # boxes CMT1 (directory 0) and CMT2 (EXIF) each hold a TIFF block
+            return _canon_boxes(head)
+        file.seek(0)
+        return _exif(file)
+
+
+def exif_from_block(block: bytes) -> dict[str, Any]:
+    """EXIF of a bare block, as Pillow and libheif hand it out."""
+    return _exif(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+
+
+def _canon_boxes(head: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for box, section in ((b"CMT1", "Image"), (b"CMT2", "EXIF")):
+        at = head.find(box)
+        if at < 4:
+            continue
+        size = int.from_bytes(head[at - 4 : at], "big")
+        tags = _tags(io.BytesIO(head[at + 4 : at - 4 + size]))
+        found |= _named({f"{section} {key.split(' ', 1)[-1]}": tag for key, tag in tags.items()})
+    return found
+
+
+def _exif(file: IO[bytes]) -> dict[str, Any]:
+    return _named(_tags(file))
+
+
+def _tags(file: IO[bytes]) -> dict[str, Any]:
+    try:
+        return dict(exifread.process_file(file, details=False))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block says nothing about the pixels: the picture is still read
+        return {}
+
+
+def _named(tags: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, name in _EXIF_NAMES.items():
+        value = _plain(tags[key].values) if key in tags and hasattr(tags[key], "values") else None
+        if value is not None and name not in found:
+            found[name] = value
+    return found
+
+
+def _plain(values: Any) -> Any:
+    """A text, or the first number of a list: an int where whole; None where empty or undefined (0/0)."""
+    if isinstance(values, str):
+        return values.strip().strip("\0") or None
+    if isinstance(values, bytes) or not values:
+        return None
+    try:
+        number = float(values[0])
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) else number

@@ -1,0 +1,99 @@
+"""PNG, JPEG, WebP and BMP: rendered pictures, except for 16-bit gray PNG, which instruments write."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from noisediag.errors import TooLargeError, UnsupportedError
+from noisediag.images import metadata
+from noisediag.images.image import Image
+from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
+
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB")
+
+
+def read(path: Path) -> Image:
+    """A picture in one of Pillow's formats; its first frame if it has several."""
+    with opened(path) as picture:
+        warnings = ["only the first of several frames is read"] if getattr(picture, "n_frames", 1) > 1 else []
+        acquisition = exif(picture)
+        if picture.format == "PNG" and _png_depth(path) == 16:
+            pixels = _png16(path)
+            if pixels.ndim == 2:
+                scale = LinearScale([pixels])
+                plane = scale.plane("gray", (pixels.shape[0], pixels.shape[1]), loader(pixels))
+                return Image((plane,), "linear", "pillow", acquisition=acquisition)
+        else:
+            pixels, notes = to_pixels(picture)
+            warnings += notes
+    return Image(rendered_planes(pixels), "rendered", "pillow", acquisition=acquisition, warnings=tuple(warnings))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[PIL.Image.Image]:
+    """The picture, header read, its size checked against `MAX_PIXELS` before anything is decoded.
+
+    Pillow's own bomb limit only warns up to twice its value, so it is set to ours for the time being.
+    """
+    before = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    try:
+        with PIL.Image.open(path, formats=_FORMATS) as picture:
+            check_size(picture.height, picture.width)
+            yield picture
+    except PIL.Image.DecompressionBombError:
+        raise TooLargeError(f"declares more than {MAX_PIXELS} pixels (a bomb?)") from None
+    except PIL.UnidentifiedImageError:
+        raise OSError("the header is damaged") from None
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+def to_pixels(picture: PIL.Image.Image) -> tuple[np.ndarray, list[str]]:
+    """(height, width) or (height, width, 3) uint8 codes, and warnings. Palettes are looked up, alpha is dropped."""
+    mode = picture.mode
+    if mode == "1":
+        raise UnsupportedError("a 1-bit picture has no noise to read")
+    if mode not in ("L", "LA", "RGB", "RGBA", "RGBX", "P", "PA"):
+        raise UnsupportedError(f"colour mode {mode} is not read: convert to gray or RGB")
+    picture.load()
+    warnings = []
+    if mode in ("P", "PA"):
+        warnings.append("a palette picture: its noise is that of the palette's dither")
+        picture = picture.convert("RGBA" if "transparency" in picture.info or mode == "PA" else "RGB")
+    if picture.mode in ("LA", "RGBA"):
+        if picture.getchannel("A").getextrema()[0] < 255:
+            warnings.append("transparency is ignored")
+    pixels = np.asarray(picture)
+    if pixels.ndim == 3:
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+    return pixels, warnings
+
+
+def exif(picture: PIL.Image.Image) -> dict[str, Any]:
+    """The picture's EXIF tags by ExifTool names."""
+    block = picture.info.get("exif")
+    if not isinstance(block, bytes):
+        block = picture.getexif().tobytes()
+    return metadata.exif_from_block(block) if block else {}
+
+
+def _png_depth(path: Path) -> int:
+    with open(path, "rb") as file:
+        return file.read(25)[24]
+
+
+def _png16(path: Path) -> np.ndarray:
+    """A 16-bit PNG with all its bits (Pillow keeps eight of a colour one); alpha dropped."""
+    import imagecodecs
+
+    pixels: np.ndarray = imagecodecs.png_decode(path.read_bytes())
+    if pixels.ndim == 3:
+        pixels = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., 0]
+    return pixels

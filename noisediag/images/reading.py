@@ -1,0 +1,146 @@
+"""`read` and `from_array`: the two ways into noisediag."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from noisediag.errors import (
+    InputError,
+    NoisediagError,
+    PermissionDeniedError,
+    TooLargeError,
+    TruncatedError,
+    UnreadableError,
+)
+from noisediag.images import array
+from noisediag.images.formats import Format, identify
+from noisediag.images.image import Domain, Image
+from noisediag.images.selection import Roi, override, select
+
+_MODULES: dict[Format, str] = {
+    "raw": "raw",
+    "tiff": "tiff",
+    "picture": "picture",
+    "npy": "array",
+    "fits": "fits",
+    "bio": "bio",
+    "heif": "heif",
+}
+_CHUNK = 1 << 20
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    black: float | None = None,
+    white: float | None = None,
+    channel: str | int | None = None,
+    frame: int | None = None,
+    roi: Roi | None = None,
+) -> Image:
+    """The file at `path` as planes of code values with their scale.
+
+    `black`, `white`: replace the levels of every plane (DN). `channel` (name or index), `frame` (index) select planes.
+    `roi`: (x, y, width, height) in pixels of the stored picture; of a RAW file in pixels of the visible mosaic, shrunk
+    to whole periods of the colour-filter pattern.
+
+    Single pictures are decoded here and kept; stacks are read page by page at `Plane.load`. Raises a subclass of
+    InputError, its message `path: reason`, here or at `load`; UsageError for a selection the file cannot satisfy.
+    """
+    file = Path(path)
+    name = printable(file)
+    with _guard(name):
+        mode = os.stat(file).st_mode
+        if stat.S_ISDIR(mode):
+            raise UnreadableError("is a directory")
+        if not stat.S_ISREG(mode):
+            raise UnreadableError("is not a regular file")
+        reader = importlib.import_module(f"noisediag.images.{_MODULES[identify(file)]}")
+        image: Image = reader.read(file)
+        image = replace(image, path=str(file), sha256=_sha256(file))
+        if not image.planes:
+            raise UnreadableError("holds no picture")
+        image = select(override(image, black=black, white=white), channel=channel, frame=frame, roi=roi)
+    planes = tuple(replace(plane, load=_guarded(plane.load, name)) for plane in image.planes)
+    return replace(image, planes=planes)
+
+
+def from_array(
+    array_: np.ndarray,
+    *,
+    black: float | None = None,
+    white: float | None = None,
+    domain: Domain = "linear",
+) -> Image:
+    """An array as an image: (height, width); (frames, height, width); colour (height, width, 3 or 4).
+
+    Three axes are colour where the last one is 3 or 4 long and the array is uint8 or `domain` is "rendered"; they are
+    frames otherwise. Raises UnsupportedError for other shapes and types.
+    """
+    return override(array.image(np.asarray(array_), domain=domain, reader="array"), black=black, white=white)
+
+
+def printable(path: Path) -> str:
+    r"""The path as text; bytes that are no UTF-8 become \xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _guard(name: str) -> Iterator[None]:
+    """Turn whatever the decoders raise into one InputError whose message starts with the file's name."""
+    try:
+        with warnings.catch_warnings():
+            # Decoders warn of oddities in headers; what matters of it stands in Image.warnings.
+            warnings.simplefilter("ignore")
+            yield
+    except InputError as error:
+        raise type(error)(f"{name}: {error}") from None
+    except NoisediagError:
+        raise
+    except FileNotFoundError:
+        raise UnreadableError(f"{name}: no such file") from None
+    except PermissionError:
+        raise PermissionDeniedError(f"{name}: permission denied") from None
+    except MemoryError:
+        raise TooLargeError(f"{name}: not enough memory") from None
+    except EOFError as error:
+        raise TruncatedError(f"{name}: {_line(error)}") from error
+    except Exception as error:
+        # Deliberately broad: on damaged files decoders raise anything from KeyError to struct.error.
+        reason = _line(error)
+        kind = TruncatedError if "truncat" in reason.lower() or "end of file" in reason.lower() else UnreadableError
+        raise kind(f"{name}: {reason}") from error
+
+
+def _line(error: Exception) -> str:
+    """The error's message as one line, or its type where it has none."""
+    text = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error)
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    lines = text.strip().splitlines()
+    return f"cannot be decoded ({type(error).__name__}: {lines[0]})" if lines else f"cannot be decoded ({type(error).__name__})"
+
+
+def _guarded(load: Callable[[], np.ndarray], name: str) -> Callable[[], np.ndarray]:
+    def guarded() -> np.ndarray:
+        with _guard(name):
+            return load()
+
+    return guarded

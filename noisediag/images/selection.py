@@ -1,0 +1,95 @@
+"""Overrides of the scale, and the choice of channel, frame and region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from noisediag.errors import UsageError
+from noisediag.images.image import Image, Plane
+from noisediag.images.levels import effective_bits
+
+Roi = tuple[int, int, int, int]  # x, y, width, height
+
+
+def override(image: Image, *, black: float | None, white: float | None) -> Image:
+    """`image` with the given levels (DN) in every plane. Raises UsageError unless black < white."""
+    if black is None and white is None:
+        return image
+    return replace(image, planes=tuple(_rescaled(plane, black, white) for plane in image.planes))
+
+
+def _rescaled(plane: Plane, black: float | None, white: float | None) -> Plane:
+    changed = replace(
+        plane,
+        black_dn=plane.black_dn if black is None else float(black),
+        white_dn=plane.white_dn if white is None else float(white),
+        offset_known=plane.offset_known or black is not None,
+        white_known=plane.white_known or white is not None,
+        scale_source="override",
+    )
+    if not changed.black_dn < changed.white_dn < float("inf"):
+        raise UsageError(f"black {changed.black_dn:g} is not below white {changed.white_dn:g} (plane {plane.name})")
+    if white is not None and plane.bit_depth is not None:
+        changed = replace(changed, bit_depth=effective_bits(changed.white_dn, plane.step_dn))
+    return changed
+
+
+def select(
+    image: Image, *, channel: str | int | None = None, frame: int | None = None, roi: Roi | None = None
+) -> Image:
+    """The planes asked for, cropped. Raises UsageError, naming what there is, if none is left."""
+    planes = image.planes
+    if channel is not None:
+        names = list(dict.fromkeys(plane.channel or plane.name for plane in planes))
+        wanted = _channel(channel, names)
+        planes = tuple(plane for plane in planes if (plane.channel or plane.name) == wanted)
+    if frame is not None:
+        if not 0 <= frame < image.frames:
+            raise UsageError(f"there is no frame {frame}: the file has {image.frames} (counted from 0)")
+        planes = tuple(plane for plane in planes if (plane.frame or 0) == frame)
+    warnings = image.warnings
+    if roi is not None:
+        region = _aligned(planes[0], roi)
+        if region != tuple(roi):
+            warnings += (f"roi shrunk to {','.join(map(str, region))}, whole periods of the colour-filter pattern",)
+        planes = tuple(_cropped(plane, region) for plane in planes)
+    return replace(image, planes=planes, frames=1 if frame is not None else image.frames, warnings=warnings)
+
+
+def _channel(channel: str | int, names: list[str]) -> str:
+    # A name wins over an index: channels of microscopes are often called "1" or "488".
+    if str(channel) in names:
+        return str(channel)
+    if str(channel).isdecimal() and int(channel) < len(names):
+        return names[int(channel)]
+    raise UsageError(f"there is no channel {channel!r}: the file has {', '.join(names)}")
+
+
+def _aligned(plane: Plane, roi: Roi) -> Roi:
+    """`roi` shrunk to whole periods of the plane's lattice."""
+    x, y, width, height = roi
+    if x < 0 or y < 0 or width < 1 or height < 1:
+        raise UsageError(f"roi {x},{y},{width},{height}: x and y must not be negative, width and height at least 1")
+    rows, columns = (plane.lattice.row_step, plane.lattice.column_step) if plane.lattice else (1, 1)
+    left, top = -(-x // columns) * columns, -(-y // rows) * rows
+    right, bottom = (x + width) // columns * columns, (y + height) // rows * rows
+    if right <= left or bottom <= top:
+        raise UsageError(f"roi {x},{y},{width},{height} holds no whole {columns}x{rows} period of the filter pattern")
+    if right // columns > plane.shape[1] or bottom // rows > plane.shape[0]:
+        picture = f"{plane.shape[1] * columns} x {plane.shape[0] * rows}"
+        raise UsageError(f"roi {x},{y},{width},{height} leaves the picture ({picture})")
+    return left, top, right - left, bottom - top
+
+
+def _cropped(plane: Plane, roi: Roi) -> Plane:
+    rows, columns = (plane.lattice.row_step, plane.lattice.column_step) if plane.lattice else (1, 1)
+    x, y, width, height = roi
+    window = (slice(y // rows, (y + height) // rows), slice(x // columns, (x + width) // columns))
+    return replace(plane, shape=(height // rows, width // columns), load=_window(plane.load, window))
+
+
+def _window(load: Callable[[], np.ndarray], window: tuple[slice, slice]) -> Callable[[], np.ndarray]:
+    return lambda: load()[window]

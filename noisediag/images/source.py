@@ -1,0 +1,155 @@
+"""What every reader hands to `read`: the picture before overrides and selection, and helpers they share."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from noisediag.errors import TooLargeError, UnsupportedError
+from noisediag.images.image import Lattice, Plane, ScaleSource
+from noisediag.images.levels import code_step, effective_bits, power_of_two_above
+
+MAX_PIXELS = 1 << 28  # samples of one frame; the largest cameras have 2e8
+SAMPLED_FRAMES = 5
+
+
+def check_size(*shape: int) -> None:
+    """Raise TooLargeError if one frame of `shape` exceeds `MAX_PIXELS` samples, before anything is allocated."""
+    samples = 1
+    for length in shape:
+        samples *= int(length)
+    if samples > MAX_PIXELS:
+        raise TooLargeError(f"{' x '.join(map(str, shape))} samples in one frame, more than {MAX_PIXELS} (a bomb?)")
+
+
+def check_dtype(dtype: np.dtype) -> None:
+    """Raise UnsupportedError for pixel types that are not grey levels."""
+    if dtype.kind == "b":
+        raise UnsupportedError("a 1-bit picture has no noise to read")
+    if dtype.kind not in "iuf" or (dtype.kind in "iu" and dtype.itemsize > 4):
+        raise UnsupportedError(f"pixels of type {dtype} are not read")
+
+
+def optional(module: str, extra: str) -> ModuleType:
+    """A module of an optional extra. Raises UnsupportedError naming the extra where it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UnsupportedError(f"this format needs an extra: pip install 'noisediag[{extra}]'") from None
+
+
+def sampled(frames: int, count: int = SAMPLED_FRAMES) -> tuple[int, ...]:
+    """Indices of at most `count` frames, evenly spread."""
+    return tuple(sorted({round(index) for index in np.linspace(0, frames - 1, min(count, frames))}))
+
+
+class LinearScale:
+    """Scale of one channel of a file without a black level: black 0 (assumed), white declared or of the container."""
+
+    def __init__(
+        self,
+        samples: list[np.ndarray],
+        *,
+        declared_white: float | None = None,
+        declared_black: float | None = None,
+    ) -> None:
+        """`samples`: frames looked at for the step, and for the maximum of floats and 32-bit integers."""
+        dtype = samples[0].dtype
+        self.warnings: list[str] = []
+        self.step = code_step(samples[len(samples) // 2])
+        finite = [sample[np.isfinite(sample)] for sample in samples] if dtype.kind == "f" else samples
+        if dtype.kind == "f" and any(kept.size < sample.size for kept, sample in zip(finite, samples, strict=True)):
+            self.warnings.append("some values are not finite")
+        maximum = max((float(sample.max()) for sample in finite if sample.size), default=0.0)
+        self.white_known = declared_white is not None
+        if declared_white is not None and maximum > declared_white:
+            self.warnings.append(f"values up to {maximum:g} exceed the declared white level {declared_white:g}: ignored")
+            self.white_known = False
+        if self.white_known and declared_white is not None:
+            self.white = declared_white
+        elif dtype.kind == "f" or dtype.itemsize > 2:
+            self.white = power_of_two_above(maximum)
+            self.warnings.append(f"white level {self.white:g} assumed from the maximum of {len(samples)} sampled frame(s)")
+        else:
+            self.white = float(np.iinfo(dtype).max)
+        self.black = 0.0 if declared_black is None else declared_black
+        self.offset_known = declared_black is not None
+        self.bit_depth = None if dtype.kind == "f" else effective_bits(self.white, self.step)
+
+    def plane(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        load: Callable[[], np.ndarray],
+        *,
+        channel: str | None = None,
+        frame: int | None = None,
+    ) -> Plane:
+        source: ScaleSource = "file" if self.offset_known and self.white_known else "assumed"
+        return Plane(
+            name=name,
+            shape=shape,
+            load=load,
+            black_dn=self.black,
+            white_dn=self.white,
+            scale_source=source,
+            offset_known=self.offset_known,
+            white_known=self.white_known,
+            bit_depth=self.bit_depth,
+            step_dn=self.step,
+            channel=channel,
+            frame=frame,
+        )
+
+
+def rendered_planes(pixels: np.ndarray, *, black: float = 0.0, white: float | None = None) -> tuple[Plane, ...]:
+    """Planes R, G, B, or one "gray", of a rendered picture held in memory.
+
+    `pixels`: (height, width) or (height, width, 3), unsigned integers. Three equal channels are one gray picture
+    stored three times: kept once, or their "difference" would show the noise of nothing.
+    """
+    top = float(np.iinfo(pixels.dtype).max) if white is None else white
+    if pixels.ndim == 3 and _equal_channels(pixels):
+        pixels = pixels[..., 0]
+    channels = [("gray", pixels)] if pixels.ndim == 2 else [(c, pixels[..., i]) for i, c in enumerate("RGB")]
+    planes = []
+    for name, values in channels:
+        step = code_step(values)
+        planes.append(
+            Plane(
+                name=name,
+                shape=(values.shape[0], values.shape[1]),
+                load=loader(values),
+                black_dn=black,
+                white_dn=top,
+                scale_source="file",
+                offset_known=True,
+                white_known=True,
+                bit_depth=effective_bits(top, step),
+                step_dn=step,
+            )
+        )
+    return tuple(planes)
+
+
+def loader(values: np.ndarray, lattice: Lattice | None = None) -> Callable[[], np.ndarray]:
+    """A `load` that hands out values already in memory, or one CFA position of them."""
+
+    def load() -> np.ndarray:
+        if lattice is None:
+            return np.ascontiguousarray(values)
+        return np.ascontiguousarray(values[lattice.row :: lattice.row_step, lattice.column :: lattice.column_step])
+
+    return load
+
+
+def _equal_channels(pixels: np.ndarray) -> bool:
+    # Most colour pictures differ within the first rows; only gray ones are compared whole.
+    head = pixels[: max(1, pixels.shape[0] // 16)]
+    return all(
+        np.array_equal(part[..., 0], part[..., 1]) and np.array_equal(part[..., 0], part[..., 2])
+        for part in (head, pixels)
+    )

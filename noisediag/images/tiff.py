@@ -1,0 +1,307 @@
+"""The TIFF family (TIFF, BigTIFF, OME-TIFF, ImageJ, LSM) through tifffile, one page at a time."""
+
+from __future__ import annotations
+
+import functools
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
+from noisediag.images import metadata
+from noisediag.images.image import Image, Plane
+from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
+
+_GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
+_BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+# Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
+_DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the axes of a series become channels and frames; `loop` are the lengths of all but the picture axes."""
+
+    height: int
+    width: int
+    samples: int  # 1, or the colours stored with each pixel
+    samples_first: bool  # planar colour: S before Y
+    loop: tuple[int, ...]
+    channel_axis: int | None  # within `loop`
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.channel_axis is None else self.loop[self.channel_axis]
+
+    @property
+    def frames(self) -> int:
+        return int(np.prod(self.loop, dtype=int)) // self.channels
+
+    def page(self, channel: int, frame: int) -> int:
+        """Index of a (channel, frame) in the order in which the pages are stored."""
+        index = 0
+        others = [length for axis, length in enumerate(self.loop) if axis != self.channel_axis]
+        place = list(np.unravel_index(frame, others)) if others else []
+        if self.channel_axis is not None:
+            place.insert(self.channel_axis, channel)
+        for position, length in zip(place, self.loop, strict=True):
+            index = index * length + int(position)
+        return index
+
+
+def read(path: Path) -> Image:
+    """A picture or stack; every (channel, frame) is a plane that reads its own page at `load`.
+
+    Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        _check_chain(tiff, path)
+        if not tiff.series:
+            raise UnreadableError("holds no picture")
+        series = tiff.series[0]
+        page = series.keyframe
+        _refuse(page)
+        check_dtype(series.dtype)
+        layout = _layout(series)
+        check_size(layout.height, layout.width, layout.samples)
+        fetch = _fetcher(path, tiff, series, layout)
+        warnings = []
+        if len(tiff.series) > 1:
+            warnings.append(f"only the first of {len(tiff.series)} series is read")
+        ome = _ome(tiff)
+        acquisition = metadata.exif(path) | ome.acquisition
+        names = _channel_names(tiff, layout, ome)
+        blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
+        black = float(np.mean(blacks)) if blacks else None
+        if len(set(blacks)) > 1:
+            warnings.append(f"black levels {', '.join(f'{b:g}' for b in blacks)} differ by position: mean {black:g} used")
+        white = _declared_white(page, ome.significant_bits)
+        rendered = _is_rendered(page, layout)
+    if rendered and layout.frames == 1 and layout.channels == 1:
+        pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
+        planes = rendered_planes(pixels)
+        return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
+    planes_, notes = _planes(layout, names, fetch, black, white)
+    return Image(
+        planes=planes_,
+        domain="rendered" if rendered else "linear",
+        reader="tifffile",
+        acquisition=acquisition,
+        frames=layout.frames,
+        warnings=tuple(dict.fromkeys(warnings + notes)),
+    )
+
+
+def _planes(
+    layout: _Layout,
+    names: list[str | None],
+    fetch: Callable[[int], np.ndarray],
+    black: float | None,
+    white: float | None,
+) -> tuple[tuple[Plane, ...], list[str]]:
+    """One scale a channel, measured on a sample of its frames; all frames of a channel share it."""
+    colours: list[int | None] = [None] if layout.samples == 1 else list(range(min(layout.samples, 3)))
+    shape = (layout.height, layout.width)
+    planes: list[Plane] = []
+    warnings: list[str] = []
+    for channel in range(layout.channels):
+        for colour in colours:
+            look = functools.partial(_plane_values, fetch, colour=colour)
+            samples = [look(layout.page(channel, frame)) for frame in sampled(layout.frames)]
+            scale = LinearScale(samples, declared_white=white, declared_black=black)
+            warnings += scale.warnings
+            label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
+            for frame in range(layout.frames):
+                planes.append(
+                    scale.plane(
+                        label or "gray",
+                        shape,
+                        functools.partial(look, layout.page(channel, frame)),
+                        channel=label if layout.channels > 1 or layout.samples > 1 else None,
+                        frame=frame if layout.frames > 1 else None,
+                    )
+                )
+            if layout.samples == 2:  # gray and alpha
+                break
+    return tuple(planes), warnings
+
+
+def _plane_values(fetch: Callable[[int], np.ndarray], page: int, *, colour: int | None) -> np.ndarray:
+    values = fetch(page)
+    return np.ascontiguousarray(values if colour is None else values[..., colour])
+
+
+def _layout(series: Any) -> _Layout:
+    axes, shape = series.get_axes(False), series.get_shape(False)
+    if "Y" not in axes or "X" not in axes or 0 in shape:
+        raise UnsupportedError(f"axes {axes} of shape {shape} are no picture")
+    loop = [axis for axis, letter in enumerate(axes) if letter not in "YXS"]
+    y, x, s = axes.index("Y"), axes.index("X"), axes.find("S")
+    if x < y or any(axis > y for axis in loop) or (s >= 0 and s != x + 1 and s != y - 1):
+        raise UnsupportedError(f"axes {axes}: the picture's rows are not stored together")
+    channel = axes.find("C")
+    return _Layout(
+        height=shape[y],
+        width=shape[x],
+        samples=shape[s] if s >= 0 else 1,
+        samples_first=0 <= s < y and shape[s] > 1,
+        loop=tuple(shape[axis] for axis in loop),
+        channel_axis=loop.index(channel) if channel >= 0 and shape[channel] > 1 else None,
+    )
+
+
+def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) -> Callable[[int], np.ndarray]:
+    """A function from page index to its pixels, (height, width) or (height, width, samples)."""
+    stored = (layout.samples, layout.height, layout.width) if layout.samples_first else (layout.height, layout.width)
+    if layout.samples > 1 and not layout.samples_first:
+        stored += (layout.samples,)
+    contiguous = series.dataoffset
+    if contiguous is not None and (not series.is_multifile or len(series.pages) == 1):
+        # Uncompressed and in one piece: also ImageJ's stacks beyond 4 GB, which have one directory for all pages.
+        dtype = np.dtype(tiff.byteorder + series.dtype.char)
+        count = int(np.prod(layout.loop, dtype=int))
+        page_bytes = int(np.prod(stored, dtype=int)) * dtype.itemsize
+        size = path.stat().st_size
+        if contiguous + count * page_bytes > size:
+            raise TruncatedError(f"{count * page_bytes} bytes of pixels announced, {size - contiguous} there")
+
+        def mapped(index: int) -> np.ndarray:
+            offset = contiguous + index * page_bytes
+            values = np.fromfile(path, dtype=dtype, count=page_bytes // dtype.itemsize, offset=offset)
+            return _last_axis(values.reshape(stored).astype(series_dtype, copy=False), layout)
+
+        series_dtype = series.dtype
+        return mapped
+    if len(series.pages) != int(np.prod(layout.loop, dtype=int)):
+        raise UnsupportedError("the pages of the stack do not match its axes")
+    numbers = tuple(None if page is None else (page.parent.filehandle.path, page.index) for page in series.pages)
+    return functools.lru_cache(maxsize=1)(functools.partial(_decoded, path, numbers, stored, layout))
+
+
+def _decoded(
+    path: Path, numbers: tuple[tuple[str, int] | None, ...], stored: tuple[int, ...], layout: _Layout, index: int
+) -> np.ndarray:
+    where = numbers[index]
+    if where is None:
+        raise TruncatedError(f"page {index} of the stack is missing")
+    file, number = where
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages[number] if isinstance(number, int) else tiff.pages.first
+        page = page.aspage() if hasattr(page, "aspage") else page
+        size = Path(file).stat().st_size
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+            if count == 0:
+                raise TruncatedError(f"page {index} has pixels that were never written")
+            if offset + count > size:
+                raise TruncatedError(f"the pixel data of page {index} end beyond the file")
+        values = page.asarray()
+    return _last_axis(np.asarray(values).reshape(stored), layout)
+
+
+def _last_axis(values: np.ndarray, layout: _Layout) -> np.ndarray:
+    return np.moveaxis(values, 0, -1) if layout.samples_first else values
+
+
+def _check_chain(tiff: tifffile.TiffFile, path: Path) -> None:
+    """Raise TruncatedError if the chain of directories leads out of the file."""
+    size = path.stat().st_size
+    following = tiff.pages.next_page_offset
+    if following and following >= size:
+        raise TruncatedError("the next page lies beyond the end of the file")
+
+
+def _refuse(page: Any) -> None:
+    if _GEO_KEYS in page.tags:
+        raise UnsupportedError("GeoTIFF is not read: export the band as a plain TIFF")
+    if page.bitspersample == 1:
+        raise UnsupportedError("a 1-bit picture has no noise to read")
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        raise UnsupportedError("inverted gray (WhiteIsZero) is not read: invert the picture first")
+    if page.photometric in (
+        tifffile.PHOTOMETRIC.SEPARATED,
+        tifffile.PHOTOMETRIC.CIELAB,
+        tifffile.PHOTOMETRIC.ICCLAB,
+        tifffile.PHOTOMETRIC.MASK,
+    ):
+        raise UnsupportedError(f"colour space {page.photometric.name} is not read: convert to gray or RGB")
+
+
+def _is_rendered(page: Any, layout: _Layout) -> bool:
+    """8-bit colour, or any picture whose ICC profile is that of a display."""
+    profile = page.tags.valueof(_ICC)
+    if isinstance(profile, bytes):
+        text = profile.replace(b"\0", b"").lower()  # also finds UTF-16 descriptions
+        if any(word in text for word in _DISPLAY_PROFILES):
+            return True
+    return bool(layout.samples >= 3 and page.dtype == np.uint8)
+
+
+def _declared_white(page: Any, significant_bits: int | None) -> float | None:
+    """White from OME SignificantBits, the DNG WhiteLevel tag, packed samples, or a MaxSampleValue of 2^n - 1."""
+    if page.dtype.kind == "f":
+        return None
+    container = 8 * page.dtype.itemsize
+    levels = metadata.tag_numbers(page, _WHITE_LEVEL)
+    if levels:
+        return levels[0]
+    for bits in (significant_bits, page.bitspersample):
+        if bits is not None and 1 < bits < container:
+            return float(2**bits - 1)
+    # Most writers store the picture's own maximum here, which says nothing of the sensor's.
+    maximum = metadata.tag_numbers(page, _MAX_SAMPLE)
+    if maximum and (int(maximum[0]) + 1).bit_count() == 1 and 1 < int(maximum[0]).bit_length() < container:
+        return float(maximum[0])
+    return None
+
+
+@dataclass(frozen=True)
+class _Ome:
+    significant_bits: int | None
+    channels: tuple[str, ...]
+    acquisition: dict[str, Any]
+
+
+def _ome(tiff: tifffile.TiffFile) -> _Ome:
+    """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image."""
+    try:
+        root = ElementTree.fromstring(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata else None
+    except ElementTree.ParseError:
+        root = None
+    pixels = root.find(".//{*}Pixels") if root is not None else None
+    if root is None or pixels is None:
+        return _Ome(None, (), {})
+    bits = pixels.get("SignificantBits", "")
+    names = tuple(node.get("Name") or node.get("ID", "") for node in pixels.findall("{*}Channel"))
+    found: dict[str, Any] = {}
+    plane, detector = pixels.find("{*}Plane"), root.find(".//{*}Detector")
+    settings = pixels.find(".//{*}DetectorSettings")
+    _put(found, "ExposureTime", plane, "ExposureTime")
+    _put(found, "DetectorGain", settings, "Gain")  # a setting, not e-/DN
+    _put(found, "DetectorOffset", settings, "Offset")
+    for name, attribute in (("Make", "Manufacturer"), ("Model", "Model")):
+        if detector is not None and detector.get(attribute):
+            found[name] = detector.get(attribute)
+    return _Ome(int(bits) if bits.isdecimal() else None, names, found)
+
+
+def _put(found: dict[str, Any], name: str, node: ElementTree.Element | None, attribute: str) -> None:
+    if node is not None and node.get(attribute):
+        try:
+            found[name] = float(node.get(attribute, ""))
+        except ValueError:
+            return
+
+
+def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, ome: _Ome) -> list[str | None]:
+    """A name for every channel, unique; [None] where the file has one channel without a name."""
+    names: tuple[str, ...] = ome.channels
+    if tiff.is_lsm and tiff.lsm_metadata:
+        names = tuple((tiff.lsm_metadata.get("ChannelColors") or {}).get("ColorNames") or ())
+    if len(names) != layout.channels or len(set(names)) != len(names) or not all(names):
+        names = tuple(f"channel{index}" for index in range(layout.channels)) if layout.channels > 1 else ()
+    return list(names) or [None]
