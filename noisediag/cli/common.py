@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noisediag.errors import NoisediagError
+from noisediag.errors import NoisediagError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 SOME_FAILED, NONE_READABLE, INTERRUPTED, PIPE_CLOSED = 3, 4, 130, 141
+REPORT_SUFFIXES = (".json", ".csv")
 OUTPUT_PANEL, MODEL_PANEL = "Output", "Model"
 
 
@@ -51,6 +55,24 @@ def complain(message: str, path: str | Path | None = None) -> None:
 def one_line(message: str) -> str:
     """`message` with its line ends and repeated blanks folded."""
     return " ".join(message.split())
+
+
+def check_output(
+    option: str, path: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
+) -> None:
+    """Raise UsageError where `path` has another ending or could not be written: before the work, not after it."""
+    from noisediag.reports.files import check
+
+    if path.suffix not in suffixes:
+        raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
+    check(path, inputs=inputs, force=force)
+
+
+def print_80(renderable: RenderableType) -> None:
+    """Print tables on stdout, 80 columns wide wherever it goes; NO_COLOR is honoured."""
+    from rich.console import Console
+
+    Console(file=sys.stdout, width=80, highlight=False).print(renderable)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 from noisediag.cli.common import (
     NONE_READABLE,
     OUTPUT_PANEL,
+    REPORT_SUFFIXES,
     SOME_FAILED,
     Checkpoint,
     Csv,
@@ -21,9 +22,11 @@ from noisediag.cli.common import (
     Json,
     OnDevice,
     Output,
+    check_output,
     complain,
     errors_in_words,
     one_line,
+    print_80,
 )
 from noisediag.errors import CheckpointError, InputError, UsageError
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from noisediag.footprint import CheckpointId, Footprint
     from noisediag.reports import Outcome
 
+MAP_SUFFIXES = (".tif", ".tiff")
 _INPUT_PANEL = "What the file does not say, and which part of it to read"
 
 
@@ -115,7 +119,7 @@ def _each(
     files: Sequence[Path], measure: Callable[[Path], Footprint], checkpoint: CheckpointId, style: str
 ) -> list[Outcome]:
     """What became of every file, in order. Tables and CSV rows are printed as they come."""
-    from noisediag.reports import Failure, csv
+    from noisediag.reports import Failure, csv, table
 
     if style == "csv":
         sys.stdout.write(csv.header())
@@ -129,7 +133,8 @@ def _each(
             for warning in outcome.warnings:
                 complain(f"warning: {warning}", path)
             if style == "table":
-                _print_table(outcome)
+                print_80(table.render(outcome))
+                print_80("")
         if style == "csv":
             sys.stdout.write(csv.rows(outcome, checkpoint))
     return outcomes
@@ -166,15 +171,6 @@ def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:
     return track(files, description="estimate", console=Console(stderr=True), transient=True)
 
 
-def _print_table(footprint: Footprint) -> None:
-    from rich.console import Console
-
-    from noisediag.reports import table
-
-    console = Console(file=sys.stdout, width=table.WIDTH, highlight=False)
-    console.print(table.render(footprint), end="\n\n")
-
-
 def _report(suffix: str, outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
     from noisediag.reports import csv, json
 
@@ -185,23 +181,15 @@ def _check_outputs(
     files: Sequence[Path], output: Path | None, curve: Path | None, sigma_map: Path | None, *, force: bool
 ) -> None:
     """Raise UsageError for outputs that could not be written, before any work is done."""
-    from noisediag.reports import files as output_files
-    from noisediag.reports import plots
-
-    allowed = (
-        ("--output", output, (".json", ".csv")),
-        ("--curve", curve, (".png",)),
-        ("--map", sigma_map, (".tif", ".tiff")),
-    )
+    if len(files) > 1 and (curve or sigma_map):
+        raise UsageError("--curve and --map take one FILE at a time")
+    allowed = (("--output", output, REPORT_SUFFIXES), ("--curve", curve, (".png",)), ("--map", sigma_map, MAP_SUFFIXES))
     for option, path, suffixes in allowed:
-        if path is None:
-            continue
-        if option != "--output" and len(files) > 1:
-            raise UsageError(f"{option} takes one FILE at a time")
-        if path.suffix not in suffixes:
-            raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
-        output_files.check(path, inputs=files, force=force)
+        if path is not None:
+            check_output(option, path, suffixes, inputs=files, force=force)
     if curve is not None:
+        from noisediag.reports import plots
+
         plots.require()
 
 
