@@ -58,6 +58,8 @@ class SensorModel(Protocol):
 class PaperModel(Protocol):
     """What the paper benchmark needs of a model: strengths (6,) of a noisy picture (H, W) in [0, 1]."""
 
+    checkpoint: CheckpointId
+
     def predict(self, noisy: NDArray[np.float32]) -> NDArray[np.floating]: ...
 
 
@@ -131,6 +133,7 @@ class PaperScore:
     draw: int
     truth: tuple[float, ...]
     answers: Mapping[str, tuple[float, ...]]
+    checkpoint: CheckpointId
 
 
 @dataclass(frozen=True)
@@ -277,11 +280,11 @@ class ShippedModels:
         if self.genome == "sensor":
             from noisediag.estimator import Estimator
 
-            model: Any = Estimator(self.checkpoint, device=self.device)
+            model: Any = Estimator(self.checkpoint, self.device)
         else:
-            from noisediag.cop.paper_head import PaperHead
+            from noisediag.studies.paper import PaperEstimator
 
-            model = PaperHead(self.checkpoint, device=self.device)
+            model = PaperEstimator(self.checkpoint, self.device)
         return {MODEL: model, **({RANDOMISED: model.randomised(self.seed)} if self.randomised else {})}
 
 
@@ -506,7 +509,9 @@ def _score_paper(options: BenchmarkOptions, models: Mapping[str, PaperModel], jo
             for method, model in models.items()
         }
         path = None if job.path is None else str(job.path)
-        scores.append(PaperScore(job.domain, job.picture, path, draw, tuple(case.strengths), answers))
+        scores.append(
+            PaperScore(job.domain, job.picture, path, draw, tuple(case.strengths), answers, models[MODEL].checkpoint)
+        )
     return tuple(scores)
 
 
@@ -743,7 +748,7 @@ def _sum_up_paper(options: BenchmarkOptions, scores: Sequence[PaperScore]) -> Be
     return BenchmarkResult(
         options=options,
         laws={"paper": LAW_TEXT["paper"]},
-        checkpoint=None,
+        checkpoint=scores[0].checkpoint,
         cases=len(scores),
         paper=tuple(rows),
         worst=_worst_paper(scores, WORST),

@@ -42,7 +42,7 @@ def render(result: BenchmarkResult) -> Group:
     for name in result.laws:
         if any(row.set_name == name for row in result.curves):
             parts += [Text(f"\n{name}: {result.laws[name]}"), _curve_table(result, name), _domain_table(result, name)]
-            parts += [_parameter_table(result, name)]
+            parts += [_parameter_table(result, name), *_coverage_lines(result, name)]
     if result.flat:
         parts.append(_flat_table(result))
     if result.alarms:
@@ -120,7 +120,7 @@ def _heading(result: BenchmarkResult) -> Text:
 
 def _new(title: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are right-aligned numbers."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
@@ -172,13 +172,17 @@ def _parameter_table(result: BenchmarkResult, name: str) -> Table:
             _decimal(row.width),
             _decimal(auc.get(row.parameter, math.nan), 3),
         )
-    for cover in result.coverage:
-        if cover.set_name == name and not cover.apart and cover.what in ("parameters", "curve"):
-            c = cover.coverage
-            label = "curve" if cover.what == "curve" else "all pooled"
-            share = f"{_percent(c.share)} ({_percent(c.low)}-{_percent(c.high)})"
-            table.add_row(label, "", "", "", "", "", "", share, _decimal(cover.width), "")
     return table
+
+
+def _coverage_lines(result: BenchmarkResult, name: str) -> Iterator[Text]:
+    labels = {"parameters": "all scored parameters", "curve": "curve"}
+    for row in result.coverage:
+        if row.set_name == name and not row.apart and row.what in labels:
+            c = row.coverage
+            share = f"{_percent(c.share)} % (bootstrap {_percent(c.low)}-{_percent(c.high)})"
+            width = f"median width {_decimal(row.width, 3)} decades"
+            yield Text(f"90 % intervals, {labels[row.what]}: {share}, {width}")
 
 
 def _flat_table(result: BenchmarkResult) -> Table:
