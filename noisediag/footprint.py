@@ -348,7 +348,9 @@ def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
     floor = sum(plane.law.floor for plane in planes) / count
     signals = np.array([point.signal for plane in planes for point in plane.curve])
     variances = np.maximum(shot * signals + intercept + square * signals**2, floor)
-    weight = 1.0 / np.maximum(variances, np.finfo(float).tiny)
+    if not variances.max(initial=0.0) > 0:
+        return shot, intercept
+    weight = 1.0 / np.maximum(variances, 1e-9 * variances.max())
     system = np.stack([signals * weight, weight], axis=1)
     slope, offset = (float(v) for v in np.linalg.lstsq(system, np.ones(len(signals)), rcond=None)[0])
     if offset < floor:

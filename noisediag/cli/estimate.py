@@ -142,18 +142,20 @@ def _each(
 
 def _attempt(path: Path, measure: Callable[[Path], Footprint], *, alone: bool) -> Outcome:
     """One file never takes the others with it: whatever happens to it becomes a Failure."""
+    from noisediag.footprint import path_fields
     from noisediag.reports import Failure
 
+    named = f"{path_fields(str(path))['path']}: "  # readers put it in front of their reason, and so does `complain`
     try:
         return measure(path)
     except InputError as error:
-        code, message = error.code, str(error).removeprefix(f"{path}: ")
+        code, message = error.code, str(error).removeprefix(named)
     except CheckpointError:
         raise
     except UsageError as error:  # an option that does not fit this file, as a channel it does not have
         if alone:
             raise
-        code, message = "unsupported", str(error).removeprefix(f"{path}: ")
+        code, message = "unsupported", str(error).removeprefix(named)
     except MemoryError:
         code, message = "memory", "out of memory"
     except Exception as error:  # a bug of ours must cost one file, not the run

@@ -1,0 +1,317 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+import noisediag
+from noisediag.cli import app
+from noisediag.errors import CheckpointError, TruncatedError, UsageError
+from noisediag.footprint import CheckpointId
+
+CHECKPOINT = CheckpointId("sensor", "0" * 64)
+
+
+class FakeModel:
+    """Stands for reader and model: files of known content, footprints made by hand."""
+
+    def __init__(self, make_footprint):
+        self.make_footprint = make_footprint
+        self.read_options: list[dict] = []
+        self.gains: list[float | None] = []
+        self.broken = False
+
+    def read(self, path, **options):
+        self.read_options.append(options)
+        if not path.exists():
+            raise TruncatedError(f"{path}: the file\nends early")
+        if path.read_bytes() == b"bug":
+            raise ZeroDivisionError("division\nby zero")
+        if path.read_bytes() == b"huge":
+            raise MemoryError
+        if options["channel"] == "DAPI":
+            raise UsageError(f"{path}: has no channel 'DAPI'")
+        return SimpleNamespace(path=str(path))
+
+    def modules(self):
+        model = self
+
+        class Estimator:
+            checkpoint = CHECKPOINT
+
+            def __init__(self, checkpoint=None, device="auto"):
+                if model.broken:
+                    raise CheckpointError("sensor.safetensors: damaged")
+
+            def estimate(self, image, *, gain=None):
+                model.gains.append(gain)
+                return model.make_footprint(path=image.path, warnings=("black level unknown",))
+
+            def sigma_map(self, image, footprint):
+                return np.full((4, 6), 2.5, np.float32)
+
+        estimator, images = ModuleType("noisediag.estimator"), ModuleType("noisediag.images")
+        estimator.Estimator, images.read = Estimator, self.read
+        return {"noisediag.estimator": estimator, "noisediag.images": images}
+
+
+@pytest.fixture
+def model(make_footprint, monkeypatch):
+    fake = FakeModel(make_footprint)
+    for name, module in fake.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return fake
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "photo.dng"
+    path.write_bytes(b"pixels")
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def estimate(*arguments):
+    return run("estimate", *arguments)
+
+
+def one_error(result, exit_code):
+    """The one line on stderr of a run that printed nothing else."""
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("noisediag: ")
+    return line
+
+
+class TestStreams:
+    def test_a_table_by_default_and_warnings_on_stderr(self, model, picture):
+        result = estimate(picture)
+        assert result.exit_code == 0
+        assert "noise curve" in result.stdout
+        assert result.stderr == f"noisediag: {picture}: warning: black level unknown\n"
+
+    def test_json(self, model, picture):
+        report = json.loads(estimate(picture, "--json").stdout)
+        assert report["schema"] == "noisediag.report/1"
+        assert [image["path"] for image in report["images"]] == [str(picture)]
+
+    def test_csv(self, model, picture):
+        lines = estimate(picture, "--csv").stdout.splitlines()
+        assert lines[0].startswith("path,status,")
+        assert len(lines) == 1 + 5
+
+    def test_a_report_in_a_file_leaves_stdout_empty(self, model, picture, tmp_path):
+        for name in ("out.json", "out.csv"):
+            result = estimate(picture, "-o", tmp_path / name)
+            assert (result.exit_code, result.stdout) == (0, "")
+        assert json.loads((tmp_path / "out.json").read_text("utf-8"))["images"][0]["status"] == "ok"
+        assert (tmp_path / "out.csv").read_text("utf-8").startswith("path,")
+
+    def test_a_report_in_a_file_and_on_stdout(self, model, picture, tmp_path):
+        result = estimate(picture, "--json", "-o", tmp_path / "out.json")
+        assert result.stdout == (tmp_path / "out.json").read_text("utf-8")
+
+    def test_curve_and_map(self, model, picture, tmp_path):
+        result = estimate(picture, "--curve", tmp_path / "c.png", "--map", tmp_path / "m.tif")
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+        assert tifffile.imread(tmp_path / "m.tif").shape == (4, 6)
+
+
+class TestFailures:
+    def test_one_bad_file_does_not_lose_the_others(self, model, picture, tmp_path):
+        missing = tmp_path / "gone.cr2"
+        result = estimate(missing, picture, "--json")
+        assert result.exit_code == 3
+        failed, good = json.loads(result.stdout)["images"]
+        assert failed["error"] == {"code": "truncated", "message": "the file ends early"}
+        assert good["status"] == "ok"
+        assert f"noisediag: {missing}: the file ends early\n" in result.stderr
+
+    def test_none_readable(self, model, tmp_path):
+        assert "ends early" in one_error(estimate(tmp_path / "gone.cr2"), 4)
+
+    @pytest.mark.parametrize(("content", "code"), [(b"bug", "crashed"), (b"huge", "memory")])
+    def test_a_crash_costs_one_file_and_one_line(self, model, picture, tmp_path, content, code):
+        bad = tmp_path / "bad.tif"
+        bad.write_bytes(content)
+        result = estimate(picture, bad, "--json")
+        assert result.exit_code == 3
+        assert json.loads(result.stdout)["images"][1]["error"]["code"] == code
+        assert "Traceback" not in result.stderr
+        assert len(result.stderr.splitlines()) == 2  # the warning, the error
+
+    def test_an_option_that_does_not_fit_the_file(self, model, picture, tmp_path):
+        assert "DAPI" in one_error(estimate(picture, "--channel", "DAPI"), 2)
+        result = estimate(picture, picture, "--channel", "DAPI", "--csv")
+        assert result.exit_code == 4
+        assert result.stdout.count("unsupported") == 2
+
+    def test_a_damaged_checkpoint(self, model, picture):
+        model.broken = True
+        assert "damaged" in one_error(estimate(picture), 5)
+
+    def test_an_interrupt(self, model, picture, monkeypatch):
+        def interrupt(path, **options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(sys.modules["noisediag.images"], "read", interrupt)
+        assert one_error(estimate(picture), 130) == "noisediag: interrupted"
+
+
+class TestUsage:
+    def test_overrides_reach_the_reader_and_the_model(self, model, picture):
+        result = estimate(picture, "--offset", 100, "--white", 4095, "--gain", 0.5, "--roi", "0,8,64,32", "--frame", 3)
+        assert result.exit_code == 0, result.output
+        assert model.gains == [0.5]
+        assert model.read_options == [
+            {"black": 100.0, "white": 4095.0, "channel": None, "frame": 3, "roi": (0, 8, 64, 32)}
+        ]
+
+    def test_black_and_offset_may_agree(self, model, picture):
+        assert estimate(picture, "--black", 100, "--offset", 100).exit_code == 0
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--black", "100", "--offset", "101"),
+            ("--black", "nan"),
+            ("--black", "9", "--white", "9"),
+            ("--gain", "0"),
+            ("--roi", "1,2,3"),
+            ("--roi", "0,0,0,5"),
+            ("--roi", "-1,0,4,5"),
+            ("--json", "--csv"),
+            ("-o", "report.txt"),
+            ("--curve", "curve.jpg"),
+            ("--map", "map.png"),
+            ("-o", "no/such/folder/report.json"),
+        ],
+    )
+    def test_refused_before_any_work(self, model, picture, options, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        one_error(estimate(picture, *options), 2)
+        assert model.read_options == []
+
+    def test_curve_and_map_take_one_file(self, model, picture, tmp_path):
+        one_error(estimate(picture, picture, "--curve", tmp_path / "c.png"), 2)
+        one_error(estimate(picture, picture, "--map", tmp_path / "m.tif"), 2)
+
+    def test_existing_output_needs_force(self, model, picture, tmp_path):
+        output = tmp_path / "out.json"
+        output.write_text("mine")
+        assert "--force" in one_error(estimate(picture, "-o", output), 2)
+        assert output.read_text() == "mine"
+        assert estimate(picture, "-o", output, "--force").exit_code == 0
+        assert output.read_text() != "mine"
+
+    def test_an_input_is_never_overwritten(self, model, tmp_path):
+        picture = tmp_path / "a.tif"
+        picture.write_bytes(b"pixels")
+        assert "input" in one_error(estimate(picture, "--map", picture, "--force"), 2)
+
+    @pytest.mark.parametrize("arguments", [("estimate", "--no-such"), ("no-such",), ("estimate", "a", "--frame", "x")])
+    def test_the_parser_s_own_errors_are_usage_errors(self, arguments):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+
+
+class TestSimulate:
+    def test_writes_a_file_and_prints_its_truth(self, tmp_path):
+        result = run(
+            *("simulate", "--scene", "gradient", "--size", "32x48", "--seed", 7, "-o", tmp_path / "a.tif"),
+            *("--shot-gain", 1e-3, "--row-noise", 0.01, "--bit-depth", 12, "--black", 64),
+        )
+        assert result.exit_code == 0, result.output
+        truth = json.loads(result.stdout)
+        values = {entry["name"]: entry["value"] for entry in truth["parameters"]}
+        assert (values["shot_gain"], values["row_noise"], values["read_noise"]) == (1e-3, 0.01, 0)
+        assert (truth["bit_depth"], truth["black_dn"], truth["white_dn"]) == (12, 64, 4095)
+        assert tifffile.imread(tmp_path / "a.tif").shape == (32, 48)
+
+    def test_noise_as_in_a_report_with_changes(self, tmp_path, footprint):
+        from noisediag.reports.json import dumps
+
+        report = tmp_path / "report.json"
+        report.write_text(dumps([footprint], CHECKPOINT), encoding="utf-8")
+        result = run(
+            *("simulate", "--scene", "gradient", "--size", "32x32", "--like", report, "--read-noise", 0.01),
+            *("-o", tmp_path / "a.tif"),
+        )
+        assert result.exit_code == 0, result.output
+        values = {entry["name"]: entry["value"] for entry in json.loads(result.stdout)["parameters"]}
+        assert (values["shot_gain"], values["read_noise"], values["row_noise"]) == (2.1e-5, 0.01, 1e-4)
+
+    def test_a_size_that_is_none(self, tmp_path):
+        assert "480x640" in one_error(run("simulate", "--scene", "flat", "--size", "12", "-o", tmp_path / "a.tif"), 2)
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    COMMAND = (sys.executable, "-c", "from noisediag.cli import main; main()")
+
+    @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("estimate", "--help"), ("--show-completion",)])
+    def test_help_loads_neither_torch_nor_numpy(self, arguments):
+        code = (
+            f"import sys; sys.argv = ['noisediag', *{arguments!r}]\n"
+            "from noisediag.cli import main\n"
+            "try: main()\n"
+            "except SystemExit as end: assert end.code in (0, None), end.code\n"
+            "assert not {'torch', 'numpy', 'scipy', 'PIL'} & set(sys.modules)\n"
+        )
+        environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+        if arguments == ("--show-completion",):
+            code = code.replace("'--show-completion'", "'--show-completion', 'bash'")
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+    def test_version(self):
+        done = subprocess.run([*self.COMMAND, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout == f"noisediag {noisediag.__version__}\n"
+
+    def test_completion_offers_the_commands(self):
+        environment = {
+            **os.environ,
+            "_NOISEDIAG_COMPLETE": "complete_bash",
+            "COMP_WORDS": "noisediag es",
+            "COMP_CWORD": "1",
+        }
+        code = "import sys; sys.argv = ['noisediag']; from noisediag.cli import app; app(prog_name='noisediag')"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.stdout.split() == ["estimate"]
+
+    def test_a_closed_pipe_is_no_error(self, tmp_path):
+        code = (
+            "import sys\n"
+            "from noisediag.cli.common import errors_in_words\n"
+            "import typer\n"
+            "app = typer.Typer()\n"
+            "@app.command()\n"
+            "def chatter():\n"
+            "    with errors_in_words():\n"
+            "        while True: sys.stdout.write('x' * 65536)\n"
+            "app()\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.read(10)
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
+        assert process.wait(timeout=20) == 128 + signal.SIGPIPE
+        assert errors == b""
