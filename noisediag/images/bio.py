@@ -1,8 +1,9 @@
-"""CZI, ND2 and LIF through bioio (extra `bioio`)."""
+"""CZI and ND2 through bioio, LIF through liffile (extra `bioio`)."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,61 +12,91 @@ import numpy as np
 from noisediag.images.image import Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
 
-_READERS = ((b"ZISRAWFILE", "bioio_czi"), (b"\xda\xce\xbe\x0a", "bioio_nd2"), (b"\x70\0\0\0", "bioio_lif"))
+_CZI, _ND2 = b"ZISRAWFILE", b"\xda\xce\xbe\x0a"
 
 
 def read(path: Path) -> Image:
-    """The first scene: each channel a plane a frame, frames counted over time and depth (time slowest)."""
-    optional("bioio", "bioio")
+    """The first scene; every (channel, frame) is a plane, frames counted over all other axes, the last one fastest."""
     with open(path, "rb") as file:
         head = file.read(16)
-    module = next(name for signature, name in _READERS if head.startswith(signature))
+    if head.startswith(_CZI):
+        return _bioio(path, "bioio_czi")
+    if head.startswith(_ND2):
+        return _bioio(path, "bioio_nd2")
+    return _lif(path)
+
+
+def _bioio(path: Path, module: str) -> Image:
+    optional("bioio", "bioio")
     reader = optional(module, "bioio").Reader(str(path))
-    warnings = [f"only the first of {len(reader.scenes)} scenes is read"] if len(reader.scenes) > 1 else []
     reader.set_scene(0)
-    data = reader.xarray_dask_data
-    order = [axis for axis in data.dims if axis not in ("T", "C", "Z", "Y", "X", "M", "S")]
-    data = data.isel({axis: 0 for axis in [*order, *(axis for axis in ("M",) if axis in data.dims)]})
-    check_dtype(data.dtype)
-    colours = int(data.sizes.get("S", 1))
-    height, width = int(data.sizes["Y"]), int(data.sizes["X"])
-    check_size(height, width, colours)
-    channels = list(range(int(data.sizes.get("C", 1))))
-    depth = int(data.sizes.get("Z", 1))
-    frames = int(data.sizes.get("T", 1)) * depth
-    planes: list[Plane] = []
-    names = _names(reader, len(channels))
-    for channel in channels:
-        for colour in range(min(colours, 3)):
-            load = functools.partial(_frame, data, channel, depth, colour if colours > 1 else None)
-            scale = LinearScale([load(frame) for frame in sampled(frames)])
-            warnings += scale.warnings
-            name = "RGB"[colour] if colours >= 3 else names[channel]
-            planes += [
-                scale.plane(
-                    name,
-                    (height, width),
-                    functools.partial(load, frame),
-                    channel=name if len(channels) > 1 or colours > 1 else None,
-                    frame=frame if frames > 1 else None,
-                )
-                for frame in range(frames)
-            ]
-    return Image(
-        tuple(planes), "linear", "bioio", frames=frames, warnings=tuple(dict.fromkeys(warnings))
-    )
+    data = reader.xarray_dask_data  # lazy: a chunk is read when its frame is asked for
+    sizes = {str(axis): int(length) for axis, length in data.sizes.items()}
 
+    def fetch(place: dict[str, int]) -> np.ndarray:
+        picture: np.ndarray = data.isel(place).transpose("Y", "X").to_numpy()
+        return picture
 
-def _frame(data: Any, channel: int, depth: int, colour: int | None, frame: int) -> np.ndarray:
-    place = {"T": frame // depth, "Z": frame % depth, "C": channel}
-    if colour is not None:
-        place["S"] = colour
-    picture = data.isel({axis: index for axis, index in place.items() if axis in data.dims})
-    return np.ascontiguousarray(picture.transpose("Y", "X").to_numpy())
-
-
-def _names(reader: Any, channels: int) -> list[str]:
     names = [str(name) for name in reader.channel_names or ()]
+    return _image(sizes, ("Y", "X"), data.dtype, names, len(reader.scenes), "bioio", fetch)
+
+
+def _lif(path: Path) -> Image:
+    liffile = optional("liffile", "bioio")
+    with liffile.LifFile(path) as file:
+        picture = file.images[0]
+        sizes = {str(axis): int(length) for axis, length in picture.sizes.items()}
+        names = [str(name) for name in picture.coords.get("C", ())]
+        dtype, scenes = picture.dtype, len(file.images)
+
+    def fetch(place: dict[str, int]) -> np.ndarray:
+        with liffile.LifFile(path) as file:
+            return np.asarray(file.images[0].frame(**place))
+
+    axes = tuple(axis for axis in sizes if axis != "S")[-2:]  # (Y, X), or (Z, X) of a section along the light
+    return _image(sizes, axes, dtype, names, scenes, "liffile", fetch)
+
+
+def _image(
+    sizes: dict[str, int],
+    picture: tuple[str, ...],
+    dtype: np.dtype,
+    names: list[str],
+    scenes: int,
+    reader: str,
+    fetch: Callable[[dict[str, int]], np.ndarray],
+) -> Image:
+    check_dtype(dtype)
+    shape = (sizes[picture[0]], sizes[picture[1]])
+    check_size(*shape)
+    warnings = [f"only the first of {scenes} scenes is read"] if scenes > 1 else []
+    # Colours stored with each pixel (axis S) are channels here.
+    channel_axis = "S" if sizes.get("S", 1) > 1 else "C"
+    channels = sizes.get(channel_axis, 1)
     if len(names) != channels or len(set(names)) != channels:
-        names = [f"channel{index}" for index in range(channels)]
-    return names if channels > 1 or reader.channel_names else ["gray"]
+        names = [f"channel{index}" for index in range(channels)] if channels > 1 else ["gray"]
+    loop = {axis: length for axis, length in sizes.items() if axis not in (*picture, channel_axis)}
+    frames = int(np.prod(list(loop.values()), dtype=int))
+
+    def load(channel: int, frame: int) -> np.ndarray:
+        index = np.unravel_index(frame, tuple(loop.values())) if loop else ()
+        place = {axis: int(position) for axis, position in zip(loop, index, strict=True)}
+        if channel_axis in sizes:
+            place[channel_axis] = channel
+        return np.ascontiguousarray(fetch(place))
+
+    planes: list[Plane] = []
+    for channel, name in enumerate(names):
+        scale = LinearScale([load(channel, frame) for frame in sampled(frames)])
+        warnings += scale.warnings
+        planes += [
+            scale.plane(
+                name,
+                shape,
+                functools.partial(load, channel, frame),
+                channel=name if channels > 1 else None,
+                frame=frame if frames > 1 else None,
+            )
+            for frame in range(frames)
+        ]
+    return Image(tuple(planes), "linear", reader, frames=frames, warnings=tuple(dict.fromkeys(warnings)))

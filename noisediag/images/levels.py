@@ -15,9 +15,10 @@ import numpy as np
 
 MIN_LEVELS = 4
 EVIDENCE = math.log(1e4)
-_SAMPLE = 1 << 17  # values looked at where a sort is needed
+_SAMPLE = 1 << 15  # values looked at where a sort is needed
 _TRIM = 0.002  # share of pixels that may lie off the lattice: interpolated defects, burnt-in marks
-_ROUNDING = 0.55  # codes: a lattice rounded to integers lies within half a code of the line
+_COARSE = 1.9  # codes: a finer lattice cannot be told from the beat of a noiseless ramp with the container
+_FINE = 8.0  # codes: below this step the tolerance of a rounded lattice is half a code and a little
 _MAX_CODES = 1 << 24
 _CONTAINERS = (255, 1023, 4095, 16383, 65535)
 
@@ -93,16 +94,15 @@ def _trim(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _integer_step(levels: np.ndarray, counts: np.ndarray) -> float:
     """Step of integer levels; 1 where nothing coarser is proven."""
-    levels = _trim(levels, counts)
-    inner = levels[1:-1] if levels.size > MIN_LEVELS else levels
+    kept = _trim(levels, counts)
+    inner = kept[1:-1] if kept.size > MIN_LEVELS else kept
     if inner.size < 2:
         return 1.0
     span = int(levels[-1] - levels[0])
     base = int(np.gcd.reduce(np.diff(inner)))
     if base > 1 and not _proven(_on_lattice(levels, inner[0], base, 0), base, 1.0, span):
         base = 1
-    codes = (inner - inner[0]) // base
-    step = _rounded_step(codes.astype(np.float64), span / base)
+    step = _rounded_step((inner - inner[0]) / base, (levels - inner[0]) / base)
     return float(base) if step is None else base * step
 
 
@@ -118,20 +118,27 @@ def _proven(levels_on: int, step: float, width: float, span: float) -> bool:
     return (levels_on - 2) * math.log(step / width) >= math.log(max(span / step, 1.0)) + EVIDENCE
 
 
-def _rounded_step(codes: np.ndarray, span: float) -> float | None:
-    """The non-integer step of a lattice that was rounded to integer codes; None if there is none."""
+def _rounded_step(codes: np.ndarray, every: np.ndarray) -> float | None:
+    """The step of a lattice that was rounded to integer codes; None if there is none.
+
+    `codes` must all lie on it; `every` also holds the rare and the extreme levels, which count only where they do.
+    """
     if codes.size < MIN_LEVELS - 1:
         return None
+    span = float(every[-1] - every[0])
     gaps = np.diff(codes)
     best: float | None = None
     for candidate in _candidates(gaps, slack=1.0):
-        if candidate < 1.5 or (best is not None and candidate < 1.1 * best):
+        if candidate < 0.9 * _COARSE or (best is not None and candidate < 1.1 * best):
             continue
         fitted = _fit(codes, gaps, candidate)
         if fitted is None:
             continue
-        step, _, residual = fitted
-        if residual <= _ROUNDING and step > 1.5 and _proven(codes.size, step, 2 * _ROUNDING, span):
+        step, origin, residual = fitted
+        # Codes lie within half a code of the true line; the fitted one is pulled off it where few roundings add up.
+        tolerance = 0.55 if step < _FINE else 0.95
+        levels_on = _on_lattice(every, origin, step, tolerance)
+        if residual <= tolerance and step >= _COARSE and _proven(levels_on, step, 2 * tolerance, span):
             best = step if best is None else max(best, step)
     return best
 
@@ -199,9 +206,9 @@ def _float_step(levels: np.ndarray, counts: np.ndarray, epsilon: float) -> float
         if fitted is None:
             continue
         step, origin, residual = fitted
-        on_lattice = _on_lattice(kept, origin, step, tolerance)
+        on_lattice = _on_lattice(levels, origin, step, tolerance)
         if residual <= tolerance and _proven(on_lattice, step, 2 * tolerance, span):
             codes = np.rint((inner - origin) / step)
-            coarse = _rounded_step(codes - codes[0], span / step)
+            coarse = _rounded_step(codes, (levels - origin) / step)
             return step if coarse is None else step * coarse
     return None
