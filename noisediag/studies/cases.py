@@ -222,12 +222,17 @@ def _raw_noise(n: int, generator: torch.Generator) -> sensor.SensorNoise:
 def _clean(job: Job, generator: torch.Generator, scene_px: int) -> Clean:
     if job.path is None:
         return Clean(scenes.make(1, scene_px, generator)[0].numpy().astype(np.float64), 0.0)
-    clean = read_clean(job.path)
+    clean = _read(job.path)
     if min(clean.signal.shape[:2]) < 32:
         raise UsageError(
             f"{job.path}: {clean.signal.shape[1]}x{clean.signal.shape[0]} pixels are too few for a benchmark"
         )
     return Clean(np.clip(clean.signal, 0, 1), clean.step)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path) -> Clean:
+    return read_clean(path)  # the draws of a picture follow each other
 
 
 def _values(noise: sensor.SensorNoise, impulse_share: float) -> tuple[float, ...]:

@@ -49,19 +49,29 @@ class Clean:
 
 
 def read_clean(path: Path) -> Clean:
-    """The first frame of a picture, normalised by its file's own black and white.
+    """The first frame of a picture, normalised by its file's own black and white; floats are taken as they are.
 
-    Raises InputError where the file cannot be read, UsageError where it is neither gray nor RGB.
+    Raises InputError where the file cannot be read, UsageError where it is neither gray nor RGB, or holds floats beyond
+    0 to 1, of which nobody can tell what is white.
     """
     image = images.read(path)
     first = [plane for plane in image.planes if plane.frame in (None, image.planes[0].frame)]
-    planes = [(np.asarray(p.load(), dtype=np.float64) - p.black_dn) / (p.white_dn - p.black_dn) for p in first]
+    planes = [_normalised(plane, path) for plane in first]
     step = (first[0].step_dn or 0.0) / (first[0].white_dn - first[0].black_dn)
     if len(planes) == 1:
         return Clean(planes[0], step)
     if len(planes) == 3 and len({plane.shape for plane in planes}) == 1:
         return Clean(np.stack(planes, axis=-1), step)
     raise UsageError(f"{path}: a clean picture has one gray plane or three of colour, not {len(planes)}")
+
+
+def _normalised(plane: images.Plane, path: Path) -> Floats:
+    values = np.asarray(plane.load(), dtype=np.float64)
+    if plane.white_known or plane.step_dn is not None:
+        return (values - plane.black_dn) / (plane.white_dn - plane.black_dn)
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise UsageError(f"{path}: floats from {values.min():g} to {values.max():g}; a clean picture has them in 0 to 1")
+    return values
 
 
 def mosaic(clean: Floats) -> Floats:
