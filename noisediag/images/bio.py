@@ -50,8 +50,10 @@ def _lif(path: Path) -> Image:
         dtype, scenes = picture.dtype, len(file.images)
 
     def fetch(place: dict[str, int]) -> np.ndarray:
+        colour = place.pop("S", None)
         with liffile.LifFile(path) as file:
-            return np.asarray(file.images[0].frame(**place))
+            frame = np.asarray(file.images[0].frame(**place))
+        return frame if colour is None else frame[..., colour]
 
     axes = tuple(axis for axis in sizes if axis != "S")[-2:]  # (Y, X), or (Z, X) of a section along the light
     return _image(sizes, axes, dtype, names, scenes, "liffile", fetch)
