@@ -21,6 +21,7 @@ MIN_GAIN = 1e-3  # a band that correlation has emptied further than this says no
 MIN_VARIANCE = 1e-13  # normalised; far below one code of 16 bits
 RELATIVE_FLOOR = 1e-3  # of the mean variance: below, a curve with a free intercept is extrapolating
 RIDGE = 1e-5
+MAX_LOG_RIDGE = 12.0  # a coefficient is switched off long before; beyond, arithmetic overflows
 START_QUANTILE = 0.1
 MAX_CORRECTION = 1.5
 SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))[1:]  # which of (S, O, M^2) are in use
@@ -183,7 +184,7 @@ class CurveNet(nn.Module):
             relative = (corrected.double() / expected).clamp(max=1e3)
             x = tokens.mean.double()
             basis = torch.stack([x, torch.ones_like(x), x.square()], -1) / expected[..., None]
-            ridge = torch.stack([picture[:, n].exp(), torch.zeros_like(step), picture[:, n + 1].exp()], 1)
+            ridge = torch.stack([picture[:, n], torch.full_like(step, -torch.inf), picture[:, n + 1]], 1).clamp(max=MAX_LOG_RIDGE).exp()
             law, normal = solve_law(basis, relative, weight, ridge, free_intercept)
             share = (weight / weight.sum(1, keepdim=True)).double()
             level = (share * corrected.double().clamp(min=0)).sum(1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from noisediag.errors import CheckpointError
 
-Loss = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]  # draws its own batch; value and numbers to log
+Objective = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]  # draws its own batch; value and numbers to log
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -38,7 +38,7 @@ class FitConfig:
 
 def fit(
     module: nn.Module,
-    loss: Loss,
+    objective: Objective,
     config: FitConfig,
     *,
     device: torch.device | str = "cpu",
@@ -64,7 +64,7 @@ def fit(
         generator = torch.Generator(device=device).manual_seed((config.seed << 32) + step)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
-        value, numbers = loss(generator)
+        value, numbers = objective(generator)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)

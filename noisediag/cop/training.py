@@ -5,16 +5,19 @@ The loop itself is `fit`; nothing here runs on import.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from noisediag.cop.calibration import calibrate, group
 from noisediag.cop.curve import CORRELATIONS, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder
-from noisediag.cop.losses import info_nce, log_ratio
+from noisediag.cop.fit import Objective, Report
+from noisediag.cop.heads import LEARNED, LEVELS, LIMIT_LEVEL, UNIFORM, Evidence, SensorHead, gather_evidence
+from noisediag.cop.losses import info_nce, log_ratio, pinball
+from noisediag.cop.models import PaperModel, SensorModel
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, scenes, sensor
 
@@ -23,6 +26,9 @@ QUANTILES = 33  # of the clean signal, where the curve is scored
 CLIP_MARGIN = 2e-3  # clean signal this close to a clip is not scored
 PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
 MAX_ERROR = 3.0  # of |ln sigma ratio| in the loss
+HEAD_SHAPES = ((128, 1, 24), (256, 1, 8), (128, 4, 8), (64, 1, 48), (256, 1, 8), (128, 8, 4), (256, 4, 2), (128, 4, 8))  # px, tiles, pictures
+CLEAN_SHARE = 0.05  # of the pictures the heads see, nothing added
+ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
 
 
 class CleanPool:
@@ -144,7 +150,7 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
     return total.float(), {"curve": float(error[counted].detach().mean())}
 
 
-def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]:
+def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Objective:
     """Batches of one size each: mostly 128 px, some 256 px and 64 px, with the same number of pixels."""
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -157,7 +163,7 @@ def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Call
     return objective
 
 
-def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]:
+def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Objective:
     """InfoNCE; steps alternate between the two genomes. Scene i is laid under genome i and under genome i+1: the hard negative."""
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -174,5 +180,167 @@ def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Ca
         projected = encoder.project(encoder(tokenize(image[:, None])))
         value = info_nce(projected[:genomes], projected[genomes:])
         return value, {kind: float(value.detach())}
+
+    return objective
+
+
+@dataclass(frozen=True)
+class HeadSet:
+    """Evidence, embeddings and truth of many simulated pictures; `scored` and `absent` per parameter of LEARNED."""
+
+    evidence: Evidence
+    embedding: Tensor  # (N, E)
+    truth: Tensor  # (N, len(LEARNED)) on the scale of `Evidence.base`; -inf where absent
+    scored: Tensor  # (N, len(LEARNED)) bool: strong enough to be measured
+    absent: Tensor  # (N, len(LEARNED)) bool: not there, or far too weak to be seen
+    curve_truth: Tensor  # (N, len(CURVE_QUANTILES)) ln(true sigma / fitted sigma)
+    curve_scored: Tensor  # (N, len(CURVE_QUANTILES)) bool
+    groups: list[str]  # conformal group of each
+
+    def part(self, index: slice) -> HeadSet:
+        return HeadSet(
+            Evidence(*(getattr(self.evidence, f.name)[index] for f in fields(Evidence))),
+            *(getattr(self, f.name)[index] for f in fields(HeadSet)[1:]),
+        )
+
+
+def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, report: Report | None = None) -> HeadSet:
+    """Simulate pictures of several sizes and bags of several tiles, and read their evidence with the frozen curve and encoder."""
+    device = pool.pictures.device
+    parts: list[HeadSet] = []
+    done = number = 0
+    while done < count:
+        generator = torch.Generator(device=device).manual_seed((seed << 32) + number)
+        size, tiles, n = HEAD_SHAPES[number % len(HEAD_SHAPES)]
+        clean = pool.draw(n, size, generator).repeat_interleave(tiles, 0)
+        if tiles > 1:  # the planes of one RAW file: the same scene under other exposures
+            clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=device))
+        law = sensor.sample("wide", n, generator)
+        exact = torch.rand(n, generator=generator, device=device) < CLEAN_SHARE
+        law = sensor.SensorNoise(**{f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)})
+        with torch.inference_mode():
+            parts.append(_head_part(model, clean, law, tiles, generator))
+        done += n
+        number += 1
+        if report is not None and number % 50 == 0:
+            report(done, {})
+    return HeadSet(
+        Evidence(*(torch.cat([getattr(p.evidence, f.name) for p in parts]) for f in fields(Evidence))),
+        *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(HeadSet)[1:-1]),
+        [name for p in parts for name in p.groups],
+    )
+
+
+def _head_part(model: SensorModel, clean: Tensor, law: sensor.SensorNoise, tiles: int, generator: torch.Generator) -> HeadSet:
+    n = len(law)
+    repeated = law.select(torch.arange(n, device=clean.device).repeat_interleave(tiles))
+    batch = sensor_batch(clean, repeated, generator, pedestals=tiles == 1)
+    first = torch.arange(n, device=clean.device) * tiles
+    step, free = batch.noise.quantisation[first], batch.free_intercept[first]
+    tokens = tokenize(batch.image.unflatten(0, (n, tiles)))
+    curve = model.curve(tokens, step, free)[-1]
+    evidence = gather_evidence(tokens, curve, step, free)
+    noise = batch.noise.select(first)
+    signal, sigma = batch.signal.reshape(n, -1), batch.sigma.reshape(n, -1)
+    clean_signal = (signal - batch.pedestal[first][:, None]).clamp(min=0)
+    variance = sigma.square().clamp(min=1e-20)
+    width, height = clean.shape[2] * tiles, clean.shape[1] * tiles
+    middle = variance.mean(1).sqrt()
+    impulses = batch.impulse_share.unflatten(0, (n, tiles)).mean(1)
+    pixels = tiles * clean.shape[1] * clean.shape[2]
+    terms = {
+        "shot_gain": noise.shot_gain[:, None] * clean_signal,
+        "read_noise": noise.read_noise[:, None].square().expand_as(variance),
+        "multiplicative": (noise.multiplicative[:, None] * clean_signal).square(),
+    }
+    visible = (batch.scored.reshape(n, -1)).any(1)
+    value = {name: getattr(noise, name) for name in LEARNED} | {"impulse": impulses}
+    scored, absent = {}, {}
+    for name, term in terms.items():
+        share = term / variance
+        scored[name] = ((share >= 0.1).float().mean(1) >= 0.1) & visible
+        absent[name] = (share < 0.01).all(1)
+    for name, side in (("row_noise", width), ("column_noise", height)):
+        scored[name] = (value[name] >= 0.1 * middle) & (value[name] >= 3 * middle / side**0.5)
+        absent[name] = value[name] < 0.02 * middle / (side / 256) ** 0.5
+    scored["impulse"], absent["impulse"] = impulses * pixels >= 20, impulses == 0
+    scored["correlation"], absent["correlation"] = (value["correlation"] >= 0.5) & visible, value["correlation"] == 0
+    scored["read_noise"] &= ~free  # its value is not reported there
+    truth = torch.stack([value[name] if name in UNIFORM else value[name].log() for name in LEARNED], 1)
+    at = evidence.signal.clamp(0, 1)
+    true_variance = noise.variance((at - batch.pedestal[first][:, None]).clamp(min=0))
+    curve_truth = 0.5 * true_variance.clamp(min=1e-20).log() - evidence.sigma.log()
+    curve_scored = (at > CLIP_MARGIN) & (at < 1 - CLIP_MARGIN) & visible[:, None]
+    spans = (evidence.signal[:, -1] - evidence.signal[:, 0]).tolist()
+    return HeadSet(
+        evidence=evidence,
+        embedding=model.encoder(tokens),
+        truth=truth,
+        scored=torch.stack([scored[name] for name in LEARNED], 1),
+        absent=torch.stack([absent[name] for name in LEARNED], 1),
+        curve_truth=curve_truth,
+        curve_scored=curve_scored,
+        groups=[group(tokens.mean.shape[1], span) for span in spans],
+    )
+
+
+def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objective:
+    """Quantile losses on what is strong enough to be scored, cross-entropy on presence, an upper bound on everything."""
+    levels = torch.tensor(LEVELS, device=data.truth.device)
+    limit_level = torch.tensor(LIMIT_LEVEL, device=data.truth.device)
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        index = torch.randint(len(data.truth), (batch_size,), generator=generator, device=data.truth.device)
+        evidence = Evidence(*(getattr(data.evidence, f.name)[index] for f in fields(Evidence)))
+        reading = head(evidence, data.embedding[index])
+        truth, scored, absent = data.truth[index], data.scored[index], data.absent[index]
+        error = truth.nan_to_num(neginf=0)[..., None] - reading.quantiles
+        values = (pinball(error.clamp(-5, 5), levels).mean(-1) * scored).sum() / scored.sum().clamp(min=1)
+        bounded = torch.maximum(truth, evidence.base - ABSENT_DEPTH)
+        limits = pinball((bounded - reading.limit).clamp(-5, 5), limit_level).mean()
+        sure = scored | absent
+        presence = functional.binary_cross_entropy_with_logits(reading.present[sure], scored[sure].float())
+        curve = pinball((data.curve_truth[index][..., None] - reading.curve).clamp(-2, 2), levels).mean(-1)
+        curves = (curve * data.curve_scored[index]).sum() / data.curve_scored[index].sum().clamp(min=1)
+        total = values + 0.3 * limits + 0.3 * presence + 3 * curves
+        return total, {"values": float(values.detach()), "presence": float(presence.detach()), "curves": float(curves.detach())}
+
+    return objective
+
+
+def standardise(head: SensorHead, data: HeadSet) -> None:
+    """Set the head's input normalisation from `data`."""
+    inputs = torch.cat([data.evidence.features, data.embedding], 1)
+    head.mean.copy_(inputs.mean(0))
+    head.scale.copy_(inputs.std(0).clamp(min=1e-3))
+
+
+def calibration_of(head: SensorHead, data: HeadSet) -> dict[str, dict[str, tuple[float, float]]]:
+    """Conformal factors of every parameter and of the curve, from pictures the head has not seen."""
+    with torch.inference_mode():
+        reading = head(data.evidence, data.embedding)
+    result = {}
+    for i, name in enumerate(LEARNED):
+        used = data.scored[:, i].nonzero()[:, 0].tolist()
+        result[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [data.groups[j] for j in used])
+    rows, columns = data.curve_scored.nonzero(as_tuple=True)
+    result["curve"] = calibrate(
+        reading.curve[rows, columns], data.curve_truth[rows, columns], [data.groups[j] for j in rows.tolist()]
+    )
+    return result
+
+
+def paper_objective(model: PaperModel, pool: CleanPool, batch_size: int) -> Objective:
+    """Squared error of the strengths; encoder and head are both tuned (unlimited labels)."""
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        draw = float(torch.rand((), generator=generator, device=generator.device))
+        size, n = (CROP, batch_size) if draw < 0.75 else (2 * CROP, max(batch_size // 4, 2))
+        clean = pool.draw(n, size, generator)
+        strengths = paper.sample(n, generator)
+        predicted = model(paper.corrupt(clean, strengths, generator)[:, None])
+        error = (predicted - strengths).square()
+        value = error.mean()
+        return 100 * value, {"rmse": float(value.detach().sqrt())}
 
     return objective

@@ -1,0 +1,169 @@
+"""The trained models as one object each: what is loaded from a checkpoint, and what it answers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from noisediag.cop import checkpoint as store
+from noisediag.cop.curve import CurveConfig, CurveNet, CurvePass
+from noisediag.cop.encoder import Encoder, EncoderConfig
+from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
+from noisediag.cop.tokens import tokenize
+from noisediag.errors import CheckpointError
+from noisediag.genome import paper
+
+FAMILIAR_DIMENSIONS = 24
+
+Model = TypeVar("Model", "SensorModel", "PaperModel")
+
+
+class Familiarity(nn.Module):
+    """Distance of an embedding from those seen in training: Mahalanobis, in their leading principal components."""
+
+    mean: Tensor
+    whiten: Tensor
+    threshold: Tensor
+
+    def __init__(self, embedding: int, dimensions: int = FAMILIAR_DIMENSIONS):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(embedding))
+        self.register_buffer("whiten", torch.zeros(embedding, dimensions))
+        self.register_buffer("threshold", torch.zeros(()))
+
+    def learn(self, embeddings: Tensor, *, quantile: float) -> None:
+        """From embeddings `(N, E)`; distances above `quantile` of theirs will count as unfamiliar."""
+        self.mean.copy_(embeddings.mean(0))
+        centred = embeddings - self.mean
+        _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+        k = self.whiten.shape[1]
+        self.whiten.copy_(directions[:k].T / singular[:k] * len(embeddings) ** 0.5)
+        self.threshold.copy_(self(embeddings).quantile(quantile))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Root mean square of the whitened components, `(B,)`; about 1 for familiar ones."""
+        return ((embeddings - self.mean) @ self.whiten).square().mean(1).sqrt()
+
+
+@dataclass(frozen=True)
+class SensorAnswer:
+    """Everything the sensor model says about B bags."""
+
+    curve: CurvePass
+    evidence: Evidence
+    reading: SensorReading
+    embedding: Tensor  # (B, E)
+    distance: Tensor  # (B,) from what training has shown, see `Familiarity`
+    block_mean: Tensor  # (B, N)
+    low_share: Tensor  # (B,) of the pixels at their tile's lowest value
+    high_share: Tensor  # (B,)
+
+
+class SensorModel(nn.Module):
+    """Encoder, curve and head of the genome `sensor`; the default model of `estimate`."""
+
+    KIND = "sensor"
+
+    def __init__(self, encoder: EncoderConfig, curve: CurveConfig, head: SensorHeadConfig, calibration: Mapping[str, Any]):
+        super().__init__()
+        self.encoder, self.curve, self.head = Encoder(encoder), CurveNet(curve), SensorHead(head)
+        self.familiarity = Familiarity(encoder.embedding)
+        self.calibration = calibration  # conformal factors, see cop.calibration
+
+    def forward(self, bags: Tensor, step: Tensor, free_intercept: Tensor) -> SensorAnswer:
+        """`bags` (B, T, H, W) normalised; `step` (B,) normalised distance of levels, 0 where none; `free_intercept` (B,) bool."""
+        tokens = tokenize(bags)
+        curve = self.curve(tokens, step, free_intercept)[-1]
+        evidence = gather_evidence(tokens, curve, step, free_intercept)
+        embedding = self.encoder(tokens)
+        return SensorAnswer(
+            curve=curve,
+            evidence=evidence,
+            reading=self.head(evidence, embedding),
+            embedding=embedding,
+            distance=self.familiarity(embedding),
+            block_mean=tokens.mean,
+            low_share=tokens.low_share.mean(1),
+            high_share=tokens.high_share.mean(1),
+        )
+
+    def save(self, path: Path, header: Mapping[str, Any]) -> None:
+        config = {"encoder": asdict(self.encoder.config), "curve": asdict(self.curve.config), "head": asdict(self.head.config)}
+        store.save(path, _parts(self), {"kind": self.KIND, "config": config, "calibration": self.calibration, **header})
+
+    @classmethod
+    def load(cls, found: store.Checkpoint) -> SensorModel:
+        """Raises CheckpointError where `found` is not a sensor model of this version."""
+        _expect(found, cls.KIND)
+        model = cls(
+            store.config(found, "encoder", EncoderConfig),
+            store.config(found, "curve", CurveConfig),
+            store.config(found, "head", SensorHeadConfig),
+            found.header["calibration"],
+        )
+        store.load_into(found, _parts(model))
+        return model.eval()
+
+
+class PaperModel(nn.Module):
+    """Encoder and head of the genome `paper`."""
+
+    KIND = "paper"
+
+    def __init__(self, encoder: EncoderConfig):
+        super().__init__()
+        self.encoder = Encoder(encoder)
+        self.head = PaperHead(encoder.embedding, len(paper.NAMES))
+
+    def forward(self, bags: Tensor) -> Tensor:
+        """Strengths `(B, 6)` of bags `(B, T, H, W)`."""
+        return self.head(self.encoder(tokenize(bags)))
+
+    def save(self, path: Path, header: Mapping[str, Any]) -> None:
+        store.save(path, _parts(self), {"kind": self.KIND, "config": {"encoder": asdict(self.encoder.config)}, "names": list(paper.NAMES), **header})
+
+    @classmethod
+    def load(cls, found: store.Checkpoint) -> PaperModel:
+        """Raises CheckpointError where `found` is not a paper model of this version."""
+        _expect(found, cls.KIND)
+        if tuple(found.header.get("names", ())) != paper.NAMES:
+            raise CheckpointError(f"checkpoint {found.name} was trained on other outputs than this version's")
+        model = cls(store.config(found, "encoder", EncoderConfig))
+        store.load_into(found, _parts(model))
+        return model.eval()
+
+
+def save_encoder(path: Path, encoder: Encoder, header: Mapping[str, Any]) -> None:
+    store.save(path, {"encoder": encoder}, {"kind": "encoder", "config": {"encoder": asdict(encoder.config)}, **header})
+
+
+def load_encoder(found: store.Checkpoint) -> Encoder:
+    """Raises CheckpointError where `found` is not an encoder of this version."""
+    _expect(found, "encoder")
+    encoder = Encoder(store.config(found, "encoder", EncoderConfig))
+    store.load_into(found, {"encoder": encoder})
+    return encoder.eval()
+
+
+def randomised(model: Model, seed: int) -> Model:
+    """A copy whose encoder is drawn anew: what is left of the accuracy is not the encoder's."""
+    other = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        other.encoder = Encoder(model.encoder.config)
+    return other.eval()
+
+
+def _parts(model: nn.Module) -> dict[str, nn.Module]:
+    return dict(model.named_children())
+
+
+def _expect(found: store.Checkpoint, kind: str) -> None:
+    if found.header.get("kind") != kind:
+        raise CheckpointError(f"checkpoint {found.name} is of kind {found.header.get('kind')!r}; this needs {kind!r}")

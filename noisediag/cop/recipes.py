@@ -1,0 +1,173 @@
+"""How the shipped models are trained, start to end: each function makes one checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from noisediag.cop import checkpoint as store
+from noisediag.cop.curve import CurveConfig, CurveNet
+from noisediag.cop.encoder import Encoder, EncoderConfig
+from noisediag.cop.fit import FitConfig, Report, fit
+from noisediag.cop.heads import SensorHeadConfig
+from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
+from noisediag.cop.training import (
+    CROP,
+    CleanPool,
+    calibration_of,
+    contrastive_objective,
+    curve_objective,
+    head_objective,
+    head_set,
+    paper_objective,
+    standardise,
+)
+from noisediag.genome import scenes
+
+SCENE_PX = 2 * CROP
+SCENES_AT_ONCE = 100
+FAMILIAR_QUANTILE = 0.995
+STAGES = ("encoder", "sensor", "paper")
+Announce = Callable[[str], None]
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on, recorded in the checkpoint. `images`: a folder of clean pictures, or none."""
+
+    seed: int = 0
+    scenes: int = 6400  # procedural pictures of 256 x 256
+    images: str | None = None
+    image_repeats: int = 3  # how often each picture of the folder stands in the pool
+    encoder_steps: int = 3400
+    genomes: int = 48  # of one contrastive step
+    curve_steps: int = 12500
+    batch: int = 32  # crops of 128 x 128 of one step, or as many pixels
+    paper_steps: int = 8000
+    head_pictures: int = 16000
+    head_steps: int = 4000
+    calibration_pictures: int = 6000
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a training run writes and how it is watched. `state` is the file a stopped run continues from."""
+
+    output: Path
+    device: torch.device
+    resume: bool = False
+    report: Report | None = None
+    announce: Announce | None = None
+
+    def state(self, stage: str) -> Path:
+        return self.output.with_name(f"{self.output.stem}.{stage}.state")
+
+    def say(self, text: str) -> None:
+        if self.announce is not None:
+            self.announce(text)
+
+    def finish(self, *stages: str) -> None:
+        for stage in stages:
+            self.state(stage).unlink(missing_ok=True)
+
+
+def clean_pool(recipe: Recipe, device: torch.device, *, part: int = 0, count: int | None = None, images: bool = True) -> CleanPool:
+    """Procedural scenes and, if there is one, the folder of clean pictures. `part` numbers pools that share no scene."""
+    total = recipe.scenes if count is None else count
+    pictures = []
+    for number in range(-(-total // SCENES_AT_ONCE)):
+        generator = torch.Generator().manual_seed((recipe.seed << 32) + (part << 24) + number)
+        pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), SCENE_PX, generator))
+    if recipe.images is not None and images:
+        pictures += [scenes.folder(Path(recipe.images), SCENE_PX)] * recipe.image_repeats
+    return CleanPool(torch.cat(pictures).to(device))
+
+
+def train_encoder(recipe: Recipe, run: Run) -> None:
+    """Contrastive pretraining on both genomes; no strength of any noise is used. Writes the label-free encoder."""
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    encoder = _seeded(lambda: Encoder(EncoderConfig()), recipe.seed).to(run.device)
+    run.say("contrastive pretraining")
+    config = FitConfig(steps=recipe.encoder_steps, learning_rate=1e-3, warm_up=200, seed=recipe.seed)
+    _fit(encoder, contrastive_objective(encoder, pool, recipe.genomes), config, run, "contrast")
+    save_encoder(run.output, encoder.cpu(), _header(recipe, fit=config))
+    run.finish("contrast")
+
+
+def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
+    """The curve network, then, with it and the encoder frozen, the head and its calibration. Writes the sensor model."""
+    found = store.read(encoder_path)
+    encoder = load_encoder(found).to(run.device)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    curve = _seeded(lambda: CurveNet(CurveConfig()), recipe.seed).to(run.device)
+    run.say("noise curve")
+    config = FitConfig(steps=recipe.curve_steps, warm_up=200, seed=recipe.seed)
+    _fit(curve, curve_objective(curve, pool, recipe.batch), config, run, "curve")
+    finish_sensor(recipe, run, encoder, curve, {"encoder_sha256": found.sha256, "fit": asdict(config)})
+    run.finish("curve", "head")
+
+
+def finish_sensor(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, header: Mapping[str, Any]) -> None:
+    """Head, calibration and familiarity on top of a trained curve and encoder; writes the sensor model."""
+    run.say("pictures for the head")
+    with torch.inference_mode():
+        draft = _assemble(encoder, curve, evidence=1, device=run.device)
+        pool = clean_pool(recipe, run.device, part=1)
+        training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
+        fresh = clean_pool(recipe, run.device, part=2, count=max(recipe.scenes // 4, SCENES_AT_ONCE))
+        held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
+    model = _assemble(encoder, curve, evidence=training.evidence.features.shape[1], device=run.device)
+    standardise(model.head, training)
+    model.familiarity.learn(training.embedding, quantile=FAMILIAR_QUANTILE)
+    run.say("head")
+    config = FitConfig(steps=recipe.head_steps, learning_rate=1.5e-3, weight_decay=1e-3, seed=recipe.seed)
+    _fit(model.head, head_objective(model.head, training, 512), config, run, "head")
+    model.head.eval()
+    model.calibration = calibration_of(model.head, held_out)
+    model.cpu().save(run.output, {**_header(recipe), **header})
+
+
+def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
+    """The genome `paper` with unlimited labels, starting from the pretrained encoder. Writes the paper model."""
+    found = store.read(encoder_path)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    model = _seeded(lambda: PaperModel(EncoderConfig()), recipe.seed).to(run.device)
+    model.encoder.load_state_dict(load_encoder(found).state_dict())
+    run.say("strengths")
+    config = FitConfig(steps=recipe.paper_steps, learning_rate=1e-3, warm_up=200, seed=recipe.seed)
+    _fit(model, paper_objective(model, pool, recipe.batch), config, run, "paper")
+    model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))
+    run.finish("paper")
+
+
+def _assemble(encoder: Encoder, curve: CurveNet, *, evidence: int, device: torch.device) -> SensorModel:
+    head = SensorHeadConfig(evidence=evidence, embedding=encoder.config.embedding)
+    model = _seeded(lambda: SensorModel(encoder.config, curve.config, head, {}), 0)
+    model.encoder.load_state_dict(encoder.state_dict())
+    model.curve.load_state_dict(curve.state_dict())
+    return model.to(device)
+
+
+def _fit(module: nn.Module, objective: Any, config: FitConfig, run: Run, stage: str) -> None:
+    fit(module, objective, config, device=run.device, state_path=run.state(stage), resume=run.resume, report=run.report)
+
+
+def _seeded(make: Callable[[], Made], seed: int) -> Made:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def _header(recipe: Recipe, **extra: Any) -> dict[str, Any]:
+    images = None if recipe.images is None else Path(recipe.images).name  # a path of the training machine helps nobody
+    plain = {k: asdict(v) if isinstance(v, FitConfig) else v for k, v in extra.items()}
+    return {"recipe": asdict(replace(recipe, images=images)), **plain}

@@ -1,0 +1,376 @@
+"""Image to footprint: which pixels are looked at, what the model says of them, and in which units and with which flags it is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from noisediag import images
+from noisediag.cop import checkpoint as store
+from noisediag.cop.calibration import factors
+from noisediag.cop.heads import CURVE_QUANTILES, LEARNED, UNIFORM
+from noisediag.cop.models import SensorAnswer, SensorModel, randomised
+from noisediag.errors import UnreadableError, UsageError
+from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
+from noisediag.genome.parameters import PARAMETERS, parameter
+from noisediag.images.image import Domain, Image, Plane
+
+DEFAULT_CHECKPOINT = "sensor"
+TILE_PX = 256  # largest tile
+MIN_TILE_PX = 16
+MAX_TILES = 24  # of one bag: 48,000 blocks put the statistical error of sigma at 0.04 %
+MAX_FRAMES = 8  # of a stack's channel
+FEW_PIXELS = 64 * 64
+CURVE_POINTS = 16
+PRESENT = 0.5  # probability from which a noise is reported as a number
+WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
+CLIPPED_SHARE = 0.05
+COARSER = 1.5  # times the container's step: quantisation is a noise of its own
+LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601
+GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Tiles of one or several planes that share one footprint, normalised: `(T, h, w)` float32."""
+
+    tiles: np.ndarray
+    step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
+    container: float | None  # distance of adjacent codes of the container, normalised; None: floats
+
+
+class Estimator:
+    """A loaded model; `estimate` may be called for any number of images.
+
+    Raises CheckpointError where the checkpoint is missing or does not match, UsageError for an unknown device.
+    """
+
+    def __init__(self, checkpoint: Path | None = None, device: str = "auto"):
+        found = store.read(checkpoint if checkpoint is not None else store.shipped(DEFAULT_CHECKPOINT))
+        self.checkpoint = CheckpointId(found.name, found.sha256)
+        self.device = choose_device(device)
+        self.model = SensorModel.load(found).to(self.device)
+
+    def randomised(self, seed: int) -> Estimator:
+        """The same estimator with the encoder's weights drawn anew, to see what the encoder contributes."""
+        other = object.__new__(Estimator)
+        other.checkpoint, other.device, other.model = self.checkpoint, self.device, randomised(self.model, seed)
+        return other
+
+    def estimate(self, image: Image, *, gain: float | None = None) -> Footprint:
+        """The footprint of `image`. `gain`: conversion gain in e-/DN where it is known.
+
+        Raises the InputErrors of loading its pixels, and UnreadableError for a picture below 16 x 16 pixels.
+        """
+        if gain is not None and not gain > 0:
+            raise UsageError("the conversion gain must be a positive number of e-/DN")
+        planes: list[PlaneFootprint] = []
+        whole: list[PlaneFootprint] = []
+        for channel, names in _channels(image).items():
+            bags = []
+            for members in names:
+                bag = cut([(p, p.load()) for p in members], MAX_TILES)
+                bags.append((members, bag))
+                planes.append(self._describe(members, bag, image, gain))
+            if len(bags) == 1:
+                whole.append(replace(planes[-1], name="all", frame=None))
+            elif image.domain != "rendered":
+                members = [p for group, _ in bags for p in group]
+                together = replace(self._describe(members, join([b for _, b in bags]), image, gain), name="all", frame=None)
+                whole.append(_reconcile(together, planes[-len(bags) :], members))
+            else:
+                whole.append(self._luma([group[0] for group, _ in bags], image, gain))
+            whole[-1] = replace(whole[-1], channel=channel)
+        flags = sorted({flag for plane in whole for flag in plane.flags} | ({"rendered"} if image.domain == "rendered" else set()))
+        return Footprint(
+            planes=(*planes, *whole),
+            domain=image.domain,
+            reader=image.reader,
+            checkpoint=self.checkpoint,
+            path=image.path,
+            sha256=image.sha256,
+            acquisition=image.acquisition,
+            cfa_plane_colors=image.cfa_plane_colors,
+            flags=tuple(flags),
+            warnings=image.warnings,
+        )
+
+    def sigma_map(self, image: Image, footprint: Footprint) -> np.ndarray:
+        """Standard deviation of the pixel noise at each pixel, DN, float32: `(H, W)`, or `(planes, H, W)` for several channels or frames.
+
+        The clean signal is taken as the mean of 5 x 5 pixels of the same plane.
+        """
+        by_name = {(p.name, p.channel, p.frame): p for p in footprint.planes}
+        own = {p.channel: p for p in footprint.planes if p.name in ("all", "luma")}
+        maps: list[np.ndarray] = []
+        mosaic: np.ndarray | None = None
+        for plane in image.planes:
+            law = by_name.get((plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])).law
+            span = plane.white_dn - plane.black_dn
+            values = torch.from_numpy(((plane.load().astype(np.float32) - plane.black_dn) / span).astype(np.float32))[None, None]
+            smooth = torch.nn.functional.avg_pool2d(values, 5, 1, 2, count_include_pad=False)[0, 0].numpy()
+            sigma = (law.sigma(smooth) * span).astype(np.float32)
+            if plane.lattice is None:
+                maps.append(sigma)
+                continue
+            at = plane.lattice
+            if mosaic is None:
+                height = max(p.lattice.row + (p.shape[0] - 1) * p.lattice.row_step + 1 for p in image.planes if p.lattice)
+                width = max(p.lattice.column + (p.shape[1] - 1) * p.lattice.column_step + 1 for p in image.planes if p.lattice)
+                mosaic = np.full((height, width), np.nan, np.float32)
+            mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
+        if mosaic is not None:
+            return mosaic
+        return maps[0] if len(maps) == 1 else np.stack(maps)
+
+    def _luma(self, members: Sequence[Plane], image: Image, gain: float | None) -> PlaneFootprint:
+        """Rendered colour: the luma of the stored codes (BT.601) as a plane of its own."""
+        weights = [LUMA.get(p.name, 1 / len(members)) for p in members]
+        luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
+        bag = cut([(members[0], np.asarray(luma))], MAX_TILES)
+        return replace(self._describe(members[:1], bag, image, gain), name="luma", frame=None)
+
+    def _describe(self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None) -> PlaneFootprint:
+        plane = members[0]
+        span = plane.white_dn - plane.black_dn
+        same_scale = all(p.white_dn - p.black_dn == span for p in members)
+        free = not plane.offset_known
+        with torch.inference_mode():
+            answer = self.model(
+                torch.from_numpy(bag.tiles)[None].to(self.device),
+                torch.tensor([bag.step or 0.0], dtype=torch.float32, device=self.device),
+                torch.tensor([free], device=self.device),
+            )
+        shot = None if gain is None else 1 / (gain * span)
+        law = _law(answer, bag, shot)
+        estimates = self._parameters(answer, bag, law, shot, span if same_scale else None, free)
+        means = answer.block_mean[0].cpu().numpy().astype(np.float64)
+        flags = _plane_flags(answer, plane, bag, float(self.model.familiarity.threshold))
+        return PlaneFootprint(
+            name=plane.name,
+            channel=plane.channel,
+            frame=plane.frame,
+            shape=plane.shape,
+            bit_depth=plane.bit_depth,
+            black_dn=plane.black_dn if same_scale else None,
+            white_dn=plane.white_dn if same_scale else None,
+            scale_source=plane.scale_source,
+            curve=self._curve(answer, law, means),
+            law=law,
+            parameters=estimates,
+            signal_median=float(np.median(means)),
+            effective_sigma=float(np.sqrt(np.mean(np.square(law.sigma(means))))),
+            white_known=plane.white_known,
+            offset_known=plane.offset_known,
+            flags=flags,
+        )
+
+    def _curve(self, answer: SensorAnswer, law: VarianceLaw, means: np.ndarray) -> tuple[CurvePoint, ...]:
+        low_factor, high_factor = factors(self.model.calibration, "curve", answer)
+        quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
+        at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
+        first, last = np.quantile(means, (0.005, 0.995))
+        points = []
+        for x in np.linspace(first, last, CURVE_POINTS):
+            sigma = law.sigma(float(x))
+            below, middle, above = (float(np.interp(x, at, quantiles[:, i])) for i in range(3))
+            low, high = middle - low_factor * (middle - below), middle + high_factor * (above - middle)
+            points.append(CurvePoint(float(x), sigma, sigma * float(np.exp(min(low, 0.0))), sigma * float(np.exp(max(high, 0.0)))))
+        return tuple(points)
+
+    def _parameters(
+        self, answer: SensorAnswer, bag: Bag, law: VarianceLaw, shot: float | None, span: float | None, free: bool
+    ) -> tuple[Estimate, ...]:
+        reading = answer.reading
+        quantiles, limit = reading.quantiles[0].double().cpu().numpy(), reading.limit[0].double().cpu().numpy()
+        present = reading.present[0].double().sigmoid().cpu().numpy()
+        middle = law.sigma(float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2]))
+        hidden = bag.step is not None and middle < bag.step / 2  # below half a step the noise does not reach the levels
+        result = []
+        for declared in PARAMETERS:
+            name = declared.name
+            if name == "quantisation":
+                result.append(_quantisation(bag, span))
+                continue
+            i = LEARNED.index(name)
+            low_factor, high_factor = factors(self.model.calibration, name, answer)
+            low, value, high = quantiles[i]
+            low, high = value - low_factor * (value - low), value + high_factor * (high - value)
+            convert = (lambda v: float(v)) if name in UNIFORM else (lambda v: float(np.exp(v)))
+            known = present[i] >= PRESENT and not (hidden and name in ("shot_gain", "read_noise"))
+            if name == "shot_gain" and shot is not None:
+                estimate = Estimate(name, shot, shot, shot, 1.0)
+            elif name == "read_noise" and free:
+                estimate = Estimate(name, None, None, None, None, "weakly_identified")
+            elif not known:
+                bound = middle if hidden and name == "read_noise" else convert(max(limit[i], low))
+                estimate = Estimate(name, None, 0.0, bound, float(present[i]), "below_floor")
+            else:
+                weak = name not in UNIFORM and high - low > np.log(WEAK_RATIO)
+                outside = not declared.low <= convert(value) <= declared.high
+                flag = "weakly_identified" if weak else "out_of_range" if outside else None
+                estimate = Estimate(name, convert(value), max(convert(low), 0.0), convert(high), float(present[i]), flag)
+            result.append(_with_units(estimate, span))
+        return tuple(result)
+
+
+def estimate(
+    source: str | Path | np.ndarray,
+    *,
+    black: float | None = None,
+    white: float | None = None,
+    domain: Domain = "linear",
+    gain: float | None = None,
+    channel: str | int | None = None,
+    frame: int | None = None,
+    roi: tuple[int, int, int, int] | None = None,
+    checkpoint: Path | None = None,
+    device: str = "auto",
+) -> Footprint:
+    """The noise footprint of a file, or of an array `(H, W)` or `(frames, H, W)` in DN.
+
+    `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN; `domain` applies
+    to arrays; `roi`: x, y, width, height in px. Raises the errors of `noisediag.errors`.
+    """
+    if isinstance(source, np.ndarray):
+        if channel is not None or frame is not None or roi is not None:
+            raise UsageError("channel, frame and roi select from a file; slice an array instead")
+        image = images.from_array(source, black=black, white=white, domain=domain)
+    else:
+        image = images.read(source, black=black, white=white, channel=channel, frame=frame, roi=roi)
+    return Estimator(checkpoint, device).estimate(image, gain=gain)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes CUDA where there is one. Raises UsageError for a device this machine does not have."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"unknown device {name!r}: auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is available here; use --device cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
+    """At most about `limit` tiles of one size, spread evenly over the planes, normalised by each plane's own black and white.
+
+    Raises UnreadableError where the pixels are too few or not finite.
+    """
+    height, width = (min(values.shape[axis] for _, values in planes) for axis in (0, 1))
+    if min(height, width) < MIN_TILE_PX:
+        raise UnreadableError(f"{width} x {height} pixels are too few to tell noise from picture (at least {MIN_TILE_PX} x {MIN_TILE_PX})")
+    down, across = -(-height // TILE_PX), -(-width // TILE_PX)
+    side_y, side_x = (height // down) // 8 * 8, (width // across) // 8 * 8
+    order = np.argsort((np.arange(down * across) * GOLDEN) % 1.0, kind="stable")
+    chosen = np.sort(order[: max(1, limit // len(planes))])
+    tiles, raw = [], []
+    for plane, values in planes:
+        span = plane.white_dn - plane.black_dn
+        for number in chosen:
+            y, x = (int(number) // across) * (height // down), (int(number) % across) * (width // across)
+            tile = values[y : y + side_y, x : x + side_x]
+            raw.append(tile)
+            tiles.append((tile.astype(np.float32) - np.float32(plane.black_dn)) / np.float32(span))
+    stack = np.stack(tiles)
+    if not np.isfinite(stack).all():
+        raise UnreadableError("holds values that are not finite (NaN or infinity)")
+    first = planes[0][0]
+    span = first.white_dn - first.black_dn
+    step = images.code_step(np.stack(raw))
+    return Bag(stack, None if step is None else step / span, None if first.step_dn is None else first.step_dn / span)
+
+
+def join(bags: Sequence[Bag]) -> Bag:
+    """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
+    per = max(1, MAX_TILES // len(bags))
+    side_y, side_x = (min(b.tiles.shape[axis] for b in bags) for axis in (1, 2))
+    picked = []
+    for bag in bags:
+        index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(per, len(bag.tiles))).round().astype(int))
+        picked.append(bag.tiles[index, :side_y, :side_x])
+    return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
+
+
+def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
+    """Per channel, the groups of planes that are fitted as one: planes of one name and frame; frames of a stack are sampled."""
+    stacked = image.frames > 1
+    separate = image.domain == "linear"  # channels of a linear file have gains of their own; RAW planes and R, G, B belong together
+    result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
+    for plane in image.planes:
+        key = (plane.channel or (plane.name if separate and not stacked else None)) if separate else None
+        result.setdefault(key, {}).setdefault((plane.name, plane.frame), []).append(plane)
+    if list(result) != [None] and len(result) == 1:
+        result = {None: next(iter(result.values()))}
+    sampled = {}
+    for channel, groups in result.items():
+        members = list(groups.values())
+        index = np.unique(np.linspace(0, len(members) - 1, min(MAX_FRAMES, len(members))).round().astype(int)) if stacked else range(len(members))
+        sampled[channel] = [members[i] for i in index]
+    return sampled
+
+
+def _law(answer: SensorAnswer, bag: Bag, shot: float | None) -> VarianceLaw:
+    law = answer.curve.law[0].double().cpu()
+    fitted = VarianceLaw(float(law[0]), float(law[1]), float(law[2]), float(answer.curve.floor[0]))
+    if shot is None:
+        return fitted
+    x = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
+    return replace(fitted, shot=shot, intercept=fitted.sigma(x) ** 2 - shot * x - fitted.square * x * x)
+
+
+def _quantisation(bag: Bag, span: float | None) -> Estimate:
+    if bag.step is None:
+        return Estimate("quantisation", None, None, None, 0.0, "below_floor", symbol="q", unit="normalised")
+    coarser = bag.container is None or bag.step > COARSER * bag.container
+    half = 1e-3 * bag.step  # the lattice is fitted to better than this
+    return _with_units(Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0), span)
+
+
+def _with_units(estimate: Estimate, span: float | None) -> Estimate:
+    declared = parameter(estimate.name)
+
+    def dn(value: float | None) -> float | None:
+        return None if value is None or span is None or not declared.scales_with_dn else value * span
+
+    return replace(
+        estimate,
+        symbol=declared.symbol,
+        unit=declared.unit,
+        value_dn=dn(estimate.value),
+        low_dn=dn(estimate.low),
+        high_dn=dn(estimate.high),
+    )
+
+
+def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float) -> tuple[str, ...]:
+    flags = []
+    if plane.scale_source == "assumed" or not plane.offset_known:
+        flags.append("assumed_scale")
+    if float(answer.low_share[0]) > CLIPPED_SHARE or float(answer.high_share[0]) > CLIPPED_SHARE:
+        flags.append("clipped")
+    if bag.tiles.size < FEW_PIXELS:
+        flags.append("few_pixels")
+    if float(answer.distance[0]) > threshold:
+        flags.append("out_of_domain")
+    return tuple(flags)
+
+
+def _reconcile(whole: PlaneFootprint, planes: Sequence[PlaneFootprint], members: Sequence[Plane]) -> PlaneFootprint:
+    """Where the planes' own intervals are disjoint, no one value describes the file: null with `planes_differ`."""
+    parameters = []
+    for estimate in whole.parameters:
+        known = [p[estimate.name] for p in planes if p[estimate.name].value is not None]
+        lows, highs = [e.low for e in known if e.low is not None], [e.high for e in known if e.high is not None]
+        differ = len(lows) > 1 and max(lows) > min(highs) and estimate.name != "quantisation"
+        if differ and estimate.value is not None:
+            estimate = replace(
+                estimate, value=None, low=min(lows), high=max(highs), value_dn=None, low_dn=None, high_dn=None, flag="planes_differ"
+            )
+        parameters.append(estimate)
+    flags = set(whole.flags)
+    if any(e.flag == "planes_differ" for e in parameters):
+        flags.add("planes_differ")
+    return replace(whole, parameters=tuple(parameters), flags=tuple(sorted(flags)))
