@@ -81,16 +81,18 @@ class TestMetadata:
         assert extra in (metadata.metadata("noisediag").get_all("Provides-Extra") or ())
 
 
-class TestDistributions:
-    @pytest.fixture(scope="class")
-    def built(self, tmp_path_factory):
-        pytest.importorskip("hatchling", reason="the dependency group `dev` is not installed")
-        folder = tmp_path_factory.mktemp("dist")
-        command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return folder
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of a wheel and a source distribution made from this tree."""
+    pytest.importorskip("hatchling", reason="the dependency group `dev` is not installed")
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
 
+
+class TestDistributions:
     def test_the_wheel_holds_models_schema_and_types(self, built):
         (wheel,) = built.glob("*.whl")
         names = set(zipfile.ZipFile(wheel).namelist())
