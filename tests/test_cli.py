@@ -256,6 +256,40 @@ class TestSimulate:
         assert "480x640" in one_error(run("simulate", "--scene", "flat", "--size", "12", "-o", tmp_path / "a.tif"), 2)
 
 
+class TestPretrain:
+    SMALL = (
+        *("--scenes", 2, "--encoder-steps", 1, "--genomes", 2, "--curve-steps", 2, "--batch", 2),
+        *(
+            "--head-pictures",
+            64,
+            "--head-steps",
+            2,
+            "--calibration-pictures",
+            64,
+            "--paper-steps",
+            2,
+            "--device",
+            "cpu",
+        ),
+    )
+
+    def test_the_same_seed_gives_the_same_bytes(self, tmp_path):
+        first, second = tmp_path / "a" / "encoder.safetensors", tmp_path / "b" / "encoder.safetensors"
+        for output in (first, second):
+            output.parent.mkdir()
+            result = run("pretrain", "-o", output, "--seed", 3, *self.SMALL)
+            assert (result.exit_code, result.stdout) == (0, ""), result.output
+        assert first.read_bytes() == second.read_bytes()
+        assert "--force" in one_error(run("pretrain", "-o", first, *self.SMALL), 2)
+
+    @pytest.mark.parametrize(
+        "options", [("--encoder", "e.safetensors"), ("--images", "no/such/folder"), ("--output", "encoder.pt")]
+    )
+    def test_refused_before_any_work(self, options, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        one_error(run("pretrain", "-o", "encoder.safetensors", *options), 2)
+
+
 class TestProcess:
     """What only a process of its own shows."""
 

@@ -1,0 +1,103 @@
+"""`noisediag pretrain`: the models we ship, trained anew."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisediag.cli.common import Device, Force, OnDevice, check_output, errors_in_words
+from noisediag.errors import UsageError
+
+_RECIPE_PANEL = "Recipe (recorded in the checkpoint; ours unless given)"
+
+
+class Stage(str, Enum):
+    """Which checkpoint is made; the last two start from the encoder."""
+
+    encoder = "encoder"
+    sensor = "sensor"
+    paper = "paper"
+
+
+def _recipe(help_text: str) -> typer.models.OptionInfo:
+    return typer.Option(help=help_text, min=1, rich_help_panel=_RECIPE_PANEL)
+
+
+def pretrain(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.safetensors", help="The checkpoint to write.")
+    ],
+    stage: Annotated[Stage, typer.Option(help="Which checkpoint to make.")] = Stage.encoder,
+    encoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Encoder that sensor and paper start from; ours unless given.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Clean pictures beside the procedural scenes.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a stopped run, to the same result.")] = False,
+    force: Force = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.", rich_help_panel=_RECIPE_PANEL)] = 0,
+    scenes: Annotated[int | None, _recipe("Procedural pictures.")] = None,
+    image_repeats: Annotated[int | None, _recipe("How often each picture of --images counts.")] = None,
+    encoder_steps: Annotated[int | None, _recipe("Contrastive steps.")] = None,
+    genomes: Annotated[int | None, _recipe("Genomes of one contrastive step.")] = None,
+    curve_steps: Annotated[int | None, _recipe("Steps of the noise curve.")] = None,
+    batch: Annotated[int | None, _recipe("Crops of one step.")] = None,
+    paper_steps: Annotated[int | None, _recipe("Steps of the genome `paper`.")] = None,
+    head_pictures: Annotated[int | None, _recipe("Pictures that the sensor head learns from.")] = None,
+    head_steps: Annotated[int | None, _recipe("Steps of the sensor head.")] = None,
+    calibration_pictures: Annotated[int | None, _recipe("Pictures that the intervals are calibrated on.")] = None,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Train the encoder, or one of the models on top of it, from procedural scenes."""
+    with errors_in_words():
+        check_output("--output", output, (".safetensors",), inputs=[encoder] if encoder else (), force=force or resume)
+        if encoder is not None and stage is Stage.encoder:
+            raise UsageError("--encoder is where the stages sensor and paper start from")
+        if images is not None and not images.is_dir():
+            raise UsageError(f"--images {images}: is no folder")
+
+        from rich.console import Console
+
+        from noisediag.cop import checkpoint, recipes
+        from noisediag.estimator import choose_device
+
+        given = {
+            "scenes": scenes,
+            "image_repeats": image_repeats,
+            "encoder_steps": encoder_steps,
+            "genomes": genomes,
+            "curve_steps": curve_steps,
+            "batch": batch,
+            "paper_steps": paper_steps,
+            "head_pictures": head_pictures,
+            "head_steps": head_steps,
+            "calibration_pictures": calibration_pictures,
+        }
+        recipe = recipes.Recipe(
+            seed=seed,
+            images=None if images is None else str(images),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        with Console(stderr=True).status("starting") as status:  # silent where stderr is no terminal
+            doing = ""
+
+            def announce(text: str) -> None:
+                nonlocal doing
+                doing = text
+                status.update(text)
+
+            def report(step: int, numbers: dict[str, float]) -> None:
+                status.update(
+                    f"{doing}: {step}, " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+                )
+
+            run = recipes.Run(output, choose_device(device.value), resume=resume, report=report, announce=announce)
+            if stage is Stage.encoder:
+                recipes.train_encoder(recipe, run)
+            else:
+                train = recipes.train_sensor if stage is Stage.sensor else recipes.train_paper
+                train(recipe, run, encoder or checkpoint.shipped("encoder"))
