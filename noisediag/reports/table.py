@@ -217,12 +217,19 @@ def _with_interval(quantity: Quantity) -> tuple[str, str]:
 
 
 def printable(text: str) -> str:
-    r"""`text` without what could act on a terminal (escape sequences, line ends).
+    r"""`text` without what could act on a terminal (escape sequences, line ends); undecodable bytes of names as \xNN.
 
-    >>> printable("a\x1b[31m.tif")
-    'a\\x1b[31m.tif'
+    >>> printable("a\x1b[31m\udcff.tif")
+    'a\\x1b[31m\\xff.tif'
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def _digits_of(quantity: Quantity) -> int:
