@@ -23,7 +23,7 @@ from noisediag.footprint import PRESENT, CheckpointId, Footprint
 from noisediag.genome import paper
 from noisediag.genome.parameters import NAMES, PARAMETERS
 from noisediag.images.image import Image
-from noisediag.studies import scoring
+from noisediag.studies import oracle, scoring
 from noisediag.studies.baselines import BASELINES
 from noisediag.studies.cases import (
     LAW_TEXT,
@@ -44,6 +44,7 @@ Floats = NDArray[np.float64]
 MODEL = "noisediag"
 RANDOMISED = "encoder randomised"
 MEAN = "mean predictor"
+ORACLE = "oracle"  # a regression that is shown the clean picture, see `oracle`
 POOLED = "all"
 WORST = 10
 QUANTISATION_ALARM = 1.5  # steps of the clean file: a coarser lattice than it has
@@ -125,7 +126,7 @@ class CaseScore:
 
 @dataclass(frozen=True)
 class PaperScore:
-    """Strengths, true and as each method reads them."""
+    """Strengths of one case, true and as each method reads them."""
 
     domain: str
     picture: str
@@ -134,6 +135,7 @@ class PaperScore:
     truth: tuple[float, ...]
     answers: Mapping[str, tuple[float, ...]]
     checkpoint: CheckpointId
+    shown: tuple[float, ...]  # what the oracle sees; empty without baselines
 
 
 @dataclass(frozen=True)
@@ -510,7 +512,16 @@ def _score_paper(options: BenchmarkOptions, models: Mapping[str, PaperModel], jo
         }
         path = None if job.path is None else str(job.path)
         scores.append(
-            PaperScore(job.domain, job.picture, path, draw, tuple(case.strengths), answers, models[MODEL].checkpoint)
+            PaperScore(
+                domain=job.domain,
+                picture=job.picture,
+                path=path,
+                draw=draw,
+                truth=tuple(case.strengths),
+                answers=answers,
+                checkpoint=models[MODEL].checkpoint,
+                shown=tuple(oracle.features(case.clean, case.noisy)) if options.baselines else (),
+            )
         )
     return tuple(scores)
 
@@ -744,6 +755,11 @@ def _sum_up_paper(options: BenchmarkOptions, scores: Sequence[PaperScore]) -> Be
     domain = np.array([score.domain for score in scores])
     read = {method: np.array([score.answers[method] for score in scores]) for method in scores[0].answers}
     read[MEAN] = np.full_like(expected, 1 / len(paper.NAMES))
+    if options.baselines:
+        number = {key: i for i, key in enumerate(dict.fromkeys((s.domain, s.picture) for s in scores))}
+        picture = np.array([number[s.domain, s.picture] for s in scores])
+        best = oracle.predict(np.array([s.shown for s in scores]), expected, picture, seed=options.seed)
+        read |= {} if best is None else {ORACLE: best}
     rows = [row for method, strengths in read.items() for row in _paper_rows(method, strengths, expected, domain)]
     return BenchmarkResult(
         options=options,

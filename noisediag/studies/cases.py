@@ -71,9 +71,10 @@ class SensorCase:
 
 @dataclass(frozen=True)
 class PaperCase:
-    """A noisy picture (H, W) in [0, 1] and the six strengths that made it."""
+    """A noisy picture (H, W) in [0, 1] with the clean one and the six strengths that made it."""
 
     noisy: NDArray[np.float32]
+    clean: NDArray[np.float32]
     strengths: Floats
 
 
@@ -148,7 +149,7 @@ def paper_case(job: Job, draw: int, seed: int) -> PaperCase:
     clean = torch.from_numpy(_clean(job, generator, SCENE_PX).luma.astype(np.float32))[None]
     strengths = paper.sample(1, generator)
     noisy = paper.corrupt(clean, strengths, generator)
-    return PaperCase(noisy[0].numpy(), strengths[0].numpy().astype(np.float64))
+    return PaperCase(noisy[0].numpy(), clean[0].numpy(), strengths[0].numpy().astype(np.float64))
 
 
 @lru_cache(maxsize=8)

@@ -70,7 +70,7 @@ def _normalised(plane: images.Plane, path: Path) -> Floats:
     if plane.white_known or plane.step_dn is not None:
         return (values - plane.black_dn) / (plane.white_dn - plane.black_dn)
     if not (values.min() >= 0 and values.max() <= 1):
-        raise UsageError(f"{path}: floats from {values.min():g} to {values.max():g}; a clean picture has them in 0 to 1")
+        raise UsageError(f"{path}: floats beyond 0 to 1 ({values.min():g} to {values.max():g}) in a clean picture")
     return values
 
 

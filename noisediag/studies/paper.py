@@ -18,7 +18,9 @@ BLOCK_PX = 8
 
 
 class PaperEstimator:
-    """A loaded model. Raises CheckpointError where the checkpoint is missing or no paper model, UsageError for the device."""
+    """A loaded model. Raises CheckpointError where the checkpoint is missing or no paper model, UsageError for the
+    device.
+    """
 
     def __init__(self, checkpoint: Path | None = None, device: str = "auto"):
         found = store.read(checkpoint if checkpoint is not None else store.shipped(DEFAULT_CHECKPOINT))

@@ -141,7 +141,8 @@ def run(options: SimulateOptions) -> Simulation:
     values = {name: getattr(options.noise, name) for name in NAMES}
     values |= {"impulse": float(noisy.impulse_share.mean()), "quantisation": max(options.noise.quantisation, step)}
     profile = noise_profile([_planted(values, options, white)])
-    container = codes.astype(np.uint8 if options.bit_depth == 8 and not is_dng else np.uint16)
+    one_byte = options.bit_depth == 8 and not is_dng
+    container: NDArray[np.unsignedinteger[Any]] = codes.astype(np.uint8 if one_byte else np.uint16)
     with files.replacing(options.output, force=options.force) as part:
         _write(part, container, options, white, colour, profile)
     shape = container.shape[1:] if len(container) == 1 else (*container.shape[1:], len(container))
@@ -254,7 +255,7 @@ def _planted(values: dict[str, float], options: SimulateOptions, white: int) -> 
 
 def _write(
     path: Path,
-    codes: NDArray[np.uint8] | NDArray[np.uint16],
+    codes: NDArray[np.unsignedinteger[Any]],
     options: SimulateOptions,
     white: int,
     colour: bool,
