@@ -37,7 +37,7 @@ def read(path: Path) -> Image:
     warnings: list[str] = []
     frames = 1
     acquisition: dict[str, Any] = {}
-    with fits.open(path, memmap=True) as hdus:
+    with fits.open(path, memmap=False) as hdus:
         pictures = [(number, hdu) for number, hdu in enumerate(hdus) if _is_picture(hdu)]
         size = path.stat().st_size
         for number, hdu in pictures:
@@ -82,9 +82,9 @@ def _planes(path: Path, number: int, hdu: Any, *, single: bool) -> tuple[list[Pl
 
 
 def _frame(path: Path, number: int, index: int) -> np.ndarray:
-    """One frame in native byte order. `section` scales only what it reads."""
+    """One frame in native byte order. `section` reads and scales only what is asked for."""
     fits = optional("astropy.io.fits", "fits")
-    with fits.open(path, memmap=True) as hdus:
+    with fits.open(path, memmap=False) as hdus:
         hdu = hdus[number]
         place = tuple(int(axis) for axis in np.unravel_index(index, hdu.shape[:-2])) if len(hdu.shape) > 2 else ()
         values = np.asarray(hdu.section[place] if place else hdu.section[:, :])

@@ -92,9 +92,25 @@ def _trim(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return levels[keep]
 
 
+def _shifted(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mask of the levels that share the low bits of the commonest one, for the widest shift that nearly all share."""
+    inside = counts.copy()
+    inside[[0, -1]] = 0
+    commonest = levels[np.argmax(counts)]
+    same = np.ones(levels.size, dtype=bool)
+    for shift in range(1, 11):
+        wider = (levels - commonest) & ((1 << shift) - 1) == 0
+        if inside[wider].sum() < (1 - _TRIM) * max(1, inside.sum()):
+            break
+        same = wider
+    return same
+
+
 def _integer_step(levels: np.ndarray, counts: np.ndarray) -> float:
     """Step of integer levels; 1 where nothing coarser is proven."""
-    kept = _trim(levels, counts)
+    kept = levels[_shifted(levels, counts)]
+    if kept.size == levels.size:
+        kept = _trim(levels, counts)
     inner = kept[1:-1] if kept.size > MIN_LEVELS else kept
     if inner.size < 2:
         return 1.0

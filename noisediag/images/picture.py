@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.BmpImagePlugin
 import PIL.Image
+import PIL.JpegImagePlugin
+import PIL.PngImagePlugin
+import PIL.WebPImagePlugin
 
 from noisediag.errors import TooLargeError, UnsupportedError
 from noisediag.images import metadata
 from noisediag.images.image import Image
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
 
 
 def read(path: Path) -> Image:

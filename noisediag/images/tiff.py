@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,10 +61,7 @@ def read(path: Path) -> Image:
     Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     with tifffile.TiffFile(path) as tiff:
-        _check_chain(tiff, path)
-        if not tiff.series:
-            raise UnreadableError("holds no picture")
-        series = tiff.series[0]
+        series = _series(tiff)
         page = series.keyframe
         _refuse(page)
         check_dtype(series.dtype)
@@ -111,8 +109,8 @@ def _planes(
     warnings: list[str] = []
     for channel in range(layout.channels):
         for colour in colours:
-            look = functools.partial(_plane_values, fetch, colour=colour)
-            samples = [look(layout.page(channel, frame)) for frame in sampled(layout.frames)]
+            look = functools.partial(_plane_values, fetch, layout, colour, channel)
+            samples = [look(frame) for frame in sampled(layout.frames)]
             scale = LinearScale(samples, declared_white=white, declared_black=black)
             warnings += scale.warnings
             label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
@@ -121,7 +119,7 @@ def _planes(
                     scale.plane(
                         label or "gray",
                         shape,
-                        functools.partial(look, layout.page(channel, frame)),
+                        functools.partial(look, frame),
                         channel=label if layout.channels > 1 or layout.samples > 1 else None,
                         frame=frame if layout.frames > 1 else None,
                     )
@@ -131,8 +129,10 @@ def _planes(
     return tuple(planes), warnings
 
 
-def _plane_values(fetch: Callable[[int], np.ndarray], page: int, *, colour: int | None) -> np.ndarray:
-    values = fetch(page)
+def _plane_values(
+    fetch: Callable[[int], np.ndarray], layout: _Layout, colour: int | None, channel: int, frame: int
+) -> np.ndarray:
+    values = fetch(layout.page(channel, frame))
     return np.ascontiguousarray(values if colour is None else values[..., colour])
 
 
@@ -207,12 +207,31 @@ def _last_axis(values: np.ndarray, layout: _Layout) -> np.ndarray:
     return np.moveaxis(values, 0, -1) if layout.samples_first else values
 
 
-def _check_chain(tiff: tifffile.TiffFile, path: Path) -> None:
-    """Raise TruncatedError if the chain of directories leads out of the file."""
-    size = path.stat().st_size
-    following = tiff.pages.next_page_offset
-    if following and following >= size:
+def _series(tiff: tifffile.TiffFile) -> Any:
+    """The first series. Raises TruncatedError if the chain of directories leads out of the file.
+
+    tifffile only logs that, and goes on with the pages it has.
+    """
+    logger, errors = logging.getLogger("tifffile"), _Collector(logging.ERROR)
+    logger.addHandler(errors)
+    try:
+        found = tiff.series
+    finally:
+        logger.removeHandler(errors)
+    if any("invalid page offset" in line for line in errors.lines):
         raise TruncatedError("the next page lies beyond the end of the file")
+    if not found:
+        raise UnreadableError("holds no picture")
+    return found[0]
+
+
+class _Collector(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 def _refuse(page: Any) -> None:

@@ -58,7 +58,7 @@ def write_dng(tmp_path: Path) -> Callable[..., Path]:
             tags.append((50829, "I", 4, active, True))
         path = tmp_path / name
         photometric = 34892 if linear else "minisblack" if mono else "cfa"
-        tifffile.imwrite(path, mosaic, photometric=photometric, extratags=tags, metadata=None)
+        tifffile.imwrite(path, mosaic, photometric=photometric, extratags=tags, metadata=None, software="sim")
         if mono:  # tifffile refuses LinearRaw with one sample, which is how monochrome cameras write
             with tifffile.TiffFile(path, mode="r+") as tiff:
                 tiff.pages.first.tags[262].overwrite(34892)
