@@ -98,6 +98,7 @@ class TestStreams:
         result = estimate(picture)
         assert result.exit_code == 0
         assert "noise curve" in result.stdout
+        assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
         assert result.stderr == f"noisediag: {picture}: warning: black level unknown\n"
 
     def test_json(self, model, picture):

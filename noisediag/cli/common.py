@@ -69,10 +69,13 @@ def check_output(
 
 
 def print_80(renderable: RenderableType) -> None:
-    """Print tables on stdout, 80 columns wide wherever it goes; NO_COLOR is honoured."""
+    """Print tables on stdout, at most 80 columns wide wherever it goes; NO_COLOR is honoured."""
     from rich.console import Console
 
-    Console(file=sys.stdout, width=80, highlight=False).print(renderable)
+    console = Console(file=sys.stdout, width=80, highlight=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())  # rich pads the last column
 
 
 @contextmanager

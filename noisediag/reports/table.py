@@ -47,7 +47,7 @@ def render(footprint: Footprint) -> Group:
         ),
         ("parameters", _parameters(main)),
     ]
-    if len(footprint.planes) > 1:
+    if len(footprint.planes) > 2:  # one plane and its `all` are the same
         parts.append(("planes", _planes(footprint.planes[:-1])))
     parts.append(("what follows", _consequences(footprint)))
     lines: list[Text | Table] = [_title(footprint)]
@@ -124,7 +124,7 @@ def _curve(plane: PlaneFootprint) -> Table:
         significant = digits(point.sigma, point.low, point.high)
         meaningful = plane.offset_known and point.signal > 0 and point.sigma > 0
         table.add_row(
-            f"{100 * point.signal:.2g} %",
+            f"{100 * point.signal:.3g} %",
             number(point.sigma, significant),
             interval(point.low, point.high, significant),
             number(None if scale is None else point.sigma * scale, significant),
