@@ -34,7 +34,7 @@ def image(values: np.ndarray, *, domain: Domain, reader: str) -> Image:
         raise UnsupportedError(f"an array of shape {values.shape} is neither a picture nor a stack of pictures")
     colour = values.ndim == 3 and values.shape[-1] in (3, 4) and (values.dtype == np.uint8 or domain == "rendered")
     check_size(*values.shape[:2] if colour else values.shape[-2:])
-    if values.dtype.kind != "f" and (colour or domain == "rendered" and values.ndim == 2):
+    if values.dtype.kind != "f" and (colour or (domain == "rendered" and values.ndim == 2)):
         planes = rendered_planes(np.asarray(values[..., :3] if colour else values))
         return Image(planes=planes, domain="rendered", reader=reader)
     if colour:

@@ -52,7 +52,12 @@ def read(path: Path) -> Image:
     if not planes:
         raise UnsupportedError("a FITS file without a picture (tables or spectra only)")
     return Image(
-        tuple(planes), "linear", "astropy", acquisition=acquisition, frames=frames, warnings=tuple(dict.fromkeys(warnings))
+        tuple(planes),
+        "linear",
+        "astropy",
+        acquisition=acquisition,
+        frames=frames,
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 

@@ -1,4 +1,7 @@
-"""What a file becomes: an `Image` of planes, each with its own scale. No pixel is read before `load`."""
+"""What a file becomes: an `Image` of planes, each with its own scale.
+
+Single pictures are decoded once, when the file is read; the pages of a stack only at `load`.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class Plane:
     offset_known: bool  # False: black is an assumption, flag `assumed_scale`
     white_known: bool  # False: white is the container's maximum, not the sensor's
     bit_depth: int | None = None
-    step_dn: float | None = None  # distance between adjacent codes of the container (16 for 12 bits << 4); None: floats
+    step_dn: float | None = None  # distance between the codes really used (16 for 12 bits << 4); None: no lattice
     channel: str | None = None
     frame: int | None = None
     lattice: Lattice | None = None

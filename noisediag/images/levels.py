@@ -16,6 +16,7 @@ import numpy as np
 MIN_LEVELS = 4
 EVIDENCE = math.log(1e4)
 _SAMPLE = 1 << 15  # values looked at where a sort is needed
+_COUNTED = 1 << 21  # values looked at where counting is enough
 _TRIM = 0.002  # share of pixels that may lie off the lattice: interpolated defects, burnt-in marks
 _COARSE = 1.9  # codes: a finer lattice cannot be told from the beat of a noiseless ramp with the container
 _FINE = 8.0  # codes: below this step the tolerance of a rounded lattice is half a code and a little
@@ -72,6 +73,7 @@ def power_of_two_above(maximum: float) -> float:
 def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Occupied levels, ascending, with their counts."""
     if values.dtype.itemsize <= 2:
+        values = values[:: max(1, -(-values.size // _COUNTED))]
         lowest = int(values.min())
         codes = values.astype(np.int64)
         codes -= lowest

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import exifread
 import tifffile
@@ -60,7 +60,7 @@ def tiff_holds_raw(path: Path) -> bool:
     """Whether a TIFF file is a camera RAW: a DNG, or any directory of it stores a colour-filter mosaic."""
     with tifffile.TiffFile(path) as tiff:
         first = tiff.pages.first
-        if 50706 in first.tags or first.tags.valueof(271, default="") == "Canon" and _is_cr2(path):
+        if 50706 in first.tags or (first.tags.valueof(271, default="") == "Canon" and _is_cr2(path)):
             return True
         return any(_photometric(page) in (_CFA, _LINEAR_RAW) for page in directories(tiff))
 
@@ -179,14 +179,14 @@ def _canon_boxes(head: bytes) -> dict[str, Any]:
     return found
 
 
-def _exif(file: IO[bytes]) -> dict[str, Any]:
+def _exif(file: BinaryIO) -> dict[str, Any]:
     return _named(_tags(file))
 
 
-def _tags(file: IO[bytes]) -> dict[str, Any]:
+def _tags(file: BinaryIO) -> dict[str, Any]:
     try:
         return dict(exifread.process_file(file, details=False))
-    except Exception:  # noqa: BLE001 - a damaged EXIF block says nothing about the pixels: the picture is still read
+    except Exception:
         return {}
 
 

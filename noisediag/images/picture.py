@@ -71,9 +71,8 @@ def to_pixels(picture: PIL.Image.Image) -> tuple[np.ndarray, list[str]]:
     if mode in ("P", "PA"):
         warnings.append("a palette picture: its noise is that of the palette's dither")
         picture = picture.convert("RGBA" if "transparency" in picture.info or mode == "PA" else "RGB")
-    if picture.mode in ("LA", "RGBA"):
-        if picture.getchannel("A").getextrema()[0] < 255:
-            warnings.append("transparency is ignored")
+    if picture.mode in ("LA", "RGBA") and np.asarray(picture.getchannel("A")).min() < 255:
+        warnings.append("transparency is ignored")
     pixels = np.asarray(picture)
     if pixels.ndim == 3:
         pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]

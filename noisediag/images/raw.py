@@ -124,9 +124,7 @@ def _levels(raw: rawpy.RawPy, tags: metadata.DngTags | None, pattern: np.ndarray
     return blacks, white
 
 
-def _demosaiced(
-    pixels: np.ndarray, white: float, acquisition: dict[str, object], colors: tuple[str, ...]
-) -> Image:
+def _demosaiced(pixels: np.ndarray, white: float, acquisition: dict[str, object], colors: tuple[str, ...]) -> Image:
     return Image(
         planes=rendered_planes(np.ascontiguousarray(pixels), white=white),
         domain="rendered",

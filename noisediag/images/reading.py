@@ -135,7 +135,11 @@ def _line(error: Exception) -> str:
     text = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error)
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     lines = text.strip().splitlines()
-    return f"cannot be decoded ({type(error).__name__}: {lines[0]})" if lines else f"cannot be decoded ({type(error).__name__})"
+    return (
+        f"cannot be decoded ({type(error).__name__}: {lines[0]})"
+        if lines
+        else f"cannot be decoded ({type(error).__name__})"
+    )
 
 
 def _guarded(load: Callable[[], np.ndarray], name: str) -> Callable[[], np.ndarray]:

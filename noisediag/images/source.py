@@ -66,13 +66,17 @@ class LinearScale:
         maximum = max((float(sample.max()) for sample in finite if sample.size), default=0.0)
         self.white_known = declared_white is not None
         if declared_white is not None and maximum > declared_white:
-            self.warnings.append(f"values up to {maximum:g} exceed the declared white level {declared_white:g}: ignored")
+            self.warnings.append(
+                f"values up to {maximum:g} exceed the declared white level {declared_white:g}: ignored"
+            )
             self.white_known = False
         if self.white_known and declared_white is not None:
             self.white = declared_white
         elif dtype.kind == "f" or dtype.itemsize > 2:
             self.white = power_of_two_above(maximum)
-            self.warnings.append(f"white level {self.white:g} assumed from the maximum of {len(samples)} sampled frame(s)")
+            self.warnings.append(
+                f"white level {self.white:g} assumed from the maximum of {len(samples)} sampled frame(s)"
+            )
         else:
             self.white = float(np.iinfo(dtype).max)
         self.black = 0.0 if declared_black is None else declared_black

@@ -47,11 +47,11 @@ class _Layout:
         """Index of a (channel, frame) in the order in which the pages are stored."""
         index = 0
         others = [length for axis, length in enumerate(self.loop) if axis != self.channel_axis]
-        place = list(np.unravel_index(frame, others)) if others else []
+        place = [int(position) for position in np.unravel_index(frame, others)] if others else []
         if self.channel_axis is not None:
             place.insert(self.channel_axis, channel)
         for position, length in zip(place, self.loop, strict=True):
-            index = index * length + int(position)
+            index = index * length + position
         return index
 
 
@@ -77,7 +77,9 @@ def read(path: Path) -> Image:
         blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
         black = float(np.mean(blacks)) if blacks else None
         if len(set(blacks)) > 1:
-            warnings.append(f"black levels {', '.join(f'{b:g}' for b in blacks)} differ by position: mean {black:g} used")
+            warnings.append(
+                f"black levels {', '.join(f'{b:g}' for b in blacks)} differ by position: mean {black:g} used"
+            )
         white = _declared_white(page, ome.significant_bits)
         rendered = _is_rendered(page, layout)
     if rendered and layout.frames == 1 and layout.channels == 1:
@@ -157,9 +159,9 @@ def _layout(series: Any) -> _Layout:
 
 def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) -> Callable[[int], np.ndarray]:
     """A function from page index to its pixels, (height, width) or (height, width, samples)."""
-    stored = (layout.samples, layout.height, layout.width) if layout.samples_first else (layout.height, layout.width)
-    if layout.samples > 1 and not layout.samples_first:
-        stored += (layout.samples,)
+    stored: tuple[int, ...] = (layout.height, layout.width)
+    if layout.samples > 1:
+        stored = (layout.samples, *stored) if layout.samples_first else (*stored, layout.samples)
     contiguous = series.dataoffset
     if contiguous is not None and (not series.is_multifile or len(series.pages) == 1):
         # Uncompressed and in one piece: also ImageJ's stacks beyond 4 GB, which have one directory for all pages.
@@ -295,7 +297,7 @@ def _ome(tiff: tifffile.TiffFile) -> _Ome:
     if root is None or pixels is None:
         return _Ome(None, (), {})
     bits = pixels.get("SignificantBits", "")
-    names = tuple(node.get("Name") or node.get("ID", "") for node in pixels.findall("{*}Channel"))
+    names = tuple(str(node.get("Name") or node.get("ID", "")) for node in pixels.findall("{*}Channel"))
     found: dict[str, Any] = {}
     plane, detector = pixels.find("{*}Plane"), root.find(".//{*}Detector")
     settings = pixels.find(".//{*}DetectorSettings")

@@ -86,7 +86,9 @@ def test_nothing_to_measure() -> None:
     assert code_step(np.full((8, 8), 0.3)) is None
 
 
-@pytest.mark.parametrize(("white", "step", "bits"), [(65535, 1, 16), (65535, 16, 12), (65535, 64, 10), (16383, None, 14)])
+@pytest.mark.parametrize(
+    ("white", "step", "bits"), [(65535, 1, 16), (65535, 16, 12), (65535, 64, 10), (16383, None, 14)]
+)
 def test_effective_bits(white: float, step: float | None, bits: int) -> None:
     assert effective_bits(white, step) == bits
 

@@ -123,7 +123,12 @@ def test_decompression_bomb(tmp_path: Path) -> None:
     for depth in (8, 16):
         header = struct.pack(">IIBBBBB", 60000, 60000, depth, 0, 0, 0, 0)
         path = tmp_path / f"bomb{depth}.png"
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", header)
+            + chunk(b"IDAT", zlib.compress(bytes(100)))
+            + chunk(b"IEND", b"")
+        )
         with pytest.raises(TooLargeError, match="bomb"):
             read(path)
     limit = PIL.Image.MAX_IMAGE_PIXELS

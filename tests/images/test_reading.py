@@ -51,7 +51,13 @@ def test_npy_refusals(tmp_path: Path) -> None:
     np.save(tmp_path / "o.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
     with pytest.raises(UnsupportedError, match="pickled"):
         read(tmp_path / "o.npy")
-    for values in (np.zeros(5), np.zeros((2, 2, 2, 2)), np.zeros(SIZE, complex), np.zeros(SIZE, bool), np.zeros((0, 5))):
+    for values in (
+        np.zeros(5),
+        np.zeros((2, 2, 2, 2)),
+        np.zeros(SIZE, complex),
+        np.zeros(SIZE, bool),
+        np.zeros((0, 5)),
+    ):
         with pytest.raises(UnsupportedError):
             read(save(tmp_path / "x.npy", values))
     path = save(tmp_path / "t.npy", np.zeros(SIZE))
@@ -89,7 +95,12 @@ def test_fits(tmp_path: Path, rng: np.random.Generator) -> None:
 
     fits.HDUList([primary, fits.ImageHDU(cube, name="SCI")]).writeto(tmp_path / "b.fits")
     image = read(tmp_path / "b.fits")
-    assert [(plane.name, plane.frame) for plane in image.planes] == [("PRIMARY", None), ("SCI", 0), ("SCI", 1), ("SCI", 2)]
+    assert [(plane.name, plane.frame) for plane in image.planes] == [
+        ("PRIMARY", None),
+        ("SCI", 0),
+        ("SCI", 1),
+        ("SCI", 2),
+    ]
     np.testing.assert_array_equal(image.planes[2].load(), cube[1])
     assert [plane.frame for plane in read(tmp_path / "b.fits", channel="SCI", frame=2).planes] == [2]
 
@@ -103,7 +114,12 @@ def test_overrides(tmp_path: Path, rng: np.random.Generator) -> None:
     plane = read(path, white=1023).planes[0]
     assert (plane.white_dn, plane.white_known, plane.offset_known, plane.bit_depth) == (1023.0, True, False, 10)
     plane = read(path, black=64).planes[0]
-    assert (plane.black_dn, plane.white_known, plane.offset_known, plane.scale_source) == (64.0, False, True, "override")
+    assert (plane.black_dn, plane.white_known, plane.offset_known, plane.scale_source) == (
+        64.0,
+        False,
+        True,
+        "override",
+    )
     with pytest.raises(UsageError, match="not below"):
         read(path, black=5000, white=4095)
 

@@ -14,7 +14,9 @@ SIZE = (40, 56)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
-@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"bigtiff": True}, {"byteorder": ">"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"bigtiff": True}, {"byteorder": ">"}]
+)
 def test_gray_round_trip(tmp_path: Path, rng: np.random.Generator, dtype: str, options: dict[str, object]) -> None:
     values = (rng.random(SIZE) * 100).astype(dtype)
     tifffile.imwrite(tmp_path / "a.bin", values, **options)
