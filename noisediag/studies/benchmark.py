@@ -413,13 +413,15 @@ def _score_case(options: BenchmarkOptions, models: Mapping[str, SensorModel], jo
     if job.set_name != "clean":
         x, sigma = mean_curve(job.set_name)
         answers.append(_curve_answer(MEAN, lambda signal: np.interp(signal, x, sigma), case, 0.0))
+    # the noise of RAW files goes below the rounding of 8-bit pictures, which then counts as their own
+    own_noise = case.own_noise if job.set_name == "raw" else job.own_noise or 0.0
     return CaseScore(
         set_name=job.set_name,
         domain=job.domain,
         picture=job.picture,
         path=None if job.path is None else str(job.path),
         draw=draw,
-        apart=job.set_name != "clean" and case.truth.effective_sigma < 2 * (job.own_noise or 0.0),
+        apart=job.set_name != "clean" and case.truth.effective_sigma < 2 * own_noise,
         pixels=sum(math.prod(plane.shape) for plane in case.image.planes),
         truth=case.truth.values,
         scored=case.truth.scored,
