@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from noisediag.errors import CheckpointError
 
 FORMAT = "noisediag.checkpoint/1"
+METADATA = "noisediag"  # the one entry of the safetensors metadata
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -43,7 +44,8 @@ def shipped(name: str) -> Path:
 def save(path: Path, modules: Mapping[str, nn.Module], header: Mapping[str, Any]) -> None:
     """Write the weights of `modules`, each under its own prefix, and `header`."""
     tensors = {f"{prefix}.{name}": t.contiguous() for prefix, module in modules.items() for name, t in module.state_dict().items()}
-    save_file(tensors, path, metadata={"format": FORMAT, "header": json.dumps(header, sort_keys=True)})
+    # one entry: safetensors writes several in random order, and the same training must give the same bytes
+    save_file(tensors, path, metadata={METADATA: json.dumps({"format": FORMAT, **header}, sort_keys=True)})
 
 
 def read(path: Path) -> Checkpoint:
@@ -55,12 +57,12 @@ def read(path: Path) -> Checkpoint:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: is not a {FORMAT} file")
     try:
-        header = json.loads(metadata["header"])
-    except (KeyError, ValueError) as error:
+        header = json.loads(metadata.get(METADATA, "{}"))
+    except ValueError as error:
         raise CheckpointError(f"{path}: its header is damaged") from error
+    if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
+        raise CheckpointError(f"{path}: is not a {FORMAT} file")
     return Checkpoint(name=path.stem, sha256=digest, header=header, tensors=tensors)
 
 

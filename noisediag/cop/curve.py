@@ -25,7 +25,7 @@ MAX_LOG_RIDGE = 12.0  # a coefficient is switched off long before; beyond, arith
 START_QUANTILE = 0.1
 MAX_CORRECTION = 1.5
 SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))[1:]  # which of (S, O, M^2) are in use
-FEATURES = BANDS + 14
+FEATURES = BANDS + 12
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class CurveNet(nn.Module):
         def distance(value: Tensor) -> Tensor:
             return torch.log1p((value / sigma).clamp(min=0, max=1e4))
 
-        distances = [tokens.mean, 1 - tokens.mean, tokens.to_low, tokens.to_high, slope]
+        distances = [tokens.mean, tokens.to_low, tokens.to_high, slope]
         shares = [tokens.low_share, tokens.high_share, tokens.low_impulses, tokens.high_impulses]
         row_ratio = tokens.rows.square().mean(-1), tokens.columns.square().mean(-1)
         energy = tokens.energy.mean(-1)
@@ -240,7 +240,6 @@ class CurveNet(nn.Module):
             *(distance(d) for d in distances),
             *((s + 1e-3).log() for s in shares),
             *((r / (energy + MIN_VARIANCE) + 1e-3).log() for r in row_ratio),
-            tokens.mean.clamp(-1, 2),
             (energy <= MIN_VARIANCE).float(),
             (tokens.low_impulses + tokens.high_impulses) * 10,
         ]

@@ -24,14 +24,14 @@ LEARNED = tuple(name for name in NAMES if name != "quantisation")  # the step is
 UNIFORM = frozenset({"correlation"})  # predicted as it is; the others as logarithms
 SMALLEST_SHARE = 3e-3  # of the variance at mid signal: where the fit says 0, the head starts from here
 SMALLEST_IMPULSE = 3e-6
-SUMMARY = 44
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a head reads besides the embedding, and where its values start."""
 
-    features: Tensor  # (B, F) free of scale but for a few logarithms
+    features: Tensor  # (B, F) free of scale: rescaling the picture leaves them, and so the intervals' relative widths, as they are
+    absolute: Tensor  # (B, A) signals and the level of the noise
     base: Tensor  # (B, len(LEARNED)) logarithms (px for correlation)
     signal: Tensor  # (B, len(CURVE_QUANTILES))
     sigma: Tensor  # (B, len(CURVE_QUANTILES)) of the fitted curve
@@ -86,10 +86,7 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
             ((curve.high_impulse + 1e-5).log() / 5)[:, None],
             logits.softmax(-1)[:, :2],
             torch.stack([curve.correlation(), entropy], 1),
-            (middle.log() / 8 + 1)[:, None],
             (variance / middle[:, None]).clamp(1e-3, 1e3).log() / 3,
-            signal,
-            trusted,
             torch.log1p((signal.double() / variance.clamp(min=MIN_VARIANCE).sqrt()).clamp(0, 1e4)) / 4,
             torch.stack([effective.log() / 5 - 1, math.log(tokens.mean.shape[1]) / 5 - 1 + torch.zeros_like(effective)], 1),
             torch.log1p(step.double() / middle.sqrt())[:, None],
@@ -97,15 +94,16 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
             free_intercept.double()[:, None],
             torch.stack([(s.mean(1) + 1e-4).log() / 4 for s in (tokens.low_share, tokens.high_share)], 1),
             torch.stack([(s.mean(1) + 1e-5).log() / 5 for s in (tokens.low_impulses, tokens.high_impulses)], 1),
-            tokens.mean.std(1)[:, None],
             (tokens.low_impulses.amax(1) + tokens.high_impulses.amax(1))[:, None],
             (uniform / middle).clamp(max=2)[:, None],
-            torch.stack([(p / level).clamp(1e-9, 10).log() / 5 for p in (shot.clamp(min=0),)], 1),
+            ((shot.clamp(min=0) / level).clamp(1e-9, 10).log() / 5)[:, None],
         ],
         1,
     ).float()
+    absolute = torch.cat([(middle.log() / 8 + 1)[:, None], signal, trusted, tokens.mean.std(1)[:, None]], 1).float()
     return Evidence(
         features=torch.cat([summary, curve.context], 1),
+        absolute=absolute,
         base=torch.stack([base[name] for name in LEARNED], 1).float(),
         signal=signal,
         sigma=variance.sqrt().float(),
@@ -125,13 +123,16 @@ class SensorReading:
 @dataclass(frozen=True)
 class SensorHeadConfig:
     evidence: int
+    absolute: int
     embedding: int
     hidden: int = 160
     bottleneck: int = 32  # of the embedding: it says what kind of picture and noise this is, not how much
 
 
 class SensorHead(nn.Module):
-    """Evidence and embedding to a reading. Inputs are standardised by the means and deviations of the training data."""
+    """Evidence and embedding to a reading. Values and intervals come from the scale-free evidence alone, so that they rescale with the
+    picture; presence and the detection limit also read the embedding. Inputs are standardised by the statistics of the training data.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -139,31 +140,31 @@ class SensorHead(nn.Module):
     def __init__(self, config: SensorHeadConfig):
         super().__init__()
         self.config = config
-        inputs = config.evidence + config.embedding
+        inputs = config.evidence + config.absolute + config.embedding
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("scale", torch.ones(inputs))
         self.squeeze = nn.Linear(config.embedding, config.bottleneck)
-        self.body = nn.Sequential(
-            nn.Linear(config.evidence + config.bottleneck, config.hidden),
-            nn.GELU(),
-            nn.Linear(config.hidden, config.hidden),
-            nn.GELU(),
-        )
-        self.outputs = nn.Linear(config.hidden, len(LEARNED) * 5 + len(CURVE_QUANTILES) * 3)
+        self.values = _mlp(config.evidence, config.hidden, len(LEARNED) * 3 + len(CURVE_QUANTILES) * 3)
+        self.presence = _mlp(config.evidence + config.absolute + config.bottleneck, config.hidden, len(LEARNED) * 2)
 
     def forward(self, evidence: Evidence, embedding: Tensor) -> SensorReading:
-        inputs = ((torch.cat([evidence.features, embedding], 1) - self.mean) / self.scale).clamp(-8, 8)
-        own, picture = inputs.split([self.config.evidence, self.config.embedding], 1)
-        out = self.outputs(self.body(torch.cat([own, self.squeeze(picture)], 1)))
+        everything = torch.cat([evidence.features, evidence.absolute, embedding], 1)
+        inputs = ((everything - self.mean) / self.scale).clamp(-8, 8)
+        own, absolute, picture = inputs.split([self.config.evidence, self.config.absolute, self.config.embedding], 1)
         n = len(LEARNED)
-        parameters, curve = out[:, : 5 * n].unflatten(1, (n, 5)), out[:, 5 * n :].unflatten(1, (len(CURVE_QUANTILES), 3))
-        middle = evidence.base + parameters[..., 1]
+        values = self.values(own)
+        parameters, curve = values[:, : 3 * n].unflatten(1, (n, 3)), values[:, 3 * n :].unflatten(1, (len(CURVE_QUANTILES), 3))
+        seen = self.presence(torch.cat([own, absolute, self.squeeze(picture)], 1)).unflatten(1, (n, 2))
         return SensorReading(
-            quantiles=spread(middle, parameters[..., 0], parameters[..., 2]),
-            limit=evidence.base + parameters[..., 3],
-            present=parameters[..., 4],
+            quantiles=spread(evidence.base + parameters[..., 1], parameters[..., 0], parameters[..., 2]),
+            limit=evidence.base + seen[..., 1],
+            present=seen[..., 0],
             curve=spread(curve[..., 1], curve[..., 0], curve[..., 2]),
         )
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs))
 
 
 def spread(middle: Tensor, below: Tensor, above: Tensor) -> Tensor:

@@ -119,12 +119,12 @@ def finish_sensor(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, h
     """Head, calibration and familiarity on top of a trained curve and encoder; writes the sensor model."""
     run.say("pictures for the head")
     with torch.inference_mode():
-        draft = _assemble(encoder, curve, evidence=1, device=run.device)
+        draft = _assemble(encoder, curve, (1, 1), run.device)
         pool = clean_pool(recipe, run.device, part=1)
         training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
         fresh = clean_pool(recipe, run.device, part=2, count=max(recipe.scenes // 4, SCENES_AT_ONCE))
         held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
-    model = _assemble(encoder, curve, evidence=training.evidence.features.shape[1], device=run.device)
+    model = _assemble(encoder, curve, (training.evidence.features.shape[1], training.evidence.absolute.shape[1]), run.device)
     standardise(model.head, training)
     model.familiarity.learn(training.embedding, quantile=FAMILIAR_QUANTILE)
     run.say("head")
@@ -149,8 +149,8 @@ def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     run.finish("paper")
 
 
-def _assemble(encoder: Encoder, curve: CurveNet, *, evidence: int, device: torch.device) -> SensorModel:
-    head = SensorHeadConfig(evidence=evidence, embedding=encoder.config.embedding)
+def _assemble(encoder: Encoder, curve: CurveNet, inputs: tuple[int, int], device: torch.device) -> SensorModel:
+    head = SensorHeadConfig(evidence=inputs[0], absolute=inputs[1], embedding=encoder.config.embedding)
     model = _seeded(lambda: SensorModel(encoder.config, curve.config, head, {}), 0)
     model.encoder.load_state_dict(encoder.state_dict())
     model.curve.load_state_dict(curve.state_dict())

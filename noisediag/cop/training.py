@@ -310,7 +310,7 @@ def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objectiv
 
 def standardise(head: SensorHead, data: HeadSet) -> None:
     """Set the head's input normalisation from `data`."""
-    inputs = torch.cat([data.evidence.features, data.embedding], 1)
+    inputs = torch.cat([data.evidence.features, data.evidence.absolute, data.embedding], 1)
     head.mean.copy_(inputs.mean(0))
     head.scale.copy_(inputs.std(0).clamp(min=1e-3))
 

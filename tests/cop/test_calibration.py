@@ -1,0 +1,28 @@
+"""Conformal factors make intervals cover as often as they say."""
+
+import torch
+
+from noisediag.cop.calibration import EVERYTHING, calibrate, group
+
+
+def test_intervals_that_are_too_narrow_are_stretched_to_cover() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randn(6_000, generator=generator)
+    quantiles = torch.tensor([-0.5, 0.0, 1.0]).expand(6_000, 3)
+    factors = calibrate(quantiles[:3_000], truth[:3_000], ["one"] * 3_000)
+    low, high = factors["one"]
+    assert factors[EVERYTHING] == factors["one"]
+    inside = (truth[3_000:] >= -0.5 * low) & (truth[3_000:] <= high)
+    assert abs(float(inside.float().mean()) - 0.9) < 4 * (0.09 / 3_000) ** 0.5 * 2**0.5
+    assert abs(low - 2 * 1.645) < 0.3
+    assert abs(high - 1.645) < 0.15
+
+
+def test_small_groups_have_no_factors_of_their_own() -> None:
+    truth = torch.linspace(-1, 1, 100)
+    factors = calibrate(torch.tensor([-1.0, 0.0, 1.0]).expand(100, 3), truth, ["few"] * 10 + ["many"] * 90)
+    assert set(factors) == {EVERYTHING, "many"}
+
+
+def test_groups_tell_size_and_range() -> None:
+    assert len({group(n, s) for n in (100, 2_000, 50_000) for s in (0.01, 0.5)}) == 6

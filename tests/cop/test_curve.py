@@ -1,0 +1,75 @@
+"""The closed forms of the curve network; what needs training is tested with the shipped checkpoint."""
+
+import pytest
+import torch
+
+from noisediag.cop.curve import CurveConfig, CurveNet, law_variance, shared_offset_variance, solve_law
+from noisediag.cop.tokens import tokenize
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def network() -> CurveNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return CurveNet(CurveConfig(width=16, heads=2)).eval()
+
+
+def ramp_with_noise(generator: torch.Generator) -> torch.Tensor:
+    ramp = torch.linspace(0.1, 0.9, 128).expand(2, 1, 128, 128)
+    return ramp + (0.01 * ramp + 4e-4).sqrt() * torch.randn(ramp.shape, generator=generator)
+
+
+def test_an_exact_law_is_recovered() -> None:
+    x = torch.linspace(0.05, 0.95, 200).expand(3, -1)
+    law = torch.tensor([[0.01, 4e-4, 0.0], [0.002, 1e-5, 0.01], [0.0, 1e-3, 0.0]], dtype=torch.float64)
+    basis = torch.stack([x, torch.ones_like(x), x.square()], -1)
+    target = law_variance(law, torch.zeros(3, dtype=torch.float64), x)
+    found, _ = solve_law(basis, target, torch.ones_like(x), torch.zeros(3, 3), torch.zeros(3, dtype=torch.bool))
+    curve = law_variance(found, torch.zeros(3, dtype=torch.float64), x)
+    assert (curve / target - 1).abs().max() < 0.02  # the ridge that keeps flat fields solvable
+
+
+def test_coefficients_are_not_negative_unless_the_offset_is_unknown() -> None:
+    x = torch.linspace(0.2, 0.9, 200)[None].repeat(2, 1)
+    target = 0.01 * x.double() - 1e-3
+    basis = torch.stack([x, torch.ones_like(x), x.square()], -1)
+    free = torch.tensor([False, True])
+    found, _ = solve_law(basis, target, torch.ones_like(x), torch.zeros(2, 3), free)
+    assert (found[0] >= 0).all()
+    assert found[1, 1] < 0
+    assert abs(float(found[1, 0]) / 0.01 - 1) < 0.1
+
+
+def test_rescaling_the_picture_rescales_the_curve(network: CurveNet) -> None:
+    picture = ramp_with_noise(seeded(1))
+    none, known = torch.zeros(2), torch.zeros(2, dtype=torch.bool)
+    whole = network(tokenize(picture), none, known)[-1]
+    quarter = network(tokenize(picture / 4), none, known)[-1]
+    x = torch.linspace(0.1, 0.9, 5).expand(2, -1)
+    assert (quarter.variance(x / 4) * 16 / whole.variance(x) - 1).abs().max() < 1e-3
+
+
+def test_a_shared_offset_is_estimated_without_bias() -> None:
+    generator = seeded(2)
+    count, sigma, row = 64, 0.02, 0.01
+    picture = 0.5 + sigma * torch.randn(count, 1, 64, 64, generator=generator)
+    picture = picture + row * torch.randn(count, 1, 64, 1, generator=generator)
+    tokens = tokenize(picture)
+    weight = torch.ones_like(tokens.mean)
+    share = torch.full((count, 7), 1 / 7)
+    rows = shared_offset_variance(tokens, tokens.rows, weight, share, across=3)
+    columns = shared_offset_variance(tokens, tokens.columns, weight, share, across=2)
+    # 64 rows a picture, 56 independent frequencies: the relative error of a variance of n samples is sqrt(2 / n)
+    assert abs(float(rows.mean()) / row**2 - 1) < 5 * (2 / (count * 56)) ** 0.5
+    assert abs(float(columns.mean())) < 0.01 * row**2 * 5
+
+
+def test_flat_blocks_without_energy_give_finite_numbers(network: CurveNet) -> None:
+    flat = torch.full((1, 1, 64, 64), 0.25)
+    result = network(tokenize(flat), torch.zeros(1), torch.zeros(1, dtype=torch.bool))[-1]
+    assert torch.isfinite(result.law).all()
+    assert torch.isfinite(result.context).all()
