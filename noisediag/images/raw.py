@@ -103,7 +103,7 @@ def _levels(raw: rawpy.RawPy, tags: metadata.DngTags | None, pattern: np.ndarray
     """Black of every position of `pattern`, and white, in DN of the visible pixels.
 
     DNG: the tags as they stand, for LibRaw rounds fractions and anchors the pattern of blacks at its own crop. Others:
-    LibRaw's black of each colour and its saturation level; the per-channel white of maker notes is a limit of linearity.
+    LibRaw's black of each colour and its saturation level; the per-channel white of maker notes limits linearity.
     """
     by_color = np.array(raw.black_level_per_channel, dtype=float)
     blacks = by_color[pattern] if pattern.size > 1 else by_color[:1].reshape(1, 1)

@@ -60,7 +60,7 @@ def read(
     file = Path(path)
     name = printable(file)
     with _guard(name):
-        mode = os.stat(file).st_mode
+        mode = file.stat().st_mode
         if stat.S_ISDIR(mode):
             raise UnreadableError("is a directory")
         if not stat.S_ISREG(mode):

@@ -116,16 +116,16 @@ def _planes(
             scale = LinearScale(samples, declared_white=white, declared_black=black)
             warnings += scale.warnings
             label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
-            for frame in range(layout.frames):
-                planes.append(
-                    scale.plane(
-                        label or "gray",
-                        shape,
-                        functools.partial(look, frame),
-                        channel=label if layout.channels > 1 or layout.samples > 1 else None,
-                        frame=frame if layout.frames > 1 else None,
-                    )
+            planes += [
+                scale.plane(
+                    label or "gray",
+                    shape,
+                    functools.partial(look, frame),
+                    channel=label if layout.channels > 1 or layout.samples > 1 else None,
+                    frame=frame if layout.frames > 1 else None,
                 )
+                for frame in range(layout.frames)
+            ]
             if layout.samples == 2:  # gray and alpha
                 break
     return tuple(planes), warnings

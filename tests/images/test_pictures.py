@@ -132,7 +132,8 @@ def test_decompression_bomb(tmp_path: Path) -> None:
         with pytest.raises(TooLargeError, match="bomb"):
             read(path)
     limit = PIL.Image.MAX_IMAGE_PIXELS
-    assert limit is not None and limit < 1 << 28, "the process-wide limit is put back"
+    assert limit is not None
+    assert limit < 1 << 28, "the process-wide limit is put back"
 
 
 def test_corrupt_header(tmp_path: Path, colours: np.ndarray) -> None:

@@ -85,7 +85,8 @@ def test_xtrans_has_a_plane_for_each_of_36_positions(
     assert {name: names.count(name) for name in "RGB"} == {"R": 8, "G": 20, "B": 8}
     for plane in image.planes:
         assert set(np.unique(plane.load())) == {1000 * (1 + "RGB".index(plane.name))}
-        assert plane.lattice is not None and plane.lattice.row_step == 6
+        assert plane.lattice is not None
+        assert plane.lattice.row_step == 6
     assert len({plane.lattice for plane in image.planes}) == 36
 
 

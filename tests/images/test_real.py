@@ -46,7 +46,8 @@ def test_what_the_truth_says() -> None:
     assert (rededge.step_dn, rededge.bit_depth, rededge.black_dn) == (16.0, 12, 4800.0)
     assert (sequoia.step_dn, sequoia.bit_depth) == (64.0, 10)
     dng = read(REAL / "raw/photoprism_dng/canon_eos_6d.dng")
-    assert dng.domain == "rendered" and "demosaiced" in dng.warnings[0]
+    assert dng.domain == "rendered"
+    assert "demosaiced" in dng.warnings[0]
     assert dng.acquisition["NoiseProfile"][0] == pytest.approx(3.314066762026614e-05)
     assert (dng.acquisition["ISO"], dng.acquisition["Model"]) == (1000, "Canon EOS 6D")
     assert read(REAL / "micro/pims/stuck.tif").frames == 5

@@ -13,6 +13,11 @@ from noisediag.images import tiff as tiff_reader
 SIZE = (40, 56)
 
 
+def load_all(path: Path) -> None:
+    for plane in read(path).planes:
+        plane.load()
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
 @pytest.mark.parametrize(
     "options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"bigtiff": True}, {"byteorder": ">"}]
@@ -156,8 +161,7 @@ def test_truncated_pixels_are_an_error(
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
     with pytest.raises((TruncatedError, UnreadableError), match=r"t\.tif: "):
-        for plane in read(path).planes:
-            plane.load()
+        load_all(path)
 
 
 def test_giant_declared_size(tmp_path: Path) -> None:
