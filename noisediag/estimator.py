@@ -80,12 +80,16 @@ class Estimator:
                 whole.append(replace(planes[-1], name="all", frame=None))
             elif image.domain != "rendered":
                 members = [p for group, _ in bags for p in group]
-                together = replace(self._describe(members, join([b for _, b in bags]), image, gain), name="all", frame=None)
+                together = replace(
+                    self._describe(members, join([b for _, b in bags]), image, gain), name="all", frame=None
+                )
                 whole.append(_reconcile(together, planes[-len(bags) :], members))
             else:
                 whole.append(self._luma([group[0] for group, _ in bags], image, gain))
             whole[-1] = replace(whole[-1], channel=channel)
-        flags = sorted({flag for plane in whole for flag in plane.flags} | ({"rendered"} if image.domain == "rendered" else set()))
+        flags = sorted(
+            {flag for plane in whole for flag in plane.flags} | ({"rendered"} if image.domain == "rendered" else set())
+        )
         return Footprint(
             planes=(*planes, *whole),
             domain=image.domain,
@@ -109,9 +113,13 @@ class Estimator:
         maps: list[np.ndarray] = []
         mosaic: np.ndarray | None = None
         for plane in image.planes:
-            law = by_name.get((plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])).law
+            law = by_name.get(
+                (plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])
+            ).law
             span = plane.white_dn - plane.black_dn
-            values = torch.from_numpy(((plane.load().astype(np.float32) - plane.black_dn) / span).astype(np.float32))[None, None]
+            values = torch.from_numpy(((plane.load().astype(np.float32) - plane.black_dn) / span).astype(np.float32))[
+                None, None
+            ]
             smooth = torch.nn.functional.avg_pool2d(values, 5, 1, 2, count_include_pad=False)[0, 0].numpy()
             sigma = (law.sigma(smooth) * span).astype(np.float32)
             if plane.lattice is None:
@@ -119,8 +127,12 @@ class Estimator:
                 continue
             at = plane.lattice
             if mosaic is None:
-                height = max(p.lattice.row + (p.shape[0] - 1) * p.lattice.row_step + 1 for p in image.planes if p.lattice)
-                width = max(p.lattice.column + (p.shape[1] - 1) * p.lattice.column_step + 1 for p in image.planes if p.lattice)
+                height = max(
+                    p.lattice.row + (p.shape[0] - 1) * p.lattice.row_step + 1 for p in image.planes if p.lattice
+                )
+                width = max(
+                    p.lattice.column + (p.shape[1] - 1) * p.lattice.column_step + 1 for p in image.planes if p.lattice
+                )
                 mosaic = np.full((height, width), np.nan, np.float32)
             mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
         if mosaic is not None:
@@ -179,7 +191,9 @@ class Estimator:
             sigma = law.sigma(float(x))
             below, middle, above = (float(np.interp(x, at, quantiles[:, i])) for i in range(3))
             low, high = middle - low_factor * (middle - below), middle + high_factor * (above - middle)
-            points.append(CurvePoint(float(x), sigma, sigma * float(np.exp(min(low, 0.0))), sigma * float(np.exp(max(high, 0.0)))))
+            points.append(
+                CurvePoint(float(x), sigma, sigma * float(np.exp(min(low, 0.0))), sigma * float(np.exp(max(high, 0.0))))
+            )
         return tuple(points)
 
     def _parameters(
@@ -213,7 +227,9 @@ class Estimator:
                 weak = name not in UNIFORM and high - low > np.log(WEAK_RATIO)
                 outside = not declared.low <= convert(value) <= declared.high
                 flag = "weakly_identified" if weak else "out_of_range" if outside else None
-                estimate = Estimate(name, convert(value), max(convert(low), 0.0), convert(high), float(present[i]), flag)
+                estimate = Estimate(
+                    name, convert(value), max(convert(low), 0.0), convert(high), float(present[i]), flag
+                )
             result.append(_with_units(estimate, span))
         return tuple(result)
 
@@ -261,7 +277,9 @@ def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
     """
     height, width = (min(values.shape[axis] for _, values in planes) for axis in (0, 1))
     if min(height, width) < MIN_TILE_PX:
-        raise UnreadableError(f"{width} x {height} pixels are too few to tell noise from picture (at least {MIN_TILE_PX} x {MIN_TILE_PX})")
+        raise UnreadableError(
+            f"{width} x {height} pixels are too few to tell noise from picture (at least {MIN_TILE_PX} x {MIN_TILE_PX})"
+        )
     down, across = -(-height // TILE_PX), -(-width // TILE_PX)
     side_y, side_x = (height // down) // 8 * 8, (width // across) // 8 * 8
     order = np.argsort((np.arange(down * across) * GOLDEN) % 1.0, kind="stable")
@@ -297,7 +315,9 @@ def join(bags: Sequence[Bag]) -> Bag:
 def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
     """Per channel, the groups of planes that are fitted as one: planes of one name and frame; frames of a stack are sampled."""
     stacked = image.frames > 1
-    separate = image.domain == "linear"  # channels of a linear file have gains of their own; RAW planes and R, G, B belong together
+    separate = (
+        image.domain == "linear"
+    )  # channels of a linear file have gains of their own; RAW planes and R, G, B belong together
     result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
     for plane in image.planes:
         key = (plane.channel or (plane.name if separate and not stacked else None)) if separate else None
@@ -307,7 +327,11 @@ def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
     sampled = {}
     for channel, groups in result.items():
         members = list(groups.values())
-        index = np.unique(np.linspace(0, len(members) - 1, min(MAX_FRAMES, len(members))).round().astype(int)) if stacked else range(len(members))
+        index = (
+            np.unique(np.linspace(0, len(members) - 1, min(MAX_FRAMES, len(members))).round().astype(int))
+            if stacked
+            else range(len(members))
+        )
         sampled[channel] = [members[i] for i in index]
     return sampled
 
@@ -326,7 +350,9 @@ def _quantisation(bag: Bag, span: float | None) -> Estimate:
         return Estimate("quantisation", None, None, None, 0.0, "below_floor", symbol="q", unit="normalised")
     coarser = bag.container is None or bag.step > COARSER * bag.container
     half = 1e-3 * bag.step  # the lattice is fitted to better than this
-    return _with_units(Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0), span)
+    return _with_units(
+        Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0), span
+    )
 
 
 def _with_units(estimate: Estimate, span: float | None) -> Estimate:
@@ -367,7 +393,14 @@ def _reconcile(whole: PlaneFootprint, planes: Sequence[PlaneFootprint], members:
         differ = len(lows) > 1 and max(lows) > min(highs) and estimate.name != "quantisation"
         if differ and estimate.value is not None:
             estimate = replace(
-                estimate, value=None, low=min(lows), high=max(highs), value_dn=None, low_dn=None, high_dn=None, flag="planes_differ"
+                estimate,
+                value=None,
+                low=min(lows),
+                high=max(highs),
+                value_dn=None,
+                low_dn=None,
+                high_dn=None,
+                flag="planes_differ",
             )
         parameters.append(estimate)
     flags = set(whole.flags)

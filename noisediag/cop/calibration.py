@@ -52,7 +52,9 @@ def calibrate(quantiles: Tensor, truth: Tensor, groups: list[str]) -> dict[str, 
     `quantiles` (N, 3) predicted, `truth` (N,), `groups` N names.
     """
     below, middle, above = quantiles.double().unbind(1)
-    scores = torch.stack([(middle - truth) / (middle - below).clamp(min=1e-9), (truth - middle) / (above - middle).clamp(min=1e-9)])
+    scores = torch.stack(
+        [(middle - truth) / (middle - below).clamp(min=1e-9), (truth - middle) / (above - middle).clamp(min=1e-9)]
+    )
     members: dict[str, list[int]] = {EVERYTHING: list(range(len(truth)))}
     for i, name in enumerate(groups):
         members.setdefault(name, []).append(i)

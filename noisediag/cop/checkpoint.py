@@ -43,7 +43,11 @@ def shipped(name: str) -> Path:
 
 def save(path: Path, modules: Mapping[str, nn.Module], header: Mapping[str, Any]) -> None:
     """Write the weights of `modules`, each under its own prefix, and `header`."""
-    tensors = {f"{prefix}.{name}": t.contiguous() for prefix, module in modules.items() for name, t in module.state_dict().items()}
+    tensors = {
+        f"{prefix}.{name}": t.contiguous()
+        for prefix, module in modules.items()
+        for name, t in module.state_dict().items()
+    }
     # one entry: safetensors writes several in random order, and the same training must give the same bytes
     save_file(tensors, path, metadata={METADATA: json.dumps({"format": FORMAT, **header}, sort_keys=True)})
 
@@ -74,12 +78,18 @@ def load_into(checkpoint: Checkpoint, modules: Mapping[str, nn.Module]) -> None:
     own = {f"{prefix}.{name}": t for prefix, module in modules.items() for name, t in module.state_dict().items()}
     if set(own) != set(checkpoint.tensors):
         odd = sorted(set(own) ^ set(checkpoint.tensors))
-        raise CheckpointError(f"checkpoint {checkpoint.name} does not match this version: {len(odd)} tensors differ, first {odd[0]}")
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name} does not match this version: {len(odd)} tensors differ, first {odd[0]}"
+        )
     for key, tensor in checkpoint.tensors.items():
         if own[key].shape != tensor.shape or own[key].dtype != tensor.dtype:
-            raise CheckpointError(f"checkpoint {checkpoint.name} does not match this version: {key} is {tuple(tensor.shape)}, expected {tuple(own[key].shape)}")
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name} does not match this version: {key} is {tuple(tensor.shape)}, expected {tuple(own[key].shape)}"
+            )
     for prefix, module in modules.items():
-        module.load_state_dict({k.removeprefix(f"{prefix}."): t for k, t in checkpoint.tensors.items() if k.startswith(f"{prefix}.")})
+        module.load_state_dict(
+            {k.removeprefix(f"{prefix}."): t for k, t in checkpoint.tensors.items() if k.startswith(f"{prefix}.")}
+        )
 
 
 def config(checkpoint: Checkpoint, name: str, kind: type[Any]) -> Any:

@@ -61,7 +61,9 @@ def law_variance(law: Tensor, floor: Tensor, signal: Tensor) -> Tensor:
     return torch.maximum(shot * x + intercept + square * x.square(), floor.reshape(shape))
 
 
-def solve_law(basis: Tensor, target: Tensor, weight: Tensor, ridge: Tensor, free_intercept: Tensor) -> tuple[Tensor, Tensor]:
+def solve_law(
+    basis: Tensor, target: Tensor, weight: Tensor, ridge: Tensor, free_intercept: Tensor
+) -> tuple[Tensor, Tensor]:
     """Weighted least squares with coefficients >= 0, in closed form over all supports.
 
     `basis` (B, N, 3), `target` (B, N), `weight` (B, N), `ridge` (B, 3) on columns scaled to unit energy, `free_intercept` (B,) bool: the
@@ -166,7 +168,9 @@ class CurveNet(nn.Module):
 
     def forward(self, tokens: Tokens, step: Tensor, free_intercept: Tensor) -> list[CurvePass]:
         """`step` (B,) distance of adjacent levels, normalised (0: none); `free_intercept` (B,) bool: black is not known."""
-        uniform = (step.double().square() / 12)[:, None]  # variance that quantisation adds, white whatever the correlation
+        uniform = (step.double().square() / 12)[
+            :, None
+        ]  # variance that quantisation adds, white whatever the correlation
         expected = self.start(tokens).double() + uniform
         band = torch.ones(tokens.mean.shape[0], BANDS, device=tokens.mean.device)
         flags = torch.stack([free_intercept.float(), (tokens.mean.shape[1] / 1e3) ** -0.5 * torch.ones_like(step)], 1)
@@ -184,7 +188,11 @@ class CurveNet(nn.Module):
             relative = (corrected.double() / expected).clamp(max=1e3)
             x = tokens.mean.double()
             basis = torch.stack([x, torch.ones_like(x), x.square()], -1) / expected[..., None]
-            ridge = torch.stack([picture[:, n], torch.full_like(step, -torch.inf), picture[:, n + 1]], 1).clamp(max=MAX_LOG_RIDGE).exp()
+            ridge = (
+                torch.stack([picture[:, n], torch.full_like(step, -torch.inf), picture[:, n + 1]], 1)
+                .clamp(max=MAX_LOG_RIDGE)
+                .exp()
+            )
             law, normal = solve_law(basis, relative, weight, ridge, free_intercept)
             share = (weight / weight.sum(1, keepdim=True)).double()
             level = (share * corrected.double().clamp(min=0)).sum(1)
@@ -198,7 +206,9 @@ class CurveNet(nn.Module):
                     floor=floor,
                     correlation_logits=logits,
                     row_variance=shared_offset_variance(tokens, tokens.rows, gate[..., 0], frequency[:, 0], across=3),
-                    column_variance=shared_offset_variance(tokens, tokens.columns, gate[..., 1], frequency[:, 1], across=2),
+                    column_variance=shared_offset_variance(
+                        tokens, tokens.columns, gate[..., 1], frequency[:, 1], across=2
+                    ),
                     low_impulse=(gate[..., 2] * tokens.low_impulses).sum(1) / gate[..., 2].sum(1),
                     high_impulse=(gate[..., 3] * tokens.high_impulses).sum(1) / gate[..., 3].sum(1),
                     context=context,

@@ -40,12 +40,16 @@ class Encoder(nn.Module):
         width, summary = config.width, (config.heads + 2) * config.width
         self.enter = nn.Sequential(nn.Linear(BLOCK_FEATURES, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
         self.score = nn.Linear(width, config.heads)
-        self.histogram = nn.Sequential(nn.Linear(PICTURE_FEATURES, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.GELU())
+        self.histogram = nn.Sequential(
+            nn.Linear(PICTURE_FEATURES, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.GELU()
+        )
         self.context = nn.Linear(summary + width, width)
         self.again = nn.Sequential(nn.Linear(width, width), nn.GELU())
         self.score_again = nn.Linear(width, config.heads)
         self.leave = nn.Sequential(
-            nn.Linear(2 * width + summary, 2 * config.embedding), nn.GELU(), nn.Linear(2 * config.embedding, config.embedding)
+            nn.Linear(2 * width + summary, 2 * config.embedding),
+            nn.GELU(),
+            nn.Linear(2 * config.embedding, config.embedding),
         )
         self.projection = nn.Sequential(nn.GELU(), nn.Linear(config.embedding, config.projection))
 
@@ -70,10 +74,14 @@ class Encoder(nn.Module):
 def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
     """Per block `(B, N, BLOCK_FEATURES)` and per picture `(B, PICTURE_FEATURES)`."""
     log_energy = (tokens.energy + 1e-9).log()
-    start = (log_energy @ (torch.tensor(BAND_COUNTS, device=log_energy.device).float() / (BLOCK * BLOCK - 1))).quantile(0.1, 1)
+    start = (log_energy @ (torch.tensor(BAND_COUNTS, device=log_energy.device).float() / (BLOCK * BLOCK - 1))).quantile(
+        0.1, 1
+    )
     median = tokens.pixels.median(-1, keepdim=True).values
     away = tokens.pixels - median
-    outliers = [(away > s).float().mean(-1) for s in OUTLIER_STEPS] + [(away < -s).float().mean(-1) for s in OUTLIER_STEPS]
+    outliers = [(away > s).float().mean(-1) for s in OUTLIER_STEPS] + [
+        (away < -s).float().mean(-1) for s in OUTLIER_STEPS
+    ]
     shares = [tokens.low_share, tokens.high_share, tokens.low_impulses, tokens.high_impulses]
     block = torch.cat(
         [
@@ -94,7 +102,9 @@ def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
     picture = torch.cat(
         [
             histogram_spectrum(tokens.pixels[:, : _first_grid(tokens)]),
-            torch.stack([start / 4 + 2, rows, columns, tokens.mean.mean(1), tokens.mean.std(1), tokens.high_share.mean(1)], 1),
+            torch.stack(
+                [start / 4 + 2, rows, columns, tokens.mean.mean(1), tokens.mean.std(1), tokens.high_share.mean(1)], 1
+            ),
         ],
         1,
     )

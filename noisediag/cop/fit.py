@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from noisediag.errors import CheckpointError
 
-Objective = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]  # draws its own batch; value and numbers to log
+Objective = Callable[
+    [torch.Generator], tuple[Tensor, dict[str, float]]
+]  # draws its own batch; value and numbers to log
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -97,7 +99,14 @@ def _schedule(step: int, config: FitConfig) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
 
 
-def _save_state(path: Path, step: int, parameters: list[nn.Parameter], average: list[Tensor], optimizer: torch.optim.AdamW, config: FitConfig) -> None:
+def _save_state(
+    path: Path,
+    step: int,
+    parameters: list[nn.Parameter],
+    average: list[Tensor],
+    optimizer: torch.optim.AdamW,
+    config: FitConfig,
+) -> None:
     tensors = {}
     for i, (p, a) in enumerate(zip(parameters, average, strict=True)):
         moments = optimizer.state.get(p, {})
@@ -110,19 +119,28 @@ def _save_state(path: Path, step: int, parameters: list[nn.Parameter], average: 
     os.replace(temporary, path)
 
 
-def _load_state(path: Path, parameters: list[nn.Parameter], average: list[Tensor], optimizer: torch.optim.AdamW, config: FitConfig) -> int:
+def _load_state(
+    path: Path, parameters: list[nn.Parameter], average: list[Tensor], optimizer: torch.optim.AdamW, config: FitConfig
+) -> int:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if metadata.get("fit") != json.dumps(asdict(config), sort_keys=True):
-            raise CheckpointError(f"{path}: was written by a run with other settings; start anew or use the same settings")
+            raise CheckpointError(
+                f"{path}: was written by a run with other settings; start anew or use the same settings"
+            )
         names = set(file.keys())
         with torch.no_grad():
             for i, (p, a) in enumerate(zip(parameters, average, strict=True)):
                 weight = file.get_tensor(f"{i}.weight")
                 if weight.shape != p.shape:
-                    raise CheckpointError(f"{path}: weight {i} has shape {tuple(weight.shape)}, the model {tuple(p.shape)}")
+                    raise CheckpointError(
+                        f"{path}: weight {i} has shape {tuple(weight.shape)}, the model {tuple(p.shape)}"
+                    )
                 p.copy_(weight)
                 a.copy_(file.get_tensor(f"{i}.average"))
                 if f"{i}.step" in names:
-                    optimizer.state[p] = {n: file.get_tensor(f"{i}.{n}").to(p.device if n != "step" else "cpu") for n in ("exp_avg", "exp_avg_sq", "step")}
+                    optimizer.state[p] = {
+                        n: file.get_tensor(f"{i}.{n}").to(p.device if n != "step" else "cpu")
+                        for n in ("exp_avg", "exp_avg_sq", "step")
+                    }
     return int(metadata["step"])

@@ -55,8 +55,12 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
     terms = torch.stack([shot[:, None] * x, offset[:, None].expand_as(x), square[:, None] * x.square()], 1)  # (B, 3, 3)
     fitted = law_variance(curve.law, curve.floor, trusted)
     terms = (terms / fitted[:, None]).clamp(-2, 2).flatten(1)
-    covariance = torch.linalg.pinv(curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30))
-    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * torch.stack([x[:, 1], torch.ones_like(middle), x[:, 1].square()], 1)
+    covariance = torch.linalg.pinv(
+        curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30)
+    )
+    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * torch.stack(
+        [x[:, 1], torch.ones_like(middle), x[:, 1].square()], 1
+    )
     least = SMALLEST_SHARE * middle
     level = signal[:, 1].double().abs().clamp(min=1e-3)
     impulse = (curve.low_impulse + curve.high_impulse).double()
@@ -88,7 +92,9 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
             torch.stack([curve.correlation(), entropy], 1),
             (variance / middle[:, None]).clamp(1e-3, 1e3).log() / 3,
             torch.log1p((signal.double() / variance.clamp(min=MIN_VARIANCE).sqrt()).clamp(0, 1e4)) / 4,
-            torch.stack([effective.log() / 5 - 1, math.log(tokens.mean.shape[1]) / 5 - 1 + torch.zeros_like(effective)], 1),
+            torch.stack(
+                [effective.log() / 5 - 1, math.log(tokens.mean.shape[1]) / 5 - 1 + torch.zeros_like(effective)], 1
+            ),
             torch.log1p(step.double() / middle.sqrt())[:, None],
             (step > 0).double()[:, None],
             free_intercept.double()[:, None],
@@ -153,7 +159,10 @@ class SensorHead(nn.Module):
         own, absolute, picture = inputs.split([self.config.evidence, self.config.absolute, self.config.embedding], 1)
         n = len(LEARNED)
         values = self.values(own)
-        parameters, curve = values[:, : 3 * n].unflatten(1, (n, 3)), values[:, 3 * n :].unflatten(1, (len(CURVE_QUANTILES), 3))
+        parameters, curve = (
+            values[:, : 3 * n].unflatten(1, (n, 3)),
+            values[:, 3 * n :].unflatten(1, (len(CURVE_QUANTILES), 3)),
+        )
         seen = self.presence(torch.cat([own, absolute, self.squeeze(picture)], 1)).unflatten(1, (n, 2))
         return SensorReading(
             quantiles=spread(evidence.base + parameters[..., 1], parameters[..., 0], parameters[..., 2]),
@@ -164,7 +173,9 @@ class SensorHead(nn.Module):
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, outputs)
+    )
 
 
 def spread(middle: Tensor, below: Tensor, above: Tensor) -> Tensor:
@@ -177,7 +188,9 @@ class PaperHead(nn.Module):
 
     def __init__(self, embedding: int, outputs: int, hidden: int = 256):
         super().__init__()
-        self.body = nn.Sequential(nn.LayerNorm(embedding), nn.Linear(embedding, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+        self.body = nn.Sequential(
+            nn.LayerNorm(embedding), nn.Linear(embedding, hidden), nn.GELU(), nn.Linear(hidden, outputs)
+        )
 
     def forward(self, embedding: Tensor) -> Tensor:
         return self.body(embedding).softmax(-1)

@@ -70,7 +70,9 @@ class SensorModel(nn.Module):
 
     KIND = "sensor"
 
-    def __init__(self, encoder: EncoderConfig, curve: CurveConfig, head: SensorHeadConfig, calibration: Mapping[str, Any]):
+    def __init__(
+        self, encoder: EncoderConfig, curve: CurveConfig, head: SensorHeadConfig, calibration: Mapping[str, Any]
+    ):
         super().__init__()
         self.encoder, self.curve, self.head = Encoder(encoder), CurveNet(curve), SensorHead(head)
         self.familiarity = Familiarity(encoder.embedding)
@@ -94,7 +96,11 @@ class SensorModel(nn.Module):
         )
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
-        config = {"encoder": asdict(self.encoder.config), "curve": asdict(self.curve.config), "head": asdict(self.head.config)}
+        config = {
+            "encoder": asdict(self.encoder.config),
+            "curve": asdict(self.curve.config),
+            "head": asdict(self.head.config),
+        }
         store.save(path, _parts(self), {"kind": self.KIND, "config": config, "calibration": self.calibration, **header})
 
     @classmethod
@@ -126,7 +132,16 @@ class PaperModel(nn.Module):
         return self.head(self.encoder(tokenize(bags)))
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
-        store.save(path, _parts(self), {"kind": self.KIND, "config": {"encoder": asdict(self.encoder.config)}, "names": list(paper.NAMES), **header})
+        store.save(
+            path,
+            _parts(self),
+            {
+                "kind": self.KIND,
+                "config": {"encoder": asdict(self.encoder.config)},
+                "names": list(paper.NAMES),
+                **header,
+            },
+        )
 
     @classmethod
     def load(cls, found: store.Checkpoint) -> PaperModel:

@@ -77,7 +77,9 @@ class Run:
             self.state(stage).unlink(missing_ok=True)
 
 
-def clean_pool(recipe: Recipe, device: torch.device, *, part: int = 0, count: int | None = None, images: bool = True) -> CleanPool:
+def clean_pool(
+    recipe: Recipe, device: torch.device, *, part: int = 0, count: int | None = None, images: bool = True
+) -> CleanPool:
     """Procedural scenes and, if there is one, the folder of clean pictures. `part` numbers pools that share no scene."""
     total = recipe.scenes if count is None else count
     pictures = []
@@ -124,7 +126,9 @@ def finish_sensor(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, h
         training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
         fresh = clean_pool(recipe, run.device, part=2, count=max(recipe.scenes // 4, SCENES_AT_ONCE))
         held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
-    model = _assemble(encoder, curve, (training.evidence.features.shape[1], training.evidence.absolute.shape[1]), run.device)
+    model = _assemble(
+        encoder, curve, (training.evidence.features.shape[1], training.evidence.absolute.shape[1]), run.device
+    )
     standardise(model.head, training)
     model.familiarity.learn(training.embedding, quantile=FAMILIAR_QUANTILE)
     run.say("head")

@@ -123,7 +123,9 @@ def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
     `tiles` (N, H, W), `extreme` (N, H, W) bool; returns (replaced, isolated), same shapes.
     """
     others = (~extreme).to(tiles.dtype)
-    count, total, square = _box(torch.stack([others, others * tiles, others * tiles.square()], 1), IMPULSE_WINDOW).unbind(1)
+    count, total, square = _box(
+        torch.stack([others, others * tiles, others * tiles.square()], 1), IMPULSE_WINDOW
+    ).unbind(1)
     present = _box(torch.ones_like(tiles[:1, None]), IMPULSE_WINDOW)[0, 0]
     local = total / count.clamp(min=1)
     deviation = (square / count.clamp(min=1) - local.square()).clamp(min=0).sqrt().clamp(min=MIN_DEVIATION)
@@ -145,7 +147,9 @@ def tokenize(bags: Tensor) -> Tokens:
     Raises ValueError for another shape.
     """
     if bags.ndim != 4 or bags.shape[2] % BLOCK or bags.shape[3] % BLOCK or min(bags.shape[2:]) < 2 * BLOCK:
-        raise ValueError(f"bags of tiles with sides that are multiples of {BLOCK} from {2 * BLOCK} on, not {tuple(bags.shape)}")
+        raise ValueError(
+            f"bags of tiles with sides that are multiples of {BLOCK} from {2 * BLOCK} on, not {tuple(bags.shape)}"
+        )
     b, t, height, width = bags.shape
     tiles = bags.reshape(b * t, height, width)
     low, high = tiles.amin((1, 2), keepdim=True), tiles.amax((1, 2), keepdim=True)

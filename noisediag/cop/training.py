@@ -26,7 +26,16 @@ QUANTILES = 33  # of the clean signal, where the curve is scored
 CLIP_MARGIN = 2e-3  # clean signal this close to a clip is not scored
 PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
 MAX_ERROR = 3.0  # of |ln sigma ratio| in the loss
-HEAD_SHAPES = ((128, 1, 24), (256, 1, 8), (128, 4, 8), (64, 1, 48), (256, 1, 8), (128, 8, 4), (256, 4, 2), (128, 4, 8))  # px, tiles, pictures
+HEAD_SHAPES = (
+    (128, 1, 24),
+    (256, 1, 8),
+    (128, 4, 8),
+    (64, 1, 48),
+    (256, 1, 8),
+    (128, 8, 4),
+    (256, 4, 2),
+    (128, 4, 8),
+)  # px, tiles, pictures
 CLEAN_SHARE = 0.05  # of the pictures the heads see, nothing added
 ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
 
@@ -61,14 +70,18 @@ class SensorBatch:
     signal: Tensor  # (B, QUANTILES) of the clean picture
     sigma: Tensor  # (B, QUANTILES) truth there
     scored: Tensor  # (B, QUANTILES) bool
-    noise: sensor.SensorNoise  # on the scale of the picture; with an unknown offset `read_noise` means the clean scale's
+    noise: (
+        sensor.SensorNoise
+    )  # on the scale of the picture; with an unknown offset `read_noise` means the clean scale's
     impulse_share: Tensor  # (B,) realised
     free_intercept: Tensor  # (B,) bool: black is not known to the estimator
     pedestal: Tensor  # (B,) offset of black on the estimator's scale; 0 where black is known
     low_clip: Tensor  # (B,) where the file cuts, on the scale of the clean signal
 
 
-def sensor_batch(clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, pedestals: bool = True) -> SensorBatch:
+def sensor_batch(
+    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, pedestals: bool = True
+) -> SensorBatch:
     """Lay `noise` over `clean` (B, H, W); half of the pictures have a pedestal, half of these an unknown one."""
     n, device = len(clean), clean.device
 
@@ -142,7 +155,10 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
         cross = -(1 - share) * log_p.gather(1, upper[:, None] - 1)[:, 0] - share * log_p.gather(1, upper[:, None])[:, 0]
         total = total + 0.03 * weight * cross[counted].sum() / len(error)
         floor = (0.1 * middle.sqrt()).square() + 1e-12
-        for estimate, truth in ((result.row_variance, batch.noise.row_noise), (result.column_variance, batch.noise.column_noise)):
+        for estimate, truth in (
+            (result.row_variance, batch.noise.row_noise),
+            (result.column_variance, batch.noise.column_noise),
+        ):
             total = total + 0.05 * weight * log_ratio(estimate, truth.square(), floor).mean()
         impulses = result.low_impulse + result.high_impulse
         total = total + 0.05 * weight * log_ratio(impulses, batch.impulse_share, 1e-3).mean()
@@ -155,7 +171,13 @@ def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Obje
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         draw = float(torch.rand((), generator=generator, device=generator.device))
-        size, n = (CROP, batch_size) if draw < 0.7 else (2 * CROP, max(batch_size // 4, 2)) if draw < 0.9 else (CROP // 2, 2 * batch_size)
+        size, n = (
+            (CROP, batch_size)
+            if draw < 0.7
+            else (2 * CROP, max(batch_size // 4, 2))
+            if draw < 0.9
+            else (CROP // 2, 2 * batch_size)
+        )
         clean = pool.draw(n, size, generator)
         noise = sensor.sample("wide", n, generator)
         return curve_loss(network, sensor_batch(clean, noise, generator))
@@ -217,7 +239,9 @@ def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, repo
             clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=device))
         law = sensor.sample("wide", n, generator)
         exact = torch.rand(n, generator=generator, device=device) < CLEAN_SHARE
-        law = sensor.SensorNoise(**{f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)})
+        law = sensor.SensorNoise(
+            **{f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
+        )
         with torch.inference_mode():
             parts.append(_head_part(model, clean, law, tiles, generator))
         done += n
@@ -231,7 +255,9 @@ def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, repo
     )
 
 
-def _head_part(model: SensorModel, clean: Tensor, law: sensor.SensorNoise, tiles: int, generator: torch.Generator) -> HeadSet:
+def _head_part(
+    model: SensorModel, clean: Tensor, law: sensor.SensorNoise, tiles: int, generator: torch.Generator
+) -> HeadSet:
     n = len(law)
     repeated = law.select(torch.arange(n, device=clean.device).repeat_interleave(tiles))
     batch = sensor_batch(clean, repeated, generator, pedestals=tiles == 1)
@@ -303,7 +329,11 @@ def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objectiv
         curve = pinball((data.curve_truth[index][..., None] - reading.curve).clamp(-2, 2), levels).mean(-1)
         curves = (curve * data.curve_scored[index]).sum() / data.curve_scored[index].sum().clamp(min=1)
         total = values + 0.3 * limits + 0.3 * presence + 3 * curves
-        return total, {"values": float(values.detach()), "presence": float(presence.detach()), "curves": float(curves.detach())}
+        return total, {
+            "values": float(values.detach()),
+            "presence": float(presence.detach()),
+            "curves": float(curves.detach()),
+        }
 
     return objective
 
