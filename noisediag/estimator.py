@@ -1,4 +1,7 @@
-"""Image to footprint: which pixels are looked at, what the model says of them, and in which units and with which flags it is reported."""
+"""Image to footprint: which pixels are looked at, what the model says of them.
+
+And in which units and with which flags it is reported.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ CURVE_POINTS = 16
 PRESENT = 0.5  # probability from which a noise is reported as a number
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
 CLIPPED_SHARE = 0.05
+JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
 COARSER = 1.5  # times the container's step: quantisation is a noise of its own
 LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601
 GOLDEN = 0.6180339887498949
@@ -80,10 +84,9 @@ class Estimator:
                 whole.append(replace(planes[-1], name="all", frame=None))
             elif image.domain != "rendered":
                 members = [p for group, _ in bags for p in group]
-                together = replace(
-                    self._describe(members, join([b for _, b in bags]), image, gain), name="all", frame=None
-                )
-                whole.append(_reconcile(together, planes[-len(bags) :], members))
+                together = self._describe(members, join([b for _, b in bags]), image, gain)
+                together = replace(together, name="all", frame=None, shape=whole_shape(members))
+                whole.append(_reconcile(together, planes[-len(bags) :]))
             else:
                 whole.append(self._luma([group[0] for group, _ in bags], image, gain))
             whole[-1] = replace(whole[-1], channel=channel)
@@ -104,7 +107,9 @@ class Estimator:
         )
 
     def sigma_map(self, image: Image, footprint: Footprint) -> np.ndarray:
-        """Standard deviation of the pixel noise at each pixel, DN, float32: `(H, W)`, or `(planes, H, W)` for several channels or frames.
+        """Standard deviation of the pixel noise at each pixel, DN, float32.
+
+        `(H, W)`, or `(planes, H, W)` for several channels or frames.
 
         The clean signal is taken as the mean of 5 x 5 pixels of the same plane.
         """
@@ -127,13 +132,7 @@ class Estimator:
                 continue
             at = plane.lattice
             if mosaic is None:
-                height = max(
-                    p.lattice.row + (p.shape[0] - 1) * p.lattice.row_step + 1 for p in image.planes if p.lattice
-                )
-                width = max(
-                    p.lattice.column + (p.shape[1] - 1) * p.lattice.column_step + 1 for p in image.planes if p.lattice
-                )
-                mosaic = np.full((height, width), np.nan, np.float32)
+                mosaic = np.full(whole_shape(image.planes), np.nan, np.float32)
             mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
         if mosaic is not None:
             return mosaic
@@ -249,8 +248,8 @@ def estimate(
 ) -> Footprint:
     """The noise footprint of a file, or of an array `(H, W)` or `(frames, H, W)` in DN.
 
-    `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN; `domain` applies
-    to arrays; `roi`: x, y, width, height in px. Raises the errors of `noisediag.errors`.
+    `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN;
+    `domain` applies to arrays; `roi`: x, y, width, height in px. Raises the errors of `noisediag.errors`.
     """
     if isinstance(source, np.ndarray):
         if channel is not None or frame is not None or roi is not None:
@@ -271,7 +270,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
-    """At most about `limit` tiles of one size, spread evenly over the planes, normalised by each plane's own black and white.
+    """At most about `limit` tiles of one size, spread evenly, normalised by each plane's own black and white.
 
     Raises UnreadableError where the pixels are too few or not finite.
     """
@@ -301,6 +300,16 @@ def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
     return Bag(stack, None if step is None else step / span, None if first.step_dn is None else first.step_dn / span)
 
 
+def whole_shape(planes: Sequence[Plane]) -> tuple[int, int]:
+    """Height and width of the picture that `planes` are parts of: the mosaic of CFA planes, else the first plane's."""
+    placed = [(plane.shape, plane.lattice) for plane in planes if plane.lattice is not None]
+    if not placed:
+        return planes[0].shape
+    height = max(at.row + (shape[0] - 1) * at.row_step + 1 for shape, at in placed)
+    width = max(at.column + (shape[1] - 1) * at.column_step + 1 for shape, at in placed)
+    return height, width
+
+
 def join(bags: Sequence[Bag]) -> Bag:
     """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
     per = max(1, MAX_TILES // len(bags))
@@ -313,11 +322,12 @@ def join(bags: Sequence[Bag]) -> Bag:
 
 
 def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
-    """Per channel, the groups of planes that are fitted as one: planes of one name and frame; frames of a stack are sampled."""
+    """Per channel, the groups of planes that are fitted as one: planes of one name and frame.
+
+    Frames of a stack are sampled.
+    """
     stacked = image.frames > 1
-    separate = (
-        image.domain == "linear"
-    )  # channels of a linear file have gains of their own; RAW planes and R, G, B belong together
+    separate = image.domain == "linear"  # each channel has a gain of its own; RAW planes and R, G, B belong together
     result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
     for plane in image.planes:
         key = (plane.channel or (plane.name if separate and not stacked else None)) if separate else None
@@ -384,26 +394,30 @@ def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float)
     return tuple(flags)
 
 
-def _reconcile(whole: PlaneFootprint, planes: Sequence[PlaneFootprint], members: Sequence[Plane]) -> PlaneFootprint:
+def _reconcile(whole: PlaneFootprint, planes: Sequence[PlaneFootprint]) -> PlaneFootprint:
     """Where the planes' own intervals are disjoint, no one value describes the file: null with `planes_differ`."""
     parameters = []
     for estimate in whole.parameters:
-        known = [p[estimate.name] for p in planes if p[estimate.name].value is not None]
-        lows, highs = [e.low for e in known if e.low is not None], [e.high for e in known if e.high is not None]
-        differ = len(lows) > 1 and max(lows) > min(highs) and estimate.name != "quantisation"
-        if differ and estimate.value is not None:
+        bounds = [
+            (own.value, own.low, own.high)
+            for own in (plane[estimate.name] for plane in planes)
+            if own.value is not None and own.low is not None and own.high is not None
+        ]
+        # Several intervals are compared at once: widened, so that equal planes rarely differ by chance alone.
+        lows = [value - JOINT_WIDENING * (value - low) for value, low, _ in bounds]
+        highs = [value + JOINT_WIDENING * (high - value) for value, _, high in bounds]
+        if estimate.value is not None and bounds and max(lows) > min(highs):
             estimate = replace(
                 estimate,
                 value=None,
-                low=min(lows),
-                high=max(highs),
+                low=min(low for _, low, _ in bounds),
+                high=max(high for _, _, high in bounds),
                 value_dn=None,
                 low_dn=None,
                 high_dn=None,
                 flag="planes_differ",
             )
         parameters.append(estimate)
-    flags = set(whole.flags)
-    if any(e.flag == "planes_differ" for e in parameters):
-        flags.add("planes_differ")
+    differ = any(estimate.flag == "planes_differ" for estimate in parameters)
+    flags = {*whole.flags, "planes_differ"} if differ else whole.flags
     return replace(whole, parameters=tuple(parameters), flags=tuple(sorted(flags)))

@@ -1,4 +1,7 @@
-"""One safetensors file is one model: weights, and in its header everything needed to load it. Strict: any mismatch is an error."""
+"""One safetensors file is one model: weights, and in its header everything needed to load it.
+
+Strict: any mismatch is an error.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,8 @@ def load_into(checkpoint: Checkpoint, modules: Mapping[str, nn.Module]) -> None:
     for key, tensor in checkpoint.tensors.items():
         if own[key].shape != tensor.shape or own[key].dtype != tensor.dtype:
             raise CheckpointError(
-                f"checkpoint {checkpoint.name} does not match this version: {key} is {tuple(tensor.shape)}, expected {tuple(own[key].shape)}"
+                f"checkpoint {checkpoint.name} does not match this version: {key} is {tuple(tensor.shape)}, "
+                f"expected {tuple(own[key].shape)}"
             )
     for prefix, module in modules.items():
         module.load_state_dict(
@@ -93,7 +97,10 @@ def load_into(checkpoint: Checkpoint, modules: Mapping[str, nn.Module]) -> None:
 
 
 def config(checkpoint: Checkpoint, name: str, kind: type[Any]) -> Any:
-    """The configuration dataclass `kind` recorded under `name`. Raises CheckpointError where it is absent or does not fit."""
+    """The configuration dataclass `kind` recorded under `name`.
+
+    Raises CheckpointError where it is absent or does not fit.
+    """
     try:
         return kind(**checkpoint.header["config"][name])
     except (KeyError, TypeError) as error:

@@ -1,8 +1,9 @@
 """The noise curve by learned iteratively reweighted least squares.
 
-No network here outputs a scale. Each pass divides the energies of every block by the variance the current curve expects there, so that
-a small network sees numbers free of scale; it answers which blocks and bands show noise and not picture. The curve, row and column
-offsets and impulses then follow in closed form from all blocks, weighted. Rescaling the picture rescales the answer exactly.
+No network here outputs a scale. Each pass divides the energies of every block by the variance the current curve
+expects there, so that a small network sees numbers free of scale; it answers which blocks and bands show noise and
+not picture. The curve, row and column offsets and impulses then follow in closed form from all blocks, weighted.
+Rescaling the picture rescales the answer exactly.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ FEATURES = BANDS + 12
 
 @dataclass(frozen=True)
 class CurvePass:
-    """What one pass knows. `law` is (shot, intercept, square): sigma2(x) = shot*x + intercept + square*x^2, q^2/12 included."""
+    """What one pass knows.
+
+    `law` is (shot, intercept, square): sigma2(x) = shot*x + intercept + square*x^2, q^2/12 included.
+    """
 
     law: Tensor  # (B, 3) float64
     floor: Tensor  # (B,) float64; the variance never falls below
@@ -66,8 +70,9 @@ def solve_law(
 ) -> tuple[Tensor, Tensor]:
     """Weighted least squares with coefficients >= 0, in closed form over all supports.
 
-    `basis` (B, N, 3), `target` (B, N), `weight` (B, N), `ridge` (B, 3) on columns scaled to unit energy, `free_intercept` (B,) bool: the
-    second coefficient may be negative. Returns the coefficients (B, 3) and the normal matrix (B, 3, 3), float64.
+    `basis` (B, N, 3), `target` (B, N), `weight` (B, N), `ridge` (B, 3) on columns scaled to unit energy,
+    `free_intercept` (B,) bool: the second coefficient may be negative. Returns the coefficients (B, 3) and the normal
+    matrix (B, 3, 3), float64.
     """
     total = weight.sum(1, keepdim=True)
     share = (weight / total).double()
@@ -92,8 +97,9 @@ def solve_law(
 def shared_offset_variance(tokens: Tokens, coefficients: Tensor, weight: Tensor, share: Tensor, across: int) -> Tensor:
     """Variance of an offset shared by a row (across=3) or a column (across=2) of a tile, `(B,)`.
 
-    A weighted U-statistic: products of the same coefficient in different blocks of one row of blocks, whose expectation is
-    8 sigma_row^2 and holds no pixel noise. `coefficients` (B, N, 7), `weight` (B, N), `share` (B, 7) of the frequencies.
+    A weighted U-statistic: products of the same coefficient in different blocks of one row of blocks, whose
+    expectation is 8 sigma_row^2 and holds no pixel noise. `coefficients` (B, N, 7), `weight` (B, N), `share` (B, 7)
+    of the frequencies.
     """
     numerator = denominator = torch.zeros((), device=weight.device)
     for c, w in zip(tokens.split(coefficients), tokens.split(weight), strict=True):
@@ -134,7 +140,10 @@ class CurveNetPass(nn.Module):
         return torch.cat([focused.flatten(1), hidden.mean(1)], 1)
 
     def forward(self, tokens: Tokens, features: Tensor, flags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`features` (B, N, FEATURES), `flags` (B, 2); returns per block (B, N, 18), per picture (B, .), context (B, width)."""
+        """`features` (B, N, FEATURES), `flags` (B, 2); returns per block (B, N, 18), per picture (B, .).
+
+        Context (B, width).
+        """
         hidden = functional.gelu(self.mix(functional.gelu(self.enter(features))))
         summary = functional.gelu(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
         neighbours = []
@@ -150,6 +159,8 @@ class CurveNetPass(nn.Module):
 
 @dataclass(frozen=True)
 class CurveConfig:
+    """Size of the curve network; travels in the checkpoint."""
+
     width: int = 64
     heads: int = 3
     passes: int = 3
@@ -167,7 +178,10 @@ class CurveNet(nn.Module):
         self.register_buffer("gains", band_gains(CORRELATIONS).clamp(min=MIN_GAIN), persistent=False)
 
     def forward(self, tokens: Tokens, step: Tensor, free_intercept: Tensor) -> list[CurvePass]:
-        """`step` (B,) distance of adjacent levels, normalised (0: none); `free_intercept` (B,) bool: black is not known."""
+        """`step` (B,) distance of adjacent levels, normalised (0: none); `free_intercept` (B,) bool.
+
+        Black is not known.
+        """
         uniform = (step.double().square() / 12)[
             :, None
         ]  # variance that quantisation adds, white whatever the correlation
@@ -219,7 +233,10 @@ class CurveNet(nn.Module):
         return results
 
     def start(self, tokens: Tokens) -> Tensor:
-        """A rough variance, `(B, 1)`: between the quiet blocks' highest band and their mean energy. Blocks without any energy do not count."""
+        """A rough variance, `(B, 1)`: between the quiet blocks' highest band and their mean energy.
+
+        Blocks without any energy do not count.
+        """
         counts = torch.tensor(BAND_COUNTS, device=tokens.energy.device).float()
         whole = tokens.energy @ (counts / counts.sum())
         quiet = torch.nanquantile(whole.masked_fill(whole <= MIN_VARIANCE, torch.nan), START_QUANTILE, 1)

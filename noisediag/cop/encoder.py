@@ -1,7 +1,8 @@
 """The encoder: a bag of tokens to an embedding that keeps the noise and forgets the picture.
 
-It reads the same tokens as the noise curve, in absolute scale, together with the spectrum of the value histogram (quantisation shows as
-a line there, its blur by later noise as a fading one). All tiles and channels of one picture are one bag.
+It reads the same tokens as the noise curve, in absolute scale, together with the spectrum of the value histogram
+(quantisation shows as a line there, its blur by later noise as a fading one). All tiles and channels of one picture
+are one bag.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PICTURE_FEATURES = HISTOGRAM_FREQUENCIES + 6
 
 @dataclass(frozen=True)
 class EncoderConfig:
+    """Size of the encoder; travels in the checkpoint."""
+
     width: int = 96
     heads: int = 6
     embedding: int = 128
@@ -32,7 +35,10 @@ class EncoderConfig:
 
 
 class Encoder(nn.Module):
-    """Tokens of B bags to embeddings `(B, embedding)`; `project` maps these to the unit sphere of the contrastive loss."""
+    """Tokens of B bags to embeddings `(B, embedding)`.
+
+    `project` maps these to the unit sphere of the contrastive loss.
+    """
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
@@ -117,7 +123,10 @@ def _first_grid(tokens: Tokens) -> int:
 
 
 def offset_ratio(tokens: Tokens, coefficients: Tensor, across: int) -> Tensor:
-    """How much of the energy along an axis is shared by a whole row or column of a tile, `(B,)`, signed, about -1..1."""
+    """How much of the energy along an axis is shared by a whole row or column of a tile, `(B,)`, signed.
+
+    About -1..1.
+    """
     grid = tokens.split(coefficients)[0][..., 2:]
     blocks = grid.shape[across]
     scaled = grid / (grid.square().mean(-1, keepdim=True) + MIN_VARIANCE).sqrt()
@@ -126,7 +135,10 @@ def offset_ratio(tokens: Tokens, coefficients: Tensor, across: int) -> Tensor:
 
 
 def histogram_spectrum(pixels: Tensor) -> Tensor:
-    """Log magnitude of the Fourier transform of the value histogram, `(B, HISTOGRAM_FREQUENCIES)`; `pixels` (B, N, 64)."""
+    """Log magnitude of the Fourier transform of the value histogram, `(B, HISTOGRAM_FREQUENCIES)`.
+
+    `pixels` (B, N, 64).
+    """
     values = pixels.flatten(1)
     index = (values * HISTOGRAM_BINS).long().clamp(0, HISTOGRAM_BINS - 1)
     counts = torch.zeros(len(values), HISTOGRAM_BINS, device=values.device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,7 +24,10 @@ Report = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class FitConfig:
-    """`steps` of AdamW with linear warm-up and cosine decay to zero; the result is the running average of the weights."""
+    """`steps` of AdamW with linear warm-up and cosine decay to zero.
+
+    The result is the running average of the weights.
+    """
 
     steps: int
     learning_rate: float = 2e-3
@@ -50,8 +52,9 @@ def fit(
 ) -> None:
     """Train `module` in place; at the end it holds the averaged weights.
 
-    Every step draws from a generator seeded by (seed, step) alone, so a run continued with `resume` from `state_path` ends with
-    the bytes of an undisturbed one (same device). Raises CheckpointError where the state to resume from does not match.
+    Every step draws from a generator seeded by (seed, step) alone, so a run continued with `resume` from `state_path`
+    ends with the bytes of an undisturbed one (same device). Raises CheckpointError where the state to resume from
+    does not match.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -116,7 +119,7 @@ def _save_state(
                 tensors[f"{i}.{name}"] = moments[name].contiguous()
     temporary = path.with_name(path.name + ".tmp")
     save_file(tensors, temporary, metadata={"step": str(step), "fit": json.dumps(asdict(config), sort_keys=True)})
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _load_state(

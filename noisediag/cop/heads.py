@@ -1,7 +1,7 @@
 """Quantification heads: what an embedding and a fitted curve say about each parameter, with interval and presence.
 
-The values of the sensor head start from the closed-form results of the curve network, so they inherit its exact scale; the head learns
-how far these are off, how sure one can be, and whether the noise is there at all.
+The values of the sensor head start from the closed-form results of the curve network, so they inherit its exact
+scale; the head learns how far these are off, how sure one can be, and whether the noise is there at all.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ SMALLEST_IMPULSE = 3e-6
 class Evidence:
     """What a head reads besides the embedding, and where its values start."""
 
-    features: Tensor  # (B, F) free of scale: rescaling the picture leaves them, and so the intervals' relative widths, as they are
+    # (B, F) free of scale: rescaling the picture leaves them, and so the intervals' relative widths, as
+    # they are
+    features: Tensor
     absolute: Tensor  # (B, A) signals and the level of the noise
     base: Tensor  # (B, len(LEARNED)) logarithms (px for correlation)
     signal: Tensor  # (B, len(CURVE_QUANTILES))
@@ -118,7 +120,10 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
 
 @dataclass(frozen=True)
 class SensorReading:
-    """Per parameter of LEARNED: quantiles on the scale of `Evidence.base`, the bound where nothing is seen, and presence."""
+    """Per parameter of LEARNED: quantiles on the scale of `Evidence.base`, the bound where nothing is seen.
+
+    And presence.
+    """
 
     quantiles: Tensor  # (B, len(LEARNED), len(LEVELS)) increasing
     limit: Tensor  # (B, len(LEARNED))
@@ -128,6 +133,8 @@ class SensorReading:
 
 @dataclass(frozen=True)
 class SensorHeadConfig:
+    """Size of the sensor head; travels in the checkpoint. The first three are the widths of its inputs."""
+
     evidence: int
     absolute: int
     embedding: int
@@ -136,8 +143,10 @@ class SensorHeadConfig:
 
 
 class SensorHead(nn.Module):
-    """Evidence and embedding to a reading. Values and intervals come from the scale-free evidence alone, so that they rescale with the
-    picture; presence and the detection limit also read the embedding. Inputs are standardised by the statistics of the training data.
+    """Evidence and embedding to a reading.
+
+    Values and intervals come from the scale-free evidence alone, so that they rescale with the picture; presence and
+    the detection limit also read the embedding. Inputs are standardised by the statistics of the training data.
     """
 
     mean: Tensor

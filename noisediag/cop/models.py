@@ -79,7 +79,10 @@ class SensorModel(nn.Module):
         self.calibration = calibration  # conformal factors, see cop.calibration
 
     def forward(self, bags: Tensor, step: Tensor, free_intercept: Tensor) -> SensorAnswer:
-        """`bags` (B, T, H, W) normalised; `step` (B,) normalised distance of levels, 0 where none; `free_intercept` (B,) bool."""
+        """`bags` (B, T, H, W) normalised; `step` (B,) normalised distance of levels, 0 where none.
+
+        `free_intercept` (B,) bool.
+        """
         tokens = tokenize(bags)
         curve = self.curve(tokens, step, free_intercept)[-1]
         evidence = gather_evidence(tokens, curve, step, free_intercept)
@@ -155,6 +158,7 @@ class PaperModel(nn.Module):
 
 
 def save_encoder(path: Path, encoder: Encoder, header: Mapping[str, Any]) -> None:
+    """Write the label-free encoder; `header` holds its recipe."""
     store.save(path, {"encoder": encoder}, {"kind": "encoder", "config": {"encoder": asdict(encoder.config)}, **header})
 
 

@@ -39,7 +39,10 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a training run depends on, recorded in the checkpoint. `images`: a folder of clean pictures, or none."""
+    """Everything a training run depends on, recorded in the checkpoint.
+
+    `images`: a folder of clean pictures, or none.
+    """
 
     seed: int = 0
     scenes: int = 6400  # procedural pictures of 256 x 256
@@ -80,7 +83,10 @@ class Run:
 def clean_pool(
     recipe: Recipe, device: torch.device, *, part: int = 0, count: int | None = None, images: bool = True
 ) -> CleanPool:
-    """Procedural scenes and, if there is one, the folder of clean pictures. `part` numbers pools that share no scene."""
+    """Procedural scenes and, if there is one, the folder of clean pictures.
+
+    `part` numbers pools that share no scene.
+    """
     total = recipe.scenes if count is None else count
     pictures = []
     for number in range(-(-total // SCENES_AT_ONCE)):
@@ -104,7 +110,10 @@ def train_encoder(recipe: Recipe, run: Run) -> None:
 
 
 def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
-    """The curve network, then, with it and the encoder frozen, the head and its calibration. Writes the sensor model."""
+    """The curve network, then, with it and the encoder frozen, the head and its calibration.
+
+    Writes the sensor model.
+    """
     found = store.read(encoder_path)
     encoder = load_encoder(found).to(run.device)
     run.say("drawing scenes")

@@ -1,7 +1,10 @@
-"""Pictures to tokens: 8x8 blocks on two grids shifted by 4, their DCT energies in bands, and what happens at the extremes.
+"""Pictures to tokens.
 
-A bag is `(B, T, H, W)`: B pictures, each of T tiles of one size, H and W multiples of 8. Nothing here is learned. Every energy is
-normalised so that white noise of variance v gives v in every band: dividing by the noise variance makes a token free of scale.
+8x8 blocks on two grids shifted by 4, their DCT energies in bands, and what happens at the extremes.
+
+A bag is `(B, T, H, W)`: B pictures, each of T tiles of one size, H and W multiples of 8. Nothing here is learned.
+Every energy is normalised so that white noise of variance v gives v in every band: dividing by the noise variance
+makes a token free of scale.
 """
 
 from __future__ import annotations
@@ -71,7 +74,10 @@ def band_matrix() -> Tensor:
 
 
 def band_gains(correlations: tuple[float, ...]) -> Tensor:
-    """Band energies of unit-variance noise correlated by the kernel of width rho, `(len(correlations), BANDS)`; rho = 0: all ones."""
+    """Band energies of unit-variance noise correlated by kernels of these widths in px.
+
+    Shape `(len(correlations), BANDS)`; a width of 0 is white noise: all ones.
+    """
     matrix = dct_matrix()
     row, column = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
     down = (row.reshape(-1, 1) - row.reshape(1, -1)).abs()

@@ -47,7 +47,10 @@ class CleanPool:
         self.pictures = pictures
 
     def draw(self, n: int, size: int, generator: torch.Generator, *, varied: bool = True) -> Tensor:
-        """`(n, size, size)` crops. Half of the crops of a picture of twice that size are taken whole, area-averaged: finer, cleaner."""
+        """`(n, size, size)` crops.
+
+        Half of the crops of a picture of twice that size are taken whole, area-averaged: finer, cleaner.
+        """
         count, side, _ = self.pictures.shape
         device = generator.device
         chosen = torch.randint(count, (n,), generator=generator, device=device)
@@ -186,7 +189,10 @@ def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Obje
 
 
 def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Objective:
-    """InfoNCE; steps alternate between the two genomes. Scene i is laid under genome i and under genome i+1: the hard negative."""
+    """InfoNCE; steps alternate between the two genomes.
+
+    Scene i is laid under genome i and under genome i+1: the hard negative.
+    """
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         clean = pool.draw(genomes, CROP, generator)
@@ -217,17 +223,14 @@ class HeadSet:
     absent: Tensor  # (N, len(LEARNED)) bool: not there, or far too weak to be seen
     curve_truth: Tensor  # (N, len(CURVE_QUANTILES)) ln(true sigma / fitted sigma)
     curve_scored: Tensor  # (N, len(CURVE_QUANTILES)) bool
-    groups: list[str]  # conformal group of each
-
-    def part(self, index: slice) -> HeadSet:
-        return HeadSet(
-            Evidence(*(getattr(self.evidence, f.name)[index] for f in fields(Evidence))),
-            *(getattr(self, f.name)[index] for f in fields(HeadSet)[1:]),
-        )
+    blocks: Tensor  # (N,) how many the picture has
 
 
 def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, report: Report | None = None) -> HeadSet:
-    """Simulate pictures of several sizes and bags of several tiles, and read their evidence with the frozen curve and encoder."""
+    """Simulate pictures of several sizes and bags of several tiles.
+
+    And read their evidence with the frozen curve and encoder.
+    """
     device = pool.pictures.device
     parts: list[HeadSet] = []
     done = number = 0
@@ -250,8 +253,7 @@ def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, repo
             report(done, {})
     return HeadSet(
         Evidence(*(torch.cat([getattr(p.evidence, f.name) for p in parts]) for f in fields(Evidence))),
-        *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(HeadSet)[1:-1]),
-        [name for p in parts for name in p.groups],
+        *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(HeadSet)[1:]),
     )
 
 
@@ -297,7 +299,6 @@ def _head_part(
     true_variance = noise.variance((at - batch.pedestal[first][:, None]).clamp(min=0))
     curve_truth = 0.5 * true_variance.clamp(min=1e-20).log() - evidence.sigma.log()
     curve_scored = (at > CLIP_MARGIN) & (at < 1 - CLIP_MARGIN) & visible[:, None]
-    spans = (evidence.signal[:, -1] - evidence.signal[:, 0]).tolist()
     return HeadSet(
         evidence=evidence,
         embedding=model.encoder(tokens),
@@ -306,12 +307,15 @@ def _head_part(
         absent=torch.stack([absent[name] for name in LEARNED], 1),
         curve_truth=curve_truth,
         curve_scored=curve_scored,
-        groups=[group(tokens.mean.shape[1], span) for span in spans],
+        blocks=torch.full((n,), tokens.mean.shape[1], device=clean.device),
     )
 
 
 def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objective:
-    """Quantile losses on what is strong enough to be scored, cross-entropy on presence, an upper bound on everything."""
+    """Quantile losses on what is strong enough to be scored, cross-entropy on presence.
+
+    An upper bound on everything.
+    """
     levels = torch.tensor(LEVELS, device=data.truth.device)
     limit_level = torch.tensor(LIMIT_LEVEL, device=data.truth.device)
 
@@ -349,13 +353,15 @@ def calibration_of(head: SensorHead, data: HeadSet) -> dict[str, dict[str, tuple
     """Conformal factors of every parameter and of the curve, from pictures the head has not seen."""
     with torch.inference_mode():
         reading = head(data.evidence, data.embedding)
+    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
+    groups = [group(blocks, span) for blocks, span in zip(data.blocks.tolist(), spans.tolist(), strict=True)]
     result = {}
     for i, name in enumerate(LEARNED):
         used = data.scored[:, i].nonzero()[:, 0].tolist()
-        result[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [data.groups[j] for j in used])
+        result[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used])
     rows, columns = data.curve_scored.nonzero(as_tuple=True)
     result["curve"] = calibrate(
-        reading.curve[rows, columns], data.curve_truth[rows, columns], [data.groups[j] for j in rows.tolist()]
+        reading.curve[rows, columns], data.curve_truth[rows, columns], [groups[j] for j in rows.tolist()]
     )
     return result
 

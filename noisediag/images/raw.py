@@ -26,7 +26,8 @@ def read(path: Path) -> Image:
     if tags is not None and tags.compression == _VC5:
         raise UnsupportedError("GoPro GPR (VC-5 compressed DNG) is not read: convert it to a plain DNG")
     try:
-        raw = rawpy.imread(str(path))
+        with path.open("rb") as stream:  # LibRaw itself opens only names that are UTF-8
+            raw = rawpy.imread(stream)
     except rawpy.LibRawFileUnsupportedError:
         raise UnsupportedError("a RAW format or compression that LibRaw does not know") from None
     with raw:
