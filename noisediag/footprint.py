@@ -15,6 +15,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from noisediag.genome.correlation import autocorrelation
+
 LEVEL = 0.9  # of every interval
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
 PRESENT = 0.5  # below this probability a noise counts as absent
@@ -306,30 +308,8 @@ def arrange(plane: PlaneFootprint) -> Structure:
         return value**2 / total if value is not None and total > 0 else None
 
     rho = _amount(plane["correlation"])
-    lag1 = None if rho is None else lag1_correlation(rho)  # the kernel is isotropic
+    lag1 = None if rho is None else float(autocorrelation(rho, 1)[0, 1])  # the kernel is isotropic
     return Structure(share(offsets["row_noise"]), share(offsets["column_noise"]), lag1, lag1)
-
-
-def lag1_correlation(rho: float) -> float:
-    """Correlation of neighbouring pixels after the sampled kernel exp(-d^2 / (2 rho^2)), d <= 4 rho (px).
-
-    For rho of a pixel and more this is exp(-1 / (4 rho^2)), the value of the continuous kernel.
-
-    >>> round(lag1_correlation(1.0), 3)
-    0.779
-    >>> lag1_correlation(0.0)
-    0.0
-    """
-    reach = int(4 * rho)
-    offsets = range(-reach, reach + 1)
-    kernel = {
-        (i, j): math.exp(-(i * i + j * j) / (2 * rho * rho)) if rho else 1.0
-        for i in offsets
-        for j in offsets
-        if i * i + j * j <= 16 * rho * rho
-    }
-    energy = sum(value * value for value in kernel.values())
-    return sum(value * kernel.get((i, j + 1), 0.0) for (i, j), value in kernel.items()) / energy
 
 
 def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from noisediag.footprint import (
     VarianceLaw,
     arrange,
     derive,
-    lag1_correlation,
     noise_profile,
     path_fields,
 )
@@ -142,17 +141,6 @@ class TestStructure:
         assert absent.column_share == absent.lag1_h == absent.lag1_v == 0
         unknown = arrange(without(make_plane(), column_noise=0.9, correlation=None))
         assert unknown.row_share is unknown.column_share is unknown.lag1_h is None
-
-    def test_lag1_is_that_of_filtered_noise(self):
-        rho, size = 0.7, 512
-        offsets = np.arange(-2, 3)
-        distance2 = offsets[:, None] ** 2 + offsets[None, :] ** 2
-        kernel = np.zeros((size, size))
-        kernel[:5, :5] = np.exp(-distance2 / (2 * rho**2)) * (distance2 <= 16 * rho**2)
-        white = np.random.default_rng(0).standard_normal((size, size))
-        noise = np.fft.ifft2(np.fft.fft2(white) * np.fft.fft2(kernel)).real
-        measured = (noise * np.roll(noise, 1, axis=1)).mean() / (noise**2).mean()
-        assert lag1_correlation(rho) == pytest.approx(measured, abs=5 / size)
 
 
 class TestFootprint:
