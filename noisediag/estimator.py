@@ -32,6 +32,7 @@ CURVE_POINTS = 16
 PRESENT = 0.5  # probability from which a noise is reported as a number
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
 CLIPPED_SHARE = 0.05
+UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
 JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
 COARSER = 1.5  # times the container's step: quantisation is a noise of its own
 LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601
@@ -201,7 +202,8 @@ class Estimator:
         reading = answer.reading
         quantiles, limit = reading.quantiles[0].double().cpu().numpy(), reading.limit[0].double().cpu().numpy()
         present = reading.present[0].double().sigmoid().cpu().numpy()
-        middle = law.sigma(float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2]))
+        signal = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
+        middle = law.sigma(signal)
         hidden = bag.step is not None and middle < bag.step / 2  # below half a step the noise does not reach the levels
         result = []
         for declared in PARAMETERS:
@@ -221,7 +223,12 @@ class Estimator:
                 estimate = Estimate(name, None, None, None, None, "weakly_identified")
             elif not known:
                 bound = middle if hidden and name == "read_noise" else convert(max(limit[i], low))
-                estimate = Estimate(name, None, 0.0, bound, float(present[i]), "below_floor")
+                # Nothing says that it is absent if it may still be a good part of the noise: shot and read noise
+                # stand in for each other where the picture has no range of signal.
+                term = {"shot_gain": bound * signal, "read_noise": bound**2}.get(name, 0.0)
+                unsure = not hidden and term > UNSURE_SHARE * middle**2
+                flag = "weakly_identified" if unsure else "below_floor"
+                estimate = Estimate(name, None, 0.0, bound, float(present[i]), flag)
             else:
                 weak = name not in UNIFORM and high - low > np.log(WEAK_RATIO)
                 outside = not declared.low <= convert(value) <= declared.high

@@ -60,9 +60,8 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
     covariance = torch.linalg.pinv(
         curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30)
     )
-    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * torch.stack(
-        [x[:, 1], torch.ones_like(middle), x[:, 1].square()], 1
-    )
+    contributions = torch.stack([x[:, 1], torch.ones_like(middle), x[:, 1].square()], 1)
+    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * contributions / middle[:, None]
     least = SMALLEST_SHARE * middle
     level = signal[:, 1].double().abs().clamp(min=1e-3)
     impulse = (curve.low_impulse + curve.high_impulse).double()
