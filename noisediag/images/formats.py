@@ -7,6 +7,8 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
+import rawpy
+
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images.metadata import tiff_holds_raw
 
@@ -77,7 +79,22 @@ def identify(path: Path) -> Format:
     _refuse_medical(path, head)
     if not any(head):
         raise UnreadableError("the file begins with 512 zero bytes")
+    if is_coded_dump(path):
+        return "raw"
     raise UnsupportedError("no known format: a headerless .raw dump, or not a picture")
+
+
+def is_coded_dump(path: Path) -> bool:
+    """Whether LibRaw knows a headerless file by its size and then really decodes it (old Kodak YRGB files).
+
+    It also guesses Bayer dumps from their size alone; nothing there confirms width, depth or pattern, so these are not
+    read.
+    """
+    try:
+        with path.open("rb") as stream, rawpy.imread(stream) as raw:
+            return bool(raw.raw_type == rawpy.RawType.Stack)
+    except rawpy.LibRawError:
+        return False
 
 
 def _refuse_medical(path: Path, head: bytes) -> None:

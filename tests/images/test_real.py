@@ -16,7 +16,6 @@ REFUSED = {
     "raw/gopro_gpr/GOPR0024.GPR": "GoPro",
     "raw/nikon_dsc1339/DSC_1339_768x512_rggb.raw": "headerless",
     "raw/openisp/test.RAW": "headerless",
-    "raw/kodak_c330/RAW_KODAK_C330_FORMAT_NONE_YRGB.raw": "headerless",  # LibRaw only guesses it from the file size
 }
 EXTRA = {".lif": "liffile", ".nd2": "bioio_nd2", ".fit": "astropy"}
 
