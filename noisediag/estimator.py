@@ -304,7 +304,7 @@ def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
     first = planes[0][0]
     span = first.white_dn - first.black_dn
     step = images.code_step(np.stack(raw))
-    return Bag(stack, None if step is None else step / span, None if first.step_dn is None else first.step_dn / span)
+    return Bag(stack, None if step is None else step / span, _container_step(raw[0].dtype, step, span))
 
 
 def whole_shape(planes: Sequence[Plane]) -> tuple[int, int]:
@@ -360,6 +360,14 @@ def _law(answer: SensorAnswer, bag: Bag, shot: float | None) -> VarianceLaw:
         return fitted
     x = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
     return replace(fitted, shot=shot, intercept=fitted.sigma(x) ** 2 - shot * x - fitted.square * x * x)
+
+
+def _container_step(dtype: np.dtype, step: float | None, span: float) -> float | None:
+    """Normalised step of the codes themselves: 1 DN, or the 2^n DN of codes shifted left by n bits."""
+    if dtype.kind not in "iu":
+        return None
+    shifted = step is not None and step > 1 and float(np.log2(step)).is_integer()
+    return (step if step is not None and shifted else 1.0) / span
 
 
 def _quantisation(bag: Bag, span: float | None) -> Estimate:
