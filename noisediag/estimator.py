@@ -19,7 +19,7 @@ from noisediag.cop.heads import CURVE_QUANTILES, LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel, randomised
 from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
-from noisediag.genome.parameters import PARAMETERS, parameter
+from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
 from noisediag.images.image import Domain, Image, Plane
 
 DEFAULT_CHECKPOINT = "sensor"
@@ -46,6 +46,15 @@ class Bag:
     tiles: np.ndarray
     step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
     container: float | None  # distance of adjacent codes of the container, normalised; None: floats
+
+
+@dataclass(frozen=True)
+class Level:
+    """The noise at the median signal. `hidden`: below half a step, where it does not reach the levels."""
+
+    signal: float
+    sigma: float
+    hidden: bool
 
 
 class Estimator:
@@ -199,43 +208,30 @@ class Estimator:
     def _parameters(
         self, answer: SensorAnswer, bag: Bag, law: VarianceLaw, shot: float | None, span: float | None, free: bool
     ) -> tuple[Estimate, ...]:
-        reading = answer.reading
-        quantiles, limit = reading.quantiles[0].double().cpu().numpy(), reading.limit[0].double().cpu().numpy()
-        present = reading.present[0].double().sigmoid().cpu().numpy()
+        quantiles = answer.reading.quantiles[0].double().cpu().numpy()
+        limits = answer.reading.limit[0].double().cpu().numpy()
+        present = answer.reading.present[0].double().sigmoid().cpu().numpy()
         signal = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
-        middle = law.sigma(signal)
-        hidden = bag.step is not None and middle < bag.step / 2  # below half a step the noise does not reach the levels
+        level = Level(signal, law.sigma(signal), hidden=bag.step is not None and law.sigma(signal) < bag.step / 2)
         result = []
         for declared in PARAMETERS:
             name = declared.name
             if name == "quantisation":
-                result.append(_quantisation(bag, span))
+                result.append(_with_units(_quantisation(bag), span))
                 continue
             i = LEARNED.index(name)
             low_factor, high_factor = factors(self.model.calibration, name, answer)
-            low, value, high = quantiles[i]
-            low, high = value - low_factor * (value - low), value + high_factor * (high - value)
-            convert = (lambda v: float(v)) if name in UNIFORM else (lambda v: float(np.exp(v)))
-            known = present[i] >= PRESENT and not (hidden and name in ("shot_gain", "read_noise"))
+            low, middle, high = quantiles[i]
+            low, high = middle - low_factor * (middle - low), middle + high_factor * (high - middle)
+            drowned = level.hidden and name in ("shot_gain", "read_noise")
             if name == "shot_gain" and shot is not None:
                 estimate = Estimate(name, shot, shot, shot, 1.0)
             elif name == "read_noise" and free:
                 estimate = Estimate(name, None, None, None, None, "weakly_identified")
-            elif not known:
-                bound = middle if hidden and name == "read_noise" else convert(max(limit[i], low))
-                # Nothing says that it is absent if it may still be a good part of the noise: shot and read noise
-                # stand in for each other where the picture has no range of signal.
-                term = {"shot_gain": bound * signal, "read_noise": bound**2}.get(name, 0.0)
-                unsure = not hidden and term > UNSURE_SHARE * middle**2
-                flag = "weakly_identified" if unsure else "below_floor"
-                estimate = Estimate(name, None, 0.0, bound, float(present[i]), flag)
+            elif present[i] >= PRESENT and not drowned:
+                estimate = _measured(declared, (low, middle, high), float(present[i]))
             else:
-                weak = name not in UNIFORM and high - low > np.log(WEAK_RATIO)
-                outside = not declared.low <= convert(value) <= declared.high
-                flag = "weakly_identified" if weak else "out_of_range" if outside else None
-                estimate = Estimate(
-                    name, convert(value), max(convert(low), 0.0), convert(high), float(present[i]), flag
-                )
+                estimate = _unseen(declared, max(limits[i], low), float(present[i]), level)
             result.append(_with_units(estimate, span))
         return tuple(result)
 
@@ -370,14 +366,40 @@ def _container_step(dtype: np.dtype, step: float | None, span: float) -> float |
     return (step if step is not None and shifted else 1.0) / span
 
 
-def _quantisation(bag: Bag, span: float | None) -> Estimate:
+def _quantisation(bag: Bag) -> Estimate:
     if bag.step is None:
-        return Estimate("quantisation", None, None, None, 0.0, "below_floor", symbol="q", unit="normalised")
+        return Estimate("quantisation", None, None, None, 0.0, "below_floor")
     coarser = bag.container is None or bag.step > COARSER * bag.container
     half = 1e-3 * bag.step  # the lattice is fitted to better than this
-    return _with_units(
-        Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0), span
-    )
+    return Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0)
+
+
+def _native(declared: Parameter, value: float) -> float:
+    """From the head's scale: logarithms but for a few."""
+    return float(value) if declared.name in UNIFORM else float(np.exp(value))
+
+
+def _measured(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:
+    low, middle, high = (_native(declared, q) for q in quantiles)
+    flag: str | None = None
+    if declared.name not in UNIFORM and high > WEAK_RATIO * low:
+        flag = "weakly_identified"
+    elif not declared.low <= middle <= declared.high:
+        flag = "out_of_range"
+    return Estimate(declared.name, middle, max(low, 0.0), high, present, flag)
+
+
+def _unseen(declared: Parameter, limit: float, present: float, level: Level) -> Estimate:
+    """Null with an upper bound.
+
+    Nothing says that it is absent if it may still be a good part of the noise: shot and read noise stand in for each
+    other where the picture has no range of signal. Such a one is weakly identified, the others are below the floor.
+    """
+    bound = level.sigma if level.hidden and declared.name == "read_noise" else _native(declared, limit)
+    term = {"shot_gain": bound * level.signal, "read_noise": bound**2}.get(declared.name, 0.0)
+    unsure = not level.hidden and term > UNSURE_SHARE * level.sigma**2
+    flag = "weakly_identified" if unsure else "below_floor"
+    return Estimate(declared.name, None, 0.0, bound, present, flag)
 
 
 def _with_units(estimate: Estimate, span: float | None) -> Estimate:
