@@ -83,9 +83,12 @@ class SensorBatch:
 
 
 def sensor_batch(
-    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, pedestals: bool = True
+    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, black_known: bool = False
 ) -> SensorBatch:
-    """Lay `noise` over `clean` (B, H, W); half of the pictures have a pedestal, half of these an unknown one."""
+    """Lay `noise` over `clean` (B, H, W); half of the pictures have a pedestal.
+
+    The black of half of all pictures is not known to the estimator, unless `black_known`.
+    """
     n, device = len(clean), clean.device
 
     def uniform() -> Tensor:
@@ -93,8 +96,8 @@ def sensor_batch(
 
     low, high = PEDESTAL
     level = low * (high / low) ** uniform()
-    level = torch.where(uniform() < 0.5, level, torch.zeros_like(level)) * float(pedestals)
-    free = (uniform() < 0.5) & pedestals  # black may also be unknown and 0
+    level = torch.where(uniform() < 0.5, level, torch.zeros_like(level))
+    free = (uniform() < 0.5) & (not black_known)  # it may also be unknown and 0
     pedestal = torch.where(free, level, torch.zeros_like(level))
     low_clip = -level / (1 - level)
     noisy = sensor.corrupt(clean, noise, generator, black_clip=low_clip)
@@ -262,7 +265,7 @@ def _head_part(
 ) -> HeadSet:
     n = len(law)
     repeated = law.select(torch.arange(n, device=clean.device).repeat_interleave(tiles))
-    batch = sensor_batch(clean, repeated, generator, pedestals=tiles == 1)
+    batch = sensor_batch(clean, repeated, generator, black_known=tiles > 1)
     first = torch.arange(n, device=clean.device) * tiles
     step, free = batch.noise.quantisation[first], batch.free_intercept[first]
     tokens = tokenize(batch.image.unflatten(0, (n, tiles)))
