@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_enc
 from noisediag.cop.training import (
     CROP,
     CleanPool,
+    HeadSet,
     calibration_of,
     contrastive_objective,
     curve_objective,
@@ -122,30 +123,30 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     run.say("noise curve")
     config = FitConfig(steps=recipe.curve_steps, warm_up=200, seed=recipe.seed)
     _fit(curve, curve_objective(curve, pool, recipe.batch), config, run, "curve")
-    finish_sensor(recipe, run, encoder, curve, {"encoder_sha256": found.sha256, "fit": asdict(config)})
+    run.say("pictures for the head")
+    draft = _assemble(encoder, curve, (1, 1), run.device)
+    training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
+    # scenes that nothing was trained on
+    fresh = clean_pool(replace(recipe, images=None), run.device, part=1, count=-(-recipe.scenes // 4))
+    held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
+    run.say("head")
+    model = fit_head(recipe, run, encoder, curve, training, held_out)
+    model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))
     run.finish("curve", "head")
 
 
-def finish_sensor(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, header: Mapping[str, Any]) -> None:
-    """Head, calibration and familiarity on top of a trained curve and encoder; writes the sensor model."""
-    run.say("pictures for the head")
-    with torch.inference_mode():
-        draft = _assemble(encoder, curve, (1, 1), run.device)
-        pool = clean_pool(recipe, run.device, part=1)
-        training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
-        fresh = clean_pool(recipe, run.device, part=2, count=max(recipe.scenes // 4, SCENES_AT_ONCE))
-        held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
-    model = _assemble(
-        encoder, curve, (training.evidence.features.shape[1], training.evidence.absolute.shape[1]), run.device
-    )
+def fit_head(
+    recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, training: HeadSet, held_out: HeadSet
+) -> SensorModel:
+    """Head, familiarity and interval calibration on top of a trained curve and encoder, both frozen."""
+    inputs = training.evidence.features.shape[1], training.evidence.absolute.shape[1]
+    model = _assemble(encoder, curve, inputs, run.device)
     standardise(model.head, training)
     model.familiarity.learn(training.embedding, quantile=FAMILIAR_QUANTILE)
-    run.say("head")
     config = FitConfig(steps=recipe.head_steps, learning_rate=1.5e-3, weight_decay=1e-3, seed=recipe.seed)
     _fit(model.head, head_objective(model.head, training, 512), config, run, "head")
-    model.head.eval()
     model.calibration = calibration_of(model.head, held_out)
-    model.cpu().save(run.output, {**_header(recipe), **header})
+    return model.eval()
 
 
 def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
