@@ -72,7 +72,7 @@ class VarianceLaw:
     shot: float
     intercept: float
     square: float
-    floor: float  # q^2/12: the curve never falls below
+    floor: float  # the curve never falls below: q^2/12, or a small share of the mean variance where that is more
 
     @overload
     def sigma(self, x: float) -> float: ...
@@ -111,6 +111,13 @@ class PlaneFootprint:
     white_known: bool = True
     offset_known: bool = True
     flags: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What people call it: channel, name and frame, nothing said twice."""
+        names = [part for part in (self.channel, self.name) if part is not None]
+        frame = [] if self.frame is None else [f"frame {self.frame}"]
+        return " ".join([*dict.fromkeys(names), *frame])
 
     def __getitem__(self, name: str) -> Estimate:
         """The estimate called `name`. Raises KeyError, naming what there is."""
@@ -315,15 +322,15 @@ def arrange(plane: PlaneFootprint) -> Structure:
 def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
     """The pair (S, O) of DNG 1.4, tag 51041: N(x) = sqrt(S*x + O), pooled over `planes` of one colour.
 
-    Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, it is the straight line nearest
-    to the law at the curve's signals, by least squares of the relative error of the variance, with O held at q^2/12
-    where the free line would fall below it.
+    Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, or where a given gain has left
+    a negative O, which the tag cannot hold, it is the straight line nearest to the law at the curve's signals, by least
+    squares of the relative error of the variance, with O held at the law's floor where the free line would fall below.
     """
     count = len(planes)
     shot = sum(plane.law.shot for plane in planes) / count
     intercept = sum(plane.law.intercept for plane in planes) / count
     square = sum(plane.law.square for plane in planes) / count
-    if square == 0:
+    if square == 0 and intercept >= 0:
         return shot, intercept
     floor = sum(plane.law.floor for plane in planes) / count
     signals = np.array([point.signal for plane in planes for point in plane.curve])

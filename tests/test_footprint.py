@@ -190,3 +190,16 @@ class TestDictionary:
         assert path_fields("é.tif") == {"path": "é.tif"}
         fields = path_fields(os.fsdecode(b"a\xff.tif"))
         assert fields == {"path": "a\\xff.tif", "path_bytes": "Yf8udGlm"}
+
+
+def test_a_plane_is_called_by_channel_name_and_frame(make_plane):
+    assert make_plane("R", channel="R").label == "R"
+    assert make_plane("all", channel="GFP").label == "GFP all"
+    assert make_plane("gray", frame=0).label == "gray frame 0"
+
+
+def test_the_noise_profile_never_holds_a_negative_offset(make_plane):
+    steep = VarianceLaw(shot=1e-4, intercept=-2e-7, square=0.0, floor=1e-8)  # what a given gain may leave
+    shot, offset = noise_profile([make_plane(law=steep)])
+    assert offset == pytest.approx(1e-8)
+    assert 0 < shot < 1e-4

@@ -10,7 +10,8 @@ from typing import Any
 from noisediag.errors import UsageError
 from noisediag.footprint import Footprint, PlaneFootprint
 
-_COLOURS = {"R": "#c0392b", "G": "#27ae60", "G1": "#27ae60", "G2": "#16a085", "B": "#2471a3", "all": "#000000"}
+_COLOURS = {"R": "#c0392b", "G": "#27ae60", "G1": "#27ae60", "G2": "#16a085", "B": "#2471a3"}
+_MAIN_COLOUR = "#000000"
 
 
 def require() -> None:
@@ -41,10 +42,9 @@ def _draw(axes: Any, plane: PlaneFootprint, *, main: bool) -> None:
     if not points:
         return
     signals = [point.signal for point in points]
-    label = plane.name if plane.channel is None else f"{plane.channel} {plane.name}"
-    colour = _COLOURS.get(plane.name)
+    colour = _MAIN_COLOUR if main else _COLOURS.get(plane.name)  # None: the next of matplotlib's own
     (line,) = axes.plot(
-        signals, [point.sigma for point in points], label=label, color=colour, linewidth=2 if main else 1
+        signals, [point.sigma for point in points], label=plane.label, color=colour, linewidth=2 if main else 1
     )
     lows, highs = [point.low for point in points], [point.high for point in points]
     axes.fill_between(signals, lows, highs, color=line.get_color(), alpha=0.15, linewidth=0)

@@ -6,13 +6,14 @@ It fits 80 columns, never says anything by colour alone, and shows no digit that
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from noisediag.footprint import CurvePoint, Derived, Estimate, Footprint, PlaneFootprint, Quantity
+from noisediag.footprint import MID_GREY, CurvePoint, Derived, Estimate, Footprint, PlaneFootprint, Quantity
 
 WIDTH = 80
 TARGET_SNR_DB = 40.0  # of the frames-to-average hint
@@ -34,6 +35,7 @@ FLAG_WORDS = {
 }
 _CURVE_ROWS = 5
 _MOST_PLANES = 8
+_WHOLES = ("all", "luma")  # planes that stand for several
 _SHOWN_UNITS = ("1/e-", "px")  # the others are fractions: of white - black, of the signal, of the pixels
 
 
@@ -42,13 +44,14 @@ def render(footprint: Footprint) -> Group:
     main = footprint.planes[-1]
     parts: list[tuple[str, Table]] = [
         (
-            f"noise curve of {printable(main.name)}: sigma as a fraction of white - black, and in DN",
+            f"noise curve of {printable(main.label)}: sigma as a fraction of white - black, and in DN",
             _curve(main),
         ),
         ("parameters", _parameters(main)),
     ]
-    if len(footprint.planes) > 2:  # one plane and its `all` are the same
-        parts.append(("planes", _planes(footprint.planes[:-1])))
+    others = _others(footprint)
+    if len(others) > 1:
+        parts.append(("planes", _planes(others)))
     parts.append(("what follows", _consequences(footprint)))
     lines: list[Text | Table] = [_title(footprint)]
     for heading, table in parts:
@@ -157,15 +160,20 @@ def _bounds(estimate: Estimate, significant: int) -> str:
     return interval(estimate.low, estimate.high, significant)
 
 
+def _others(footprint: Footprint) -> list[PlaneFootprint]:
+    """The planes beside the file's own footprint, but for each `all` that only repeats the one plane of its channel."""
+    members = Counter(plane.channel for plane in footprint.planes if plane.name not in _WHOLES)
+    return [p for p in footprint.planes[:-1] if p.name not in _WHOLES or members[p.channel] != 1]
+
+
 def _planes(planes: Sequence[PlaneFootprint]) -> Table:
     table = _table("plane", "median", "sigma there", "DN", "shot gain", "read noise DN")
     table.columns[0].justify = "left"
     for plane in planes[:_MOST_PLANES]:
         scale = _scale(plane)
         sigma = plane.law.sigma(plane.signal_median)
-        frame = "" if plane.frame is None else f" frame {plane.frame}"
         table.add_row(
-            printable(f"{plane.channel or ''} {plane.name}{frame}".strip()),
+            printable(plane.label),
             f"{100 * plane.signal_median:.2g} %",
             number(sigma, 3),
             number(None if scale is None else sigma * scale, 3),
@@ -187,12 +195,15 @@ def _consequences(footprint: Footprint) -> Table:
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
-    for row in _facts(footprint.derived, fixed=footprint["multiplicative"].value is not None):
+    signals = [point.signal for point in footprint.curve]
+    seen = bool(signals) and min(signals) <= MID_GREY <= max(signals)
+    for row in _facts(footprint.derived, fixed=footprint["multiplicative"].value is not None, seen=seen):
         table.add_row(*row)
     return table
 
 
-def _facts(derived: Derived, *, fixed: bool) -> Iterator[tuple[str, str, str]]:
+def _facts(derived: Derived, *, fixed: bool, seen: bool) -> Iterator[tuple[str, str, str]]:
+    """Label, number, unit. `fixed`: there is a multiplicative part; `seen`: the picture has signals about 18 %."""
     for label, quantity in (("gain", derived.conversion_gain), ("read noise", derived.sigma_d)):
         if quantity.value is not None:
             yield label, *_with_interval(quantity)
@@ -200,7 +211,7 @@ def _facts(derived: Derived, *, fixed: bool) -> Iterator[tuple[str, str, str]]:
         yield "electrons at white", number(derived.electrons_at_white, _digits_of(derived.K)), "e-"
     if derived.dynamic_range_stops is not None:
         yield "dynamic range", f"{derived.dynamic_range_stops:.1f}", "stops"
-    yield "sigma at 18 % signal", number(derived.sigma_at_18pct, 3), ""
+    yield "sigma at 18 % signal", number(derived.sigma_at_18pct, 3), "" if seen else "extrapolated: no such signal here"
     if derived.snr_db_at_18pct is not None:
         yield "SNR at 18 % signal", f"{derived.snr_db_at_18pct:.1f}", "dB"
         remark = "; the multiplicative part only if it is no fixed pattern" if fixed else ""

@@ -81,3 +81,19 @@ def test_no_digit_that_the_interval_does_not_support(value, low, high, shown):
 @pytest.mark.parametrize(("snr_db", "frames"), [(40.0, 1), (37.0, 2), (20.0, 100)])
 def test_frames_to_average(snr_db, frames):
     assert frames_to_average(snr_db) == frames
+
+
+def test_a_file_with_several_channels_says_whose_footprint_it_shows(make_footprint, make_plane):
+    channels = ("DAPI", "GFP")
+    planes = (*(make_plane(c, channel=c) for c in channels), *(make_plane("all", channel=c) for c in channels))
+    lines = lines_of(make_footprint(planes=planes, domain="linear", cfa_plane_colors=()))
+    assert any(line.startswith("noise curve of GFP all:") for line in lines)
+    start = next(i for i, line in enumerate(lines) if line.startswith("plane ")) + 1
+    assert [line.split()[0:2] for line in lines[start : start + 2]] == [["DAPI", "10"], ["GFP", "10"]]
+    assert not lines[start + 2]  # `DAPI all` would only say the same again
+
+
+def test_what_lies_beyond_the_signals_of_the_picture_is_called_extrapolated(footprint, make_footprint, make_plane):
+    dark = make_plane(curve=make_plane().curve[:3])
+    assert "extrapolated" in text_of(make_footprint(planes=(dark,)))
+    assert "extrapolated" not in text_of(footprint)
