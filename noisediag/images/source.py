@@ -73,7 +73,9 @@ class LinearScale:
         if self.white_known and declared_white is not None:
             self.white = declared_white
         elif dtype.kind == "f" or dtype.itemsize > 2:
-            self.white = power_of_two_above(maximum)
+            # Pictures without any positive value (an offset taken off) still need a scale of their own size.
+            lowest = min((float(sample.min()) for sample in finite if sample.size), default=0.0)
+            self.white = power_of_two_above(maximum if maximum > 0 else -lowest)
             self.warnings.append(
                 f"white level {self.white:g} assumed from the maximum of {len(samples)} sampled frame(s)"
             )

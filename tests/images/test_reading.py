@@ -210,3 +210,8 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         pass
     with pytest.raises(UnreadableError, match=r"\\xff\.tif: the file is empty"):
         read(os.fsdecode(path))
+
+
+def test_floats_below_zero_get_a_scale_of_their_own_size(rng: np.random.Generator) -> None:
+    image = from_array(rng.normal(-3000, 10, (32, 32)))
+    assert image.planes[0].white_dn == 4096
