@@ -324,7 +324,8 @@ def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
 
     Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, or where a given gain has left
     a negative O, which the tag cannot hold, it is the straight line nearest to the law at the curve's signals, by least
-    squares of the relative error of the variance, with O held at the law's floor where the free line would fall below.
+    squares of the relative error of the variance, with O held at the law's floor and S at 0 where the free line would
+    fall below.
     """
     count = len(planes)
     shot = sum(plane.law.shot for plane in planes) / count
@@ -343,6 +344,8 @@ def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
     if offset < floor:
         direction = signals * weight
         slope, offset = float(direction @ (1.0 - floor * weight) / (direction @ direction)), floor
+    if slope < 0:  # signals around black, where the squared term falls and rises again
+        slope, offset = 0.0, float(weight.sum() / (weight @ weight))
     return slope, offset
 
 

@@ -203,3 +203,11 @@ def test_the_noise_profile_never_holds_a_negative_offset(make_plane):
     shot, offset = noise_profile([make_plane(law=steep)])
     assert offset == pytest.approx(1e-8)
     assert 0 < shot < 1e-4
+
+
+def test_the_noise_profile_of_a_dark_frame_has_no_negative_slope(make_plane):
+    law = VarianceLaw(shot=0.0, intercept=2e-6, square=0.4, floor=0.0)
+    curve = tuple(CurvePoint(x, law.sigma(x), 0.0, 1.0) for x in np.linspace(-3e-3, 1e-3, 16).tolist())
+    shot, offset = noise_profile([make_plane(law=law, curve=curve)])
+    assert shot == 0
+    assert 2e-6 < offset < 6e-6
