@@ -110,7 +110,7 @@ class Simulation:
             ],
             "derived": {
                 "sigma_at_18pct": _short(sigma),
-                "dng_noise_profile": [_short(value) for value in self.noise_profile],
+                "dng_noise_profile": [[_short(value) for value in self.noise_profile]],  # pairs, as in a report
             },
         }
 

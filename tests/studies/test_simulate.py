@@ -67,6 +67,7 @@ def test_a_dng_carries_its_noise_profile_and_exif(flat: Path, tmp_path: Path) ->
         assert tags[34665].value["ISOSpeedRatings"] == 2000
     assert np.reshape(profile, (3, 2)) == pytest.approx(np.array([told.noise_profile] * 3))
     assert told.noise_profile == pytest.approx((2e-4, 4e-6 + (1 / 15359) ** 2 / 12))
+    assert np.shape(told.to_dict()["derived"]["dng_noise_profile"]) == (1, 2)  # pairs, as a report has them
     read = images.read(path)
     assert read.domain == "raw-linear"
     assert {(p.name, p.black_dn, p.white_dn) for p in read.planes} == {(n, 1024, 16383) for n in ("R", "G1", "G2", "B")}
