@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 import noisediag
 from noisediag.cli import app
+from noisediag.cli.simulate import SCENES
 from noisediag.errors import CheckpointError, TruncatedError, UsageError
 from noisediag.footprint import CheckpointId
+from noisediag.genome import scenes
 
 CHECKPOINT = CheckpointId("sensor", "0" * 64)
 
@@ -350,3 +352,7 @@ class TestProcess:
         process.stderr.close()
         assert process.wait(timeout=20) == 128 + signal.SIGPIPE
         assert errors == b""
+
+
+def test_the_help_of_simulate_names_every_scene():
+    assert SCENES == scenes.KINDS

@@ -13,6 +13,11 @@ from noisediag.errors import UsageError
 
 _NOISE_PANEL = "Noise (0: absent), normalised to white - black"
 _FILE_PANEL = "Scene and file"
+# Those of genome.scenes, which loads torch.
+SCENES = (
+    *("photo", "leaves", "texture", "gradient", "line_art", "graphic", "fluorescence", "stars"),
+    *("tissue", "anatomy", "retina", "satellite", "fabric", "underwater", "flat"),
+)
 
 
 def _noise(help_text: str) -> typer.models.OptionInfo:
@@ -41,7 +46,7 @@ def simulate(
     row_noise: Annotated[float | None, _noise("Standard deviation of row offsets.")] = None,
     column_noise: Annotated[float | None, _noise("Standard deviation of column offsets.")] = None,
     correlation: Annotated[float | None, _noise("Width of the noise's kernel, px.")] = None,
-    scene: Annotated[str | None, _file("A procedural scene instead of CLEAN.", "KIND")] = None,
+    scene: Annotated[str | None, _file(f"Instead of CLEAN: {', '.join(SCENES)}.", "KIND")] = None,
     size: Annotated[str, _file("Height and width of the scene, px.", "HxW")] = "512x512",
     exposure: Annotated[float, _file("Factor on the light before the noise.")] = 1.0,
     bit_depth: Annotated[int, _file("Bits of the file's codes, 8 to 16.")] = 16,
