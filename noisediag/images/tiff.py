@@ -82,6 +82,8 @@ def read(path: Path) -> Image:
             )
         white = _declared_white(page, ome.significant_bits)
         rendered = _is_rendered(page, layout)
+        if rendered and series.dtype.kind == "u":  # codes as they are, in a stack as in a single picture
+            black, white = 0.0, float(np.iinfo(series.dtype).max)
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = rendered_planes(pixels)

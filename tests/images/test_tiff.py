@@ -172,3 +172,11 @@ def test_giant_declared_size(tmp_path: Path) -> None:
         tiff.pages.first.tags[257].overwrite(60000)
     with pytest.raises(TooLargeError, match="60000"):
         read(path)
+
+
+def test_a_stack_of_rendered_pictures_has_the_scale_of_its_codes(rng: np.random.Generator, tmp_path: Path) -> None:
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, rng.integers(0, 200, (3, 32, 32, 3), dtype=np.uint8), photometric="rgb")
+    image = read(path)
+    assert (image.domain, image.frames) == ("rendered", 3)
+    assert {(p.black_dn, p.white_dn, p.scale_source, p.offset_known) for p in image.planes} == {(0, 255, "file", True)}
