@@ -60,7 +60,7 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
     covariance = torch.linalg.pinv(
         curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30)
     )
-    contributions = torch.stack([x[:, 1], torch.ones_like(middle), x[:, 1].square()], 1)
+    contributions = torch.stack([x[:, 1].abs(), torch.ones_like(middle), x[:, 1].square()], 1)
     errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * contributions / middle[:, None]
     least = SMALLEST_SHARE * middle
     level = signal[:, 1].double().abs().clamp(min=1e-3)
@@ -85,7 +85,7 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
     summary = torch.cat(
         [
             terms,
-            errors.log().clamp(-30, 10) / 5,
+            errors.clamp(1e-13, 1e4).log() / 5,
             torch.stack([relative(curve.row_variance), relative(curve.column_variance)], 1),
             ((curve.low_impulse + 1e-5).log() / 5)[:, None],
             ((curve.high_impulse + 1e-5).log() / 5)[:, None],

@@ -53,10 +53,10 @@ class Recipe:
     genomes: int = 48  # of one contrastive step
     curve_steps: int = 12500
     batch: int = 32  # crops of 128 x 128 of one step, or as many pixels
-    paper_steps: int = 8000
-    head_pictures: int = 16000
-    head_steps: int = 4000
-    calibration_pictures: int = 6000
+    paper_steps: int = 10000
+    head_pictures: int = 14000
+    head_steps: int = 1500
+    calibration_pictures: int = 5000
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def fit_head(
     model = _assemble(encoder, curve, inputs, run.device)
     standardise(model.head, training)
     model.familiarity.learn(training.embedding, quantile=FAMILIAR_QUANTILE)
-    config = FitConfig(steps=recipe.head_steps, learning_rate=1.5e-3, weight_decay=1e-3, seed=recipe.seed)
+    config = FitConfig(steps=recipe.head_steps, learning_rate=1.5e-3, weight_decay=5e-2, seed=recipe.seed)
     _fit(model.head, head_objective(model.head, training, 512), config, run, "head")
     model.calibration = calibration_of(model.head, held_out)
     return model.eval()

@@ -88,7 +88,7 @@ _EXTRAS = ("multiplicative", "impulse", "quantisation", "row_noise", "column_noi
 _HALF = dict.fromkeys(_EXTRAS, 0.5)
 _WIDE_SIGMA = (2e-4, 0.3)
 
-# The sets of the benchmark (NOISE.md, section 5), and `wide`, which training draws from: a little wider than each of
+# The sets of the benchmark, and `wide`, which training draws from: a little wider than each of
 # them, with a share of exposures as clean as RAW files are and a share over the full ranges of PARAMETERS.
 _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
     "clean": (_Recipe(1, {}),),

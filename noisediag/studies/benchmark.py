@@ -1,4 +1,4 @@
-"""The benchmark of NOISE.md section 5: planted noise on clean pictures, read back by the model and by the classics.
+"""The benchmark: planted noise on clean pictures, read back by the model and by the classics.
 
 `run` scores every case in turn (or in worker processes) and sums up; `benchmark_report` renders the result.
 """

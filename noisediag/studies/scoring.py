@@ -1,4 +1,4 @@
-"""Metrics of the benchmark, on plain arrays: no picture, no model. Definitions: NOISE.md sections 2, 3 and 5."""
+"""Metrics of the benchmark, on plain arrays: no picture, no model."""
 
 from __future__ import annotations
 
