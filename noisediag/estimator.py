@@ -1,7 +1,4 @@
-"""Image to footprint: which pixels are looked at, what the model says of them.
-
-And in which units and with which flags it is reported.
-"""
+"""Image to footprint: which pixels are looked at, what the model says of them, in which units and with which flags."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import torch
 
 from noisediag import images
 from noisediag.cop import checkpoint as store
-from noisediag.cop.calibration import factors
+from noisediag.cop.calibration import factors, limit_shift
 from noisediag.cop.heads import CURVE_QUANTILES, LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel, randomised
 from noisediag.errors import UnreadableError, UsageError
@@ -32,6 +29,9 @@ CURVE_POINTS = 16
 PRESENT = 0.5  # probability from which a noise is reported as a number
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
 CLIPPED_SHARE = 0.05
+MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
+NO_MORE_THAN = 1.5  # times the curve: no single noise is stronger than all of it
+GAIN_DOUBT = 1.5  # times the variance: shot noise that a given gain implies and the picture does not have
 UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
 JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
 COARSER = 1.5  # times the container's step: quantisation is a noise of its own
@@ -82,6 +82,8 @@ class Estimator:
         """
         if gain is not None and not gain > 0:
             raise UsageError("the conversion gain must be a positive number of e-/DN")
+        if gain is not None and image.domain == "rendered":
+            raise UsageError("a rendered picture has no electrons, so no conversion gain")
         planes: list[PlaneFootprint] = []
         whole: list[PlaneFootprint] = []
         for channel, names in _channels(image).items():
@@ -98,7 +100,10 @@ class Estimator:
                 together = replace(together, name="all", frame=None, shape=whole_shape(members))
                 whole.append(_reconcile(together, planes[-len(bags) :]))
             else:
-                whole.append(self._luma([group[0] for group, _ in bags], image, gain))
+                frames: dict[int | None, list[Plane]] = {}
+                for group, _ in bags:
+                    frames.setdefault(group[0].frame, []).append(group[0])
+                whole.append(self._luma(list(frames.values()), image, gain))
             whole[-1] = replace(whole[-1], channel=channel)
         flags = sorted(
             {flag for plane in whole for flag in plane.flags} | ({"rendered"} if image.domain == "rendered" else set())
@@ -113,7 +118,7 @@ class Estimator:
             acquisition=image.acquisition,
             cfa_plane_colors=image.cfa_plane_colors,
             flags=tuple(flags),
-            warnings=image.warnings,
+            warnings=(*image.warnings, *_doubts(whole, gain)),
         )
 
     def sigma_map(self, image: Image, footprint: Footprint) -> np.ndarray:
@@ -121,12 +126,14 @@ class Estimator:
 
         `(H, W)`, or `(planes, H, W)` for several channels or frames.
 
-        The clean signal is taken as the mean of 5 x 5 pixels of the same plane.
+        The clean signal is taken as the mean of 5 x 5 pixels of the same plane. Frames of a stack that were not sampled
+        have the law of `all`; a part of the planes of a RAW file has maps of its own.
         """
         by_name = {(p.name, p.channel, p.frame): p for p in footprint.planes}
         own = {p.channel: p for p in footprint.planes if p.name in ("all", "luma")}
         maps: list[np.ndarray] = []
         mosaic: np.ndarray | None = None
+        mosaicked = fills_mosaic(image.planes)
         for plane in image.planes:
             law = by_name.get(
                 (plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])
@@ -137,10 +144,11 @@ class Estimator:
             ]
             smooth = torch.nn.functional.avg_pool2d(values, 5, 1, 2, count_include_pad=False)[0, 0].numpy()
             sigma = (law.sigma(smooth) * span).astype(np.float32)
-            if plane.lattice is None:
+            if not mosaicked:
                 maps.append(sigma)
                 continue
             at = plane.lattice
+            assert at is not None
             if mosaic is None:
                 mosaic = np.full(whole_shape(image.planes), np.nan, np.float32)
             mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
@@ -148,12 +156,17 @@ class Estimator:
             return mosaic
         return maps[0] if len(maps) == 1 else np.stack(maps)
 
-    def _luma(self, members: Sequence[Plane], image: Image, gain: float | None) -> PlaneFootprint:
-        """Rendered colour: the luma of the stored codes (BT.601) as a plane of its own."""
-        weights = [LUMA.get(p.name, 1 / len(members)) for p in members]
-        luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
-        bag = cut([(members[0], np.asarray(luma))], MAX_TILES)
-        return replace(self._describe(members[:1], bag, image, gain), name="luma", frame=None)
+    def _luma(self, frames: Sequence[Sequence[Plane]], image: Image, gain: float | None) -> PlaneFootprint:
+        """Rendered colour: the luma of the stored codes (BT.601) of each frame as planes of their own."""
+        bags = []
+        for members in frames:
+            weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
+            luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
+            # The weights' own lattice is no quantisation of the picture.
+            bags.append(replace(cut([(members[0], np.asarray(luma))], MAX_TILES), step=None, container=None))
+        first = [members[0] for members in frames]
+        name = "luma" if len(frames[0]) > 1 else "all"
+        return replace(self._describe(first, join(bags), image, gain), name=name, frame=None)
 
     def _describe(self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None) -> PlaneFootprint:
         plane = members[0]
@@ -167,7 +180,7 @@ class Estimator:
                 torch.tensor([free], device=self.device),
             )
         shot = None if gain is None else 1 / (gain * span)
-        law = _law(answer, bag, shot)
+        law = _law(answer)
         estimates = self._parameters(answer, bag, law, shot, span if same_scale else None, free)
         means = answer.block_mean[0].cpu().numpy().astype(np.float64)
         flags = _plane_flags(answer, plane, bag, float(self.model.familiarity.threshold))
@@ -201,7 +214,12 @@ class Estimator:
             below, middle, above = (float(np.interp(x, at, quantiles[:, i])) for i in range(3))
             low, high = middle - low_factor * (middle - below), middle + high_factor * (above - middle)
             points.append(
-                CurvePoint(float(x), sigma, sigma * float(np.exp(min(low, 0.0))), sigma * float(np.exp(max(high, 0.0))))
+                CurvePoint(
+                    float(x),
+                    sigma,
+                    sigma * float(np.exp(np.clip(low, -MAX_LOG_WIDTH, 0.0))),
+                    sigma * float(np.exp(np.clip(high, 0.0, MAX_LOG_WIDTH))),
+                )
             )
         return tuple(points)
 
@@ -213,6 +231,7 @@ class Estimator:
         present = answer.reading.present[0].double().sigmoid().cpu().numpy()
         signal = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
         level = Level(signal, law.sigma(signal), hidden=bag.step is not None and law.sigma(signal) < bag.step / 2)
+        most = _upper_bounds(answer, law)
         result = []
         for declared in PARAMETERS:
             name = declared.name
@@ -231,7 +250,10 @@ class Estimator:
             elif present[i] >= PRESENT and not drowned:
                 estimate = _measured(declared, (low, middle, high), float(present[i]))
             else:
-                estimate = _unseen(declared, max(limits[i], low), float(present[i]), level)
+                limit = max(limits[i], quantiles[i][0]) + limit_shift(self.model.calibration, name, answer)
+                estimate = _unseen(declared, limit, float(present[i]), level)
+            if estimate.high is not None and name in most:
+                estimate = replace(estimate, high=max(min(estimate.high, most[name]), estimate.value or 0.0))
             result.append(_with_units(estimate, span))
         return tuple(result)
 
@@ -313,6 +335,12 @@ def whole_shape(planes: Sequence[Plane]) -> tuple[int, int]:
     return height, width
 
 
+def fills_mosaic(planes: Sequence[Plane]) -> bool:
+    """Whether `planes` are all the CFA positions of a RAW file."""
+    at = planes[0].lattice
+    return at is not None and len(planes) == at.row_step * at.column_step
+
+
 def join(bags: Sequence[Bag]) -> Bag:
     """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
     per = max(1, MAX_TILES // len(bags))
@@ -325,10 +353,7 @@ def join(bags: Sequence[Bag]) -> Bag:
 
 
 def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
-    """Per channel, the groups of planes that are fitted as one: planes of one name and frame.
-
-    Frames of a stack are sampled.
-    """
+    """Per channel, the groups of planes fitted as one (same name and frame); frames of a stack are sampled."""
     stacked = image.frames > 1
     separate = image.domain == "linear"  # each channel has a gain of its own; RAW planes and R, G, B belong together
     result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
@@ -339,23 +364,16 @@ def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
         result = {None: next(iter(result.values()))}
     sampled = {}
     for channel, groups in result.items():
-        members = list(groups.values())
-        index = (
-            np.unique(np.linspace(0, len(members) - 1, min(MAX_FRAMES, len(members))).round().astype(int))
-            if stacked
-            else range(len(members))
-        )
-        sampled[channel] = [members[i] for i in index]
+        frames = sorted({frame for _, frame in groups if frame is not None})
+        index = np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).round().astype(int)
+        kept = {frames[i] for i in index}
+        sampled[channel] = [group for (_, frame), group in groups.items() if frame is None or frame in kept]
     return sampled
 
 
-def _law(answer: SensorAnswer, bag: Bag, shot: float | None) -> VarianceLaw:
+def _law(answer: SensorAnswer) -> VarianceLaw:
     law = answer.curve.law[0].double().cpu()
-    fitted = VarianceLaw(float(law[0]), float(law[1]), float(law[2]), float(answer.curve.floor[0]))
-    if shot is None:
-        return fitted
-    x = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
-    return replace(fitted, shot=shot, intercept=fitted.sigma(x) ** 2 - shot * x - fitted.square * x * x)
+    return VarianceLaw(float(law[0]), float(law[1]), float(law[2]), float(answer.curve.floor[0]))
 
 
 def _container_step(dtype: np.dtype, step: float | None, span: float) -> float | None:
@@ -374,9 +392,33 @@ def _quantisation(bag: Bag) -> Estimate:
     return Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0)
 
 
+def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
+    """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller."""
+    signals = answer.evidence.signal[0].double().cpu().numpy()
+    sigmas = NO_MORE_THAN * law.sigma(signals)
+    lit = signals > 0
+    bounds = {"read_noise": float(sigmas.min())}
+    if lit.any():
+        bounds["shot_gain"] = float((sigmas[lit] ** 2 / signals[lit]).min())
+        bounds["multiplicative"] = float((sigmas[lit] / signals[lit]).min())
+    return bounds
+
+
+def _doubts(planes: Sequence[PlaneFootprint], gain: float | None) -> list[str]:
+    """A warning where a given gain implies more shot noise than there is noise."""
+    doubts = []
+    for plane in planes:
+        shot = plane["shot_gain"].value
+        if gain is None or shot is None or plane.signal_median <= 0:
+            continue
+        if shot * plane.signal_median > GAIN_DOUBT * plane.law.sigma(plane.signal_median) ** 2:
+            doubts.append(f"a gain of {gain:g} e-/DN implies more shot noise than the picture has noise")
+    return doubts
+
+
 def _native(declared: Parameter, value: float) -> float:
     """From the head's scale: logarithms but for a few."""
-    return float(value) if declared.name in UNIFORM else float(np.exp(value))
+    return max(float(value), declared.low) if declared.name in UNIFORM else float(np.exp(value))
 
 
 def _measured(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:
@@ -386,7 +428,7 @@ def _measured(declared: Parameter, quantiles: tuple[float, float, float], presen
         flag = "weakly_identified"
     elif not declared.low <= middle <= declared.high:
         flag = "out_of_range"
-    return Estimate(declared.name, middle, max(low, 0.0), high, present, flag)
+    return Estimate(declared.name, middle, low, high, present, flag)
 
 
 def _unseen(declared: Parameter, limit: float, present: float, level: Level) -> Estimate:
@@ -422,7 +464,8 @@ def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float)
     flags = []
     if plane.scale_source == "assumed" or not plane.offset_known:
         flags.append("assumed_scale")
-    if float(answer.low_share[0]) > CLIPPED_SHARE or float(answer.high_share[0]) > CLIPPED_SHARE:
+    lowest = -plane.black_dn / (plane.white_dn - plane.black_dn)  # the code 0
+    if max((bag.tiles <= lowest).mean(), (bag.tiles >= 1).mean()) > CLIPPED_SHARE:
         flags.append("clipped")
     if bag.tiles.size < FEW_PIXELS:
         flags.append("few_pixels")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 import noisediag
@@ -139,7 +140,41 @@ class TestPlanted:
                 assert estimate.low <= estimate.value <= estimate.high
 
 
+class TestPhysics:
+    def test_a_dark_frame_with_black_a_little_high_keeps_its_read_noise(self, read: Read) -> None:
+        dark = 100 + 12 * np.random.default_rng(0).standard_normal((256, 256))
+        footprint = read(dark.round().astype(np.uint16), black=100.2, white=4095)
+        assert footprint.sigma(0.0) * 3994.8 == pytest.approx(12, rel=0.02)
+        json.dumps(footprint.to_dict(), allow_nan=False)
+
+    def test_no_noise_is_stronger_than_all_of_it(self, read: Read) -> None:
+        footprint = read(planted(shot_gain=1e-3, read_noise=4e-3), black=0, white=FULL)
+        weakest = min(point.sigma for point in footprint.curve)
+        assert footprint["read_noise"].high <= 1.6 * weakest
+
+    def test_a_flat_area_is_not_clipped_but_black_and_white_are(self, read: Read) -> None:
+        flat = planted(read_noise=2e-3)
+        flat[:128] = 1000
+        assert "clipped" not in read(flat, black=0, white=FULL).flags
+        flat[:128] = FULL
+        assert "clipped" in read(flat, black=0, white=FULL).flags
+
+    def test_a_gain_that_cannot_be_is_doubted(self, read: Read) -> None:
+        footprint = read(planted(shot_gain=1e-3, read_noise=2e-3), black=0, white=FULL, gain=1 / (0.1 * FULL))
+        assert any("more shot noise" in warning for warning in footprint.warnings)
+
+
 class TestStacks:
+    def test_frames_of_rendered_colour_are_not_added_up(self, estimator: Estimator, tmp_path: Path) -> None:
+        frames = [np.stack([planted(s, size=64, read_noise=0.05) >> 8] * 3, axis=-1) for s in range(3)]
+        frames = [np.roll(frame, i, axis=2).astype(np.uint8) for i, frame in enumerate(frames)]
+        frames[0][..., 1] //= 2  # a grey picture would be read as one plane
+        path = tmp_path / "stack.tif"
+        tifffile.imwrite(path, np.stack(frames), photometric="rgb")
+        footprint = estimator.estimate(images.read(path))
+        assert footprint.planes[-1].name == "luma"
+        assert footprint.planes[-1].curve[-1].signal < 0.6
+
     def test_frames_are_sampled_and_summed_up(self, read: Read) -> None:
         stack = np.stack([planted(seed, size=64, shot_gain=1e-3, read_noise=5e-3) for seed in range(12)])
         footprint = read(stack, black=0, white=FULL)

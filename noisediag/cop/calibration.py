@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from noisediag.errors import CheckpointError
+from noisediag.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from noisediag.cop.models import SensorAnswer
@@ -37,32 +37,59 @@ def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer) -> 
 
     Raises CheckpointError where the checkpoint holds no calibration for it.
     """
+    low, high = _entry(calibration, "intervals", name, answer)
+    return float(low), float(high)
+
+
+def limit_shift(calibration: Mapping[str, Any], name: str, answer: SensorAnswer) -> float:
+    """What is added to the head's upper bound of a noise that is not seen. Raises CheckpointError as `factors`."""
+    return float(_entry(calibration, "limits", name, answer))
+
+
+def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorAnswer) -> Any:
     signal = answer.evidence.signal[0]
     own = group(answer.block_mean.shape[1], float(signal[-1] - signal[0]))
     try:
-        table = calibration[name]
-        low, high = table.get(own, table[EVERYTHING])
+        table = calibration[kind][name]
+        return table.get(own, table[EVERYTHING])
     except KeyError as error:
         raise CheckpointError(f"the checkpoint has no interval calibration for {name}") from error
-    return float(low), float(high)
 
 
 def calibrate(quantiles: Tensor, truth: Tensor, groups: list[str]) -> dict[str, tuple[float, float]]:
     """Factors of every group with enough cases, and of all together.
 
-    `quantiles` (N, 3) predicted, `truth` (N,), `groups` N names.
+    `quantiles` (N, 3) predicted, `truth` (N,), `groups` N names. Raises UsageError where there is no case.
     """
+    if not len(truth):
+        raise UsageError("too few calibration pictures: some noise is in none of them")
     below, middle, above = quantiles.double().unbind(1)
     scores = torch.stack(
         [(middle - truth) / (middle - below).clamp(min=1e-9), (truth - middle) / (above - middle).clamp(min=1e-9)]
     )
-    members: dict[str, list[int]] = {EVERYTHING: list(range(len(truth)))}
+    result = {}
+    for name, index in _members(groups).items():
+        low, high = (float(_upper(s[index], TAIL)) for s in scores)
+        result[name] = (max(low, 0.05), max(high, 0.05))
+    return result
+
+
+def calibrate_limit(limit: Tensor, truth: Tensor, groups: list[str]) -> dict[str, float]:
+    """Shift of the upper bound that keeps `truth` (N,) below `limit` (N,) plus it in 95 % of the cases, per group."""
+    excess = truth.double() - limit
+    return {name: float(_upper(excess[index], TAIL)) if index else 0.0 for name, index in _members(groups).items()}
+
+
+def _members(groups: list[str]) -> dict[str, list[int]]:
+    """Positions of every group with enough cases, and of all together."""
+    members: dict[str, list[int]] = {}
     for i, name in enumerate(groups):
         members.setdefault(name, []).append(i)
-    result = {}
-    for name, index in members.items():
-        if name == EVERYTHING or len(index) >= FEWEST:
-            rank = min(1.0, math.ceil((len(index) + 1) * (1 - TAIL)) / max(len(index), 1))
-            low, high = (float(s[index].quantile(rank)) for s in scores)
-            result[name] = (max(low, 0.05), max(high, 0.05))
-    return result
+    enough = {name: index for name, index in members.items() if len(index) >= FEWEST}
+    return {EVERYTHING: list(range(len(groups))), **enough}
+
+
+def _upper(scores: Tensor, tail: float) -> Tensor:
+    """The conformal quantile: a further score exceeds it with probability `tail` at most."""
+    count = len(scores)
+    return scores.quantile(min(1.0, math.ceil((count + 1) * (1 - tail)) / count))

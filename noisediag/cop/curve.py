@@ -25,7 +25,7 @@ RIDGE = 1e-5
 MAX_LOG_RIDGE = 12.0  # a coefficient is switched off long before; beyond, arithmetic overflows
 START_QUANTILE = 0.1
 MAX_CORRECTION = 1.5
-SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))[1:]  # which of (S, O, M^2) are in use
+SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))  # which of (S, O, M^2) are in use
 FEATURES = BANDS + 12
 
 
@@ -140,9 +140,9 @@ class CurveNetPass(nn.Module):
         return torch.cat([focused.flatten(1), hidden.mean(1)], 1)
 
     def forward(self, tokens: Tokens, features: Tensor, flags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`features` (B, N, FEATURES), `flags` (B, 2); returns per block (B, N, 18), per picture (B, .).
+        """`features` (B, N, FEATURES), `flags` (B, 2).
 
-        Context (B, width).
+        Returns numbers per block (B, N, 2 + BANDS + 4), per picture (B, .), and a context (B, width).
         """
         hidden = functional.gelu(self.mix(functional.gelu(self.enter(features))))
         summary = functional.gelu(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
@@ -178,9 +178,9 @@ class CurveNet(nn.Module):
         self.register_buffer("gains", band_gains(CORRELATIONS).clamp(min=MIN_GAIN), persistent=False)
 
     def forward(self, tokens: Tokens, step: Tensor, free_intercept: Tensor) -> list[CurvePass]:
-        """`step` (B,) distance of adjacent levels, normalised (0: none); `free_intercept` (B,) bool.
+        """All passes, the last one is the answer.
 
-        Black is not known.
+        `step` (B,) normalised distance of levels, 0: none; `free_intercept` (B,) bool: black is not known.
         """
         uniform = (step.double().square() / 12)[
             :, None

@@ -123,9 +123,9 @@ def _first_grid(tokens: Tokens) -> int:
 
 
 def offset_ratio(tokens: Tokens, coefficients: Tensor, across: int) -> Tensor:
-    """How much of the energy along an axis is shared by a whole row or column of a tile, `(B,)`, signed.
+    """Share of the energy along an axis that a whole row or column of a tile has in common.
 
-    About -1..1.
+    Shape `(B,)`, about -1 to 1.
     """
     grid = tokens.split(coefficients)[0][..., 2:]
     blocks = grid.shape[across]

@@ -30,9 +30,7 @@ SMALLEST_IMPULSE = 3e-6
 class Evidence:
     """What a head reads besides the embedding, and where its values start."""
 
-    # (B, F) free of scale: rescaling the picture leaves them, and so the intervals' relative widths, as
-    # they are
-    features: Tensor
+    features: Tensor  # (B, F) free of scale: rescaling the picture changes neither them nor relative widths
     absolute: Tensor  # (B, A) signals and the level of the noise
     base: Tensor  # (B, len(LEARNED)) logarithms (px for correlation)
     signal: Tensor  # (B, len(CURVE_QUANTILES))
@@ -119,10 +117,7 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
 
 @dataclass(frozen=True)
 class SensorReading:
-    """Per parameter of LEARNED: quantiles on the scale of `Evidence.base`, the bound where nothing is seen.
-
-    And presence.
-    """
+    """Per parameter of LEARNED: quantiles on the scale of `Evidence.base`, upper bound where unseen, presence."""
 
     quantiles: Tensor  # (B, len(LEARNED), len(LEVELS)) increasing
     limit: Tensor  # (B, len(LEARNED))

@@ -61,8 +61,6 @@ class SensorAnswer:
     embedding: Tensor  # (B, E)
     distance: Tensor  # (B,) from what training has shown, see `Familiarity`
     block_mean: Tensor  # (B, N)
-    low_share: Tensor  # (B,) of the pixels at their tile's lowest value
-    high_share: Tensor  # (B,)
 
 
 class SensorModel(nn.Module):
@@ -94,8 +92,6 @@ class SensorModel(nn.Module):
             embedding=embedding,
             distance=self.familiarity(embedding),
             block_mean=tokens.mean,
-            low_share=tokens.low_share.mean(1),
-            high_share=tokens.high_share.mean(1),
         )
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -114,7 +110,7 @@ class SensorModel(nn.Module):
             store.config(found, "encoder", EncoderConfig),
             store.config(found, "curve", CurveConfig),
             store.config(found, "head", SensorHeadConfig),
-            found.header["calibration"],
+            _calibration(found),
         )
         store.load_into(found, _parts(model))
         return model.eval()
@@ -175,8 +171,15 @@ def randomised(model: Model, seed: int) -> Model:
     other = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        other.encoder = Encoder(model.encoder.config)
+        other.encoder = Encoder(model.encoder.config).to(next(model.parameters()).device)
     return other.eval()
+
+
+def _calibration(found: store.Checkpoint) -> Mapping[str, Any]:
+    calibration = found.header.get("calibration")
+    if not isinstance(calibration, dict):
+        raise CheckpointError(f"checkpoint {found.name} has no interval calibration")
+    return calibration
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:

@@ -6,12 +6,13 @@ The loop itself is `fit`; nothing here runs on import.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import calibrate, group
+from noisediag.cop.calibration import calibrate, calibrate_limit, group
 from noisediag.cop.curve import CORRELATIONS, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.fit import Objective, Report
@@ -47,10 +48,7 @@ class CleanPool:
         self.pictures = pictures
 
     def draw(self, n: int, size: int, generator: torch.Generator, *, varied: bool = True) -> Tensor:
-        """`(n, size, size)` crops.
-
-        Half of the crops of a picture of twice that size are taken whole, area-averaged: finer, cleaner.
-        """
+        """`(n, size, size)` crops; 30 % show a region twice as large, area-averaged: finer and cleaner."""
         count, side, _ = self.pictures.shape
         device = generator.device
         chosen = torch.randint(count, (n,), generator=generator, device=device)
@@ -73,9 +71,7 @@ class SensorBatch:
     signal: Tensor  # (B, QUANTILES) of the clean picture
     sigma: Tensor  # (B, QUANTILES) truth there
     scored: Tensor  # (B, QUANTILES) bool
-    noise: (
-        sensor.SensorNoise
-    )  # on the scale of the picture; with an unknown offset `read_noise` means the clean scale's
+    noise: sensor.SensorNoise  # on the scale of the picture, counted from its black
     impulse_share: Tensor  # (B,) realised
     free_intercept: Tensor  # (B,) bool: black is not known to the estimator
     pedestal: Tensor  # (B,) offset of black on the estimator's scale; 0 where black is known
@@ -83,16 +79,16 @@ class SensorBatch:
 
 
 def sensor_batch(
-    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, black_known: bool = False
+    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, tiles: int = 1, black_known: bool = False
 ) -> SensorBatch:
-    """Lay `noise` over `clean` (B, H, W); half of the pictures have a pedestal.
+    """Lay `noise` over `clean` (B, H, W), where `tiles` in a row belong to one picture.
 
-    The black of half of all pictures is not known to the estimator, unless `black_known`.
+    Half of the pictures have a pedestal; for half, the estimator does not know black, unless `black_known`.
     """
     n, device = len(clean), clean.device
 
     def uniform() -> Tensor:
-        return torch.rand(n, generator=generator, device=device)
+        return torch.rand(n // tiles, generator=generator, device=device).repeat_interleave(tiles)
 
     low, high = PEDESTAL
     level = low * (high / low) ** uniform()
@@ -150,7 +146,7 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
     grid = torch.tensor(CORRELATIONS, device=batch.image.device)
     rho = batch.noise.correlation
     for number, result in enumerate(results):
-        weight = (0.3, 0.5, 1.0)[number - len(results)]
+        weight = {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3)
         error, counted = curve_error(result, batch)
         total = total + weight * error[counted].sum() / len(error)
         if number == 0:
@@ -230,10 +226,7 @@ class HeadSet:
 
 
 def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, report: Report | None = None) -> HeadSet:
-    """Simulate pictures of several sizes and bags of several tiles.
-
-    And read their evidence with the frozen curve and encoder.
-    """
+    """Simulate pictures of several sizes and bags of several tiles; read their evidence with both networks frozen."""
     device = pool.pictures.device
     parts: list[HeadSet] = []
     done = number = 0
@@ -265,7 +258,7 @@ def _head_part(
 ) -> HeadSet:
     n = len(law)
     repeated = law.select(torch.arange(n, device=clean.device).repeat_interleave(tiles))
-    batch = sensor_batch(clean, repeated, generator, black_known=tiles > 1)
+    batch = sensor_batch(clean, repeated, generator, tiles=tiles)
     first = torch.arange(n, device=clean.device) * tiles
     step, free = batch.noise.quantisation[first], batch.free_intercept[first]
     tokens = tokenize(batch.image.unflatten(0, (n, tiles)))
@@ -296,7 +289,8 @@ def _head_part(
         absent[name] = value[name] < 0.02 * middle / (side / 256) ** 0.5
     scored["impulse"], absent["impulse"] = impulses * pixels >= 20, impulses == 0
     scored["correlation"], absent["correlation"] = (value["correlation"] >= 0.5) & visible, value["correlation"] == 0
-    scored["read_noise"] &= ~free  # its value is not reported there
+    scored["read_noise"] &= ~free  # it is not reported there
+    absent["read_noise"] |= free
     truth = torch.stack([value[name] if name in UNIFORM else value[name].log() for name in LEARNED], 1)
     at = evidence.signal.clamp(0, 1)
     true_variance = noise.variance((at - batch.pedestal[first][:, None]).clamp(min=0))
@@ -315,10 +309,7 @@ def _head_part(
 
 
 def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objective:
-    """Quantile losses on what is strong enough to be scored, cross-entropy on presence.
-
-    An upper bound on everything.
-    """
+    """Quantile losses on what is scored, cross-entropy on presence, an upper bound on everything."""
     levels = torch.tensor(LEVELS, device=data.truth.device)
     limit_level = torch.tensor(LIMIT_LEVEL, device=data.truth.device)
 
@@ -352,21 +343,26 @@ def standardise(head: SensorHead, data: HeadSet) -> None:
     head.scale.copy_(inputs.std(0).clamp(min=1e-3))
 
 
-def calibration_of(head: SensorHead, data: HeadSet) -> dict[str, dict[str, tuple[float, float]]]:
-    """Conformal factors of every parameter and of the curve, from pictures the head has not seen."""
+def calibration_of(head: SensorHead, data: HeadSet) -> dict[str, Any]:
+    """Conformal tables of every parameter and of the curve, from pictures the head has not seen."""
     with torch.inference_mode():
         reading = head(data.evidence, data.embedding)
     spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
     groups = [group(blocks, span) for blocks, span in zip(data.blocks.tolist(), spans.tolist(), strict=True)]
-    result = {}
+    intervals: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for i, name in enumerate(LEARNED):
         used = data.scored[:, i].nonzero()[:, 0].tolist()
-        result[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used])
+        intervals[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used])
+        # there, but not seen
+        missed = (~data.absent[:, i] & (reading.present[:, i] <= 0)).nonzero()[:, 0].tolist()
+        bound = torch.maximum(reading.limit[:, i], reading.quantiles[:, i, 0])
+        limits[name] = calibrate_limit(bound[missed], data.truth[missed, i], [groups[j] for j in missed])
     rows, columns = data.curve_scored.nonzero(as_tuple=True)
-    result["curve"] = calibrate(
+    intervals["curve"] = calibrate(
         reading.curve[rows, columns], data.curve_truth[rows, columns], [groups[j] for j in rows.tolist()]
     )
-    return result
+    return {"intervals": intervals, "limits": limits}
 
 
 def paper_objective(model: PaperModel, pool: CleanPool, batch_size: int) -> Objective:

@@ -1,8 +1,10 @@
 """Conformal factors make intervals cover as often as they say."""
 
+import pytest
 import torch
 
-from noisediag.cop.calibration import EVERYTHING, calibrate, group
+from noisediag.cop.calibration import EVERYTHING, calibrate, calibrate_limit, group
+from noisediag.errors import UsageError
 
 
 def test_intervals_that_are_too_narrow_are_stretched_to_cover() -> None:
@@ -26,3 +28,14 @@ def test_small_groups_have_no_factors_of_their_own() -> None:
 
 def test_groups_tell_size_and_range() -> None:
     assert len({group(n, s) for n in (100, 2_000, 50_000) for s in (0.01, 0.5)}) == 6
+
+
+def test_a_limit_is_moved_until_it_holds() -> None:
+    truth = torch.randn(4_000, generator=torch.Generator().manual_seed(1))
+    shift = calibrate_limit(torch.zeros(4_000), truth, ["one"] * 4_000)["one"]
+    assert abs(shift - 1.645) < 0.1
+
+
+def test_no_case_is_an_error_not_a_guess() -> None:
+    with pytest.raises(UsageError, match="too few"):
+        calibrate(torch.zeros(0, 3), torch.zeros(0), [])

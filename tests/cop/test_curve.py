@@ -73,3 +73,11 @@ def test_flat_blocks_without_energy_give_finite_numbers(network: CurveNet) -> No
     result = network(tokenize(flat), torch.zeros(1), torch.zeros(1, dtype=torch.bool))[-1]
     assert torch.isfinite(result.law).all()
     assert torch.isfinite(result.context).all()
+
+
+def test_where_no_law_fits_the_answer_is_zero_and_not_negative() -> None:
+    x = torch.full((1, 50), 0.5)
+    basis = torch.stack([x, torch.ones_like(x), x.square()], -1)
+    nothing = torch.zeros(1, 3), torch.zeros(1, dtype=torch.bool)
+    found, _ = solve_law(basis, torch.full((1, 50), -1e-3), torch.ones_like(x), *nothing)
+    assert torch.equal(found, torch.zeros(1, 3, dtype=torch.float64))
