@@ -181,7 +181,8 @@ class Estimator:
             )
         shot = None if gain is None else 1 / (gain * span)
         law = _law(answer)
-        estimates = self._parameters(answer, bag, law, shot, span if same_scale else None, free)
+        raw = image.domain == "raw-linear"
+        estimates = self._parameters(answer, bag, law, shot, span if same_scale else None, free=free, raw=raw)
         means = answer.block_mean[0].cpu().numpy().astype(np.float64)
         flags = _plane_flags(answer, plane, bag, float(self.model.familiarity.threshold))
         return PlaneFootprint(
@@ -193,7 +194,7 @@ class Estimator:
             black_dn=plane.black_dn if same_scale else None,
             white_dn=plane.white_dn if same_scale else None,
             scale_source=plane.scale_source,
-            curve=self._curve(answer, law, means),
+            curve=self._curve(answer, law, means, raw=raw),
             law=law,
             parameters=estimates,
             signal_median=float(np.median(means)),
@@ -203,8 +204,8 @@ class Estimator:
             flags=flags,
         )
 
-    def _curve(self, answer: SensorAnswer, law: VarianceLaw, means: np.ndarray) -> tuple[CurvePoint, ...]:
-        low_factor, high_factor = factors(self.model.calibration, "curve", answer)
+    def _curve(self, answer: SensorAnswer, law: VarianceLaw, means: np.ndarray, *, raw: bool) -> tuple[CurvePoint, ...]:
+        low_factor, high_factor = factors(self.model.calibration, "curve", answer, raw=raw)
         quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
         at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
         first, last = np.quantile(means, (0.005, 0.995))
@@ -224,7 +225,15 @@ class Estimator:
         return tuple(points)
 
     def _parameters(
-        self, answer: SensorAnswer, bag: Bag, law: VarianceLaw, shot: float | None, span: float | None, free: bool
+        self,
+        answer: SensorAnswer,
+        bag: Bag,
+        law: VarianceLaw,
+        shot: float | None,
+        span: float | None,
+        *,
+        free: bool,
+        raw: bool,
     ) -> tuple[Estimate, ...]:
         quantiles = answer.reading.quantiles[0].double().cpu().numpy()
         limits = answer.reading.limit[0].double().cpu().numpy()
@@ -239,7 +248,7 @@ class Estimator:
                 result.append(_with_units(_quantisation(bag), span))
                 continue
             i = LEARNED.index(name)
-            low_factor, high_factor = factors(self.model.calibration, name, answer)
+            low_factor, high_factor = factors(self.model.calibration, name, answer, raw=raw)
             low, middle, high = quantiles[i]
             low, high = middle - low_factor * (middle - low), middle + high_factor * (high - middle)
             drowned = level.hidden and name in ("shot_gain", "read_noise")
@@ -250,7 +259,7 @@ class Estimator:
             elif present[i] >= PRESENT and not drowned:
                 estimate = _measured(declared, (low, middle, high), float(present[i]))
             else:
-                limit = max(limits[i], quantiles[i][0]) + limit_shift(self.model.calibration, name, answer)
+                limit = max(limits[i], quantiles[i][0]) + limit_shift(self.model.calibration, name, answer, raw=raw)
                 estimate = _unseen(declared, limit, float(present[i]), level)
             if estimate.high is not None and name in most:
                 estimate = replace(estimate, high=max(min(estimate.high, most[name]), estimate.value or 0.0))

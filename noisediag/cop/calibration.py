@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from noisediag.errors import CheckpointError, UsageError
+from noisediag.errors import CheckpointError
 
 if TYPE_CHECKING:
     from noisediag.cop.models import SensorAnswer
@@ -24,6 +24,7 @@ SIZES = (1_000, 5_000)  # blocks
 SPANS = (0.05,)  # normalised signal between the 3 % and the 97 % quantile
 FEWEST = 60  # cases a group needs for factors of its own
 EVERYTHING = "all"
+RAW = "raw"  # files of the domain raw-linear are a group of their own: their noise is weaker and of fewer kinds
 
 
 def group(blocks: int, span: float) -> str:
@@ -32,23 +33,23 @@ def group(blocks: int, span: float) -> str:
     return f"size{size}-span{sum(span >= edge for edge in SPANS)}"
 
 
-def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer) -> tuple[float, float]:
-    """Stretch of the lower and the upper half of the interval of `name` for this picture.
+def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer, *, raw: bool) -> tuple[float, float]:
+    """Stretch of the lower and the upper half of the interval of `name` for this picture; `raw`: of a RAW file.
 
     Raises CheckpointError where the checkpoint holds no calibration for it.
     """
-    low, high = _entry(calibration, "intervals", name, answer)
+    low, high = _entry(calibration, "intervals", name, answer, raw)
     return float(low), float(high)
 
 
-def limit_shift(calibration: Mapping[str, Any], name: str, answer: SensorAnswer) -> float:
+def limit_shift(calibration: Mapping[str, Any], name: str, answer: SensorAnswer, *, raw: bool) -> float:
     """What is added to the head's upper bound of a noise that is not seen. Raises CheckpointError as `factors`."""
-    return float(_entry(calibration, "limits", name, answer))
+    return float(_entry(calibration, "limits", name, answer, raw))
 
 
-def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorAnswer) -> Any:
+def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorAnswer, raw: bool) -> Any:
     signal = answer.evidence.signal[0]
-    own = group(answer.block_mean.shape[1], float(signal[-1] - signal[0]))
+    own = RAW if raw else group(answer.block_mean.shape[1], float(signal[-1] - signal[0]))
     try:
         table = calibration[kind][name]
         return table.get(own, table[EVERYTHING])
@@ -59,16 +60,17 @@ def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorA
 def calibrate(quantiles: Tensor, truth: Tensor, groups: list[str]) -> dict[str, tuple[float, float]]:
     """Factors of every group with enough cases, and of all together.
 
-    `quantiles` (N, 3) predicted, `truth` (N,), `groups` N names. Raises UsageError where there is no case.
+    `quantiles` (N, 3) predicted, `truth` (N,), `groups` N names.
     """
-    if not len(truth):
-        raise UsageError("too few calibration pictures: some noise is in none of them")
     below, middle, above = quantiles.double().unbind(1)
     scores = torch.stack(
         [(middle - truth) / (middle - below).clamp(min=1e-9), (truth - middle) / (above - middle).clamp(min=1e-9)]
     )
     result = {}
     for name, index in _members(groups).items():
+        if not index:  # without a case the head's own quantiles stand
+            result[name] = (1.0, 1.0)
+            continue
         low, high = (float(_upper(s[index], TAIL)) for s in scores)
         result[name] = (max(low, 0.05), max(high, 0.05))
     return result

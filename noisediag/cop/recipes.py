@@ -57,6 +57,7 @@ class Recipe:
     head_pictures: int = 14000
     head_steps: int = 1500
     calibration_pictures: int = 5000
+    raw_pictures: int = 1000  # bags of CFA planes that the intervals of RAW files are calibrated on
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,15 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     # scenes that nothing was trained on
     fresh = clean_pool(replace(recipe, images=None), run.device, part=1, count=-(-recipe.scenes // 4))
     held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
+    raw = head_set(draft, fresh, recipe.raw_pictures, recipe.seed + 3, raw=True, report=run.report)
     run.say("head")
-    model = fit_head(recipe, run, encoder, curve, training, held_out)
+    model = fit_head(recipe, run, encoder, curve, training, held_out, raw)
     model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))
     run.finish("curve", "head")
 
 
 def fit_head(
-    recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, training: HeadSet, held_out: HeadSet
+    recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, training: HeadSet, held_out: HeadSet, raw: HeadSet
 ) -> SensorModel:
     """Head, familiarity and interval calibration on top of a trained curve and encoder, both frozen."""
     inputs = training.evidence.features.shape[1], training.evidence.absolute.shape[1]
@@ -145,7 +147,7 @@ def fit_head(
     model.familiarity.learn(training.embedding, quantile=FAMILIAR_QUANTILE)
     config = FitConfig(steps=recipe.head_steps, learning_rate=1.5e-3, weight_decay=5e-2, seed=recipe.seed)
     _fit(model.head, head_objective(model.head, training, 512), config, run, "head")
-    model.calibration = calibration_of(model.head, held_out)
+    model.calibration = calibration_of(model.head, held_out, raw)
     return model.eval()
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import calibrate, calibrate_limit, group
+from noisediag.cop.calibration import RAW, calibrate, calibrate_limit, group
 from noisediag.cop.curve import CORRELATIONS, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.fit import Objective, Report
@@ -37,6 +37,7 @@ HEAD_SHAPES = (
     (256, 4, 2),
     (128, 4, 8),
 )  # px, tiles, pictures
+RAW_SHAPES = ((128, 4, 8), (256, 4, 2), (128, 4, 8), (128, 8, 4))
 CLEAN_SHARE = 0.05  # of the pictures the heads see, nothing added
 ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
 
@@ -225,24 +226,30 @@ class HeadSet:
     blocks: Tensor  # (N,) how many the picture has
 
 
-def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, report: Report | None = None) -> HeadSet:
-    """Simulate pictures of several sizes and bags of several tiles; read their evidence with both networks frozen."""
+def head_set(
+    model: SensorModel, pool: CleanPool, count: int, seed: int, *, raw: bool = False, report: Report | None = None
+) -> HeadSet:
+    """Simulate pictures of several sizes and bags of several tiles; read their evidence with both networks frozen.
+
+    `raw`: bags of CFA planes under the law of RAW files, black known.
+    """
+    shapes, name = (RAW_SHAPES, "raw") if raw else (HEAD_SHAPES, "wide")
     device = pool.pictures.device
     parts: list[HeadSet] = []
     done = number = 0
     while done < count:
         generator = torch.Generator(device=device).manual_seed((seed << 32) + number)
-        size, tiles, n = HEAD_SHAPES[number % len(HEAD_SHAPES)]
+        size, tiles, n = shapes[number % len(shapes)]
         clean = pool.draw(n, size, generator).repeat_interleave(tiles, 0)
         if tiles > 1:  # the planes of one RAW file: the same scene under other exposures
             clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=device))
-        law = sensor.sample("wide", n, generator)
+        law = sensor.sample(name, n, generator)
         exact = torch.rand(n, generator=generator, device=device) < CLEAN_SHARE
         law = sensor.SensorNoise(
             **{f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
         )
         with torch.inference_mode():
-            parts.append(_head_part(model, clean, law, tiles, generator))
+            parts.append(_head_part(model, clean, law, tiles, generator, black_known=raw))
         done += n
         number += 1
         if report is not None and number % 50 == 0:
@@ -254,11 +261,17 @@ def head_set(model: SensorModel, pool: CleanPool, count: int, seed: int, *, repo
 
 
 def _head_part(
-    model: SensorModel, clean: Tensor, law: sensor.SensorNoise, tiles: int, generator: torch.Generator
+    model: SensorModel,
+    clean: Tensor,
+    law: sensor.SensorNoise,
+    tiles: int,
+    generator: torch.Generator,
+    *,
+    black_known: bool,
 ) -> HeadSet:
     n = len(law)
     repeated = law.select(torch.arange(n, device=clean.device).repeat_interleave(tiles))
-    batch = sensor_batch(clean, repeated, generator, tiles=tiles)
+    batch = sensor_batch(clean, repeated, generator, tiles=tiles, black_known=black_known)
     first = torch.arange(n, device=clean.device) * tiles
     step, free = batch.noise.quantisation[first], batch.free_intercept[first]
     tokens = tokenize(batch.image.unflatten(0, (n, tiles)))
@@ -343,12 +356,21 @@ def standardise(head: SensorHead, data: HeadSet) -> None:
     head.scale.copy_(inputs.std(0).clamp(min=1e-3))
 
 
-def calibration_of(head: SensorHead, data: HeadSet) -> dict[str, Any]:
-    """Conformal tables of every parameter and of the curve, from pictures the head has not seen."""
-    with torch.inference_mode():
-        reading = head(data.evidence, data.embedding)
+def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, Any]:
+    """Conformal tables of every parameter and of the curve, from pictures and RAW bags that the head has not seen."""
     spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
     groups = [group(blocks, span) for blocks, span in zip(data.blocks.tolist(), spans.tolist(), strict=True)]
+    tables = _tables(head, data, groups)
+    for kind, of_raw in _tables(head, raw, [RAW] * len(raw.truth)).items():
+        for name, table in of_raw.items():
+            if RAW in table:
+                tables[kind][name][RAW] = table[RAW]
+    return tables
+
+
+def _tables(head: SensorHead, data: HeadSet, groups: list[str]) -> dict[str, dict[str, Any]]:
+    with torch.inference_mode():
+        reading = head(data.evidence, data.embedding)
     intervals: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     for i, name in enumerate(LEARNED):

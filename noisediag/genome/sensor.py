@@ -111,6 +111,20 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
             (0.004, 0.2),
         ),
     ),
+    # What RAW files hold, for the calibration of their intervals.
+    "raw": (
+        _Recipe(
+            1,
+            {
+                "shot_gain": (3e-6, 0.03),
+                "read_noise": (1e-4, 0.02),
+                "row_noise": (1e-5, 2e-3),
+                "column_noise": (1e-5, 2e-3),
+            },
+            {"row_noise": 0.25, "column_noise": 0.25},
+            _WIDE_SIGMA,
+        ),
+    ),
     "wide": (
         _Recipe(0.10, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
         _Recipe(0.35, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),

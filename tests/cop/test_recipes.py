@@ -19,6 +19,7 @@ TOY = Recipe(
     head_pictures=80,
     head_steps=5,
     calibration_pictures=80,
+    raw_pictures=10,
 )
 CPU = torch.device("cpu")
 
