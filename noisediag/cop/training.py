@@ -5,7 +5,7 @@ The loop itself is `fit`; nothing here runs on import.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -37,7 +37,7 @@ HEAD_SHAPES = (
     (256, 4, 2),
     (128, 4, 8),
 )  # px, tiles, pictures
-RAW_SHAPES = ((128, 4, 8), (256, 4, 2), (128, 4, 8), (128, 8, 4))
+RAW_SHAPES = ((128, 8), (64, 16), (128, 8), (128, 8))  # px of a plane, pictures
 CLEAN_SHARE = 0.05  # of the pictures the heads see, nothing added
 ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
 
@@ -233,24 +233,14 @@ def head_set(
 
     `raw`: bags of CFA planes under the law of RAW files, black known.
     """
-    shapes, name = (RAW_SHAPES, "raw") if raw else (HEAD_SHAPES, "wide")
-    device = pool.pictures.device
     parts: list[HeadSet] = []
     done = number = 0
     while done < count:
-        generator = torch.Generator(device=device).manual_seed((seed << 32) + number)
-        size, tiles, n = shapes[number % len(shapes)]
-        clean = pool.draw(n, size, generator).repeat_interleave(tiles, 0)
-        if tiles > 1:  # the planes of one RAW file: the same scene under other exposures
-            clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=device))
-        law = sensor.sample(name, n, generator)
-        exact = torch.rand(n, generator=generator, device=device) < CLEAN_SHARE
-        law = sensor.SensorNoise(
-            **{f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
-        )
+        generator = torch.Generator(device=pool.pictures.device).manual_seed((seed << 32) + number)
+        clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
         with torch.inference_mode():
             parts.append(_head_part(model, clean, law, tiles, generator, black_known=raw))
-        done += n
+        done += len(law)
         number += 1
         if report is not None and number % 50 == 0:
             report(done, {})
@@ -258,6 +248,31 @@ def head_set(
         Evidence(*(torch.cat([getattr(p.evidence, f.name) for p in parts]) for f in fields(Evidence))),
         *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(HeadSet)[1:]),
     )
+
+
+def _bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
+    """Clean tiles `(n * tiles, size, size)`, the noise of n pictures, and `tiles`."""
+    size, tiles, n = HEAD_SHAPES[number % len(HEAD_SHAPES)]
+    clean = pool.draw(n, size, generator).repeat_interleave(tiles, 0)
+    if tiles > 1:  # the same scene under other exposures
+        clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=generator.device))
+    law = sensor.sample("wide", n, generator)
+    exact = torch.rand(n, generator=generator, device=generator.device) < CLEAN_SHARE
+    silenced = {f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
+    return clean, sensor.SensorNoise(**silenced), tiles
+
+
+def _raw_bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
+    """The four planes of Bayer mosaics: every second pixel of a scene, with plausible white-balance gains."""
+    size, n = RAW_SHAPES[number % len(RAW_SHAPES)]
+    scene = pool.draw(n, 2 * size, generator, varied=number % 2 == 0)
+    planes = torch.stack([scene[:, row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
+    gains = 0.3 + 0.7 * torch.rand(n, 4, 1, 1, generator=generator, device=generator.device)
+    gains[:, 1:3] = 1.0  # green
+    law = sensor.sample("raw", n, generator)
+    fine = torch.rand(n, generator=generator, device=generator.device) < 0.5
+    law = replace(law, quantisation=torch.where(fine, 1 / 16383, 1 / 4095))
+    return (planes * gains).flatten(0, 1), law, 4
 
 
 def _head_part(
@@ -374,7 +389,8 @@ def _tables(head: SensorHead, data: HeadSet, groups: list[str]) -> dict[str, dic
     intervals: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     for i, name in enumerate(LEARNED):
-        used = data.scored[:, i].nonzero()[:, 0].tolist()
+        # as they are reported: strong enough, and seen
+        used = (data.scored[:, i] & (reading.present[:, i] > 0)).nonzero()[:, 0].tolist()
         intervals[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used])
         # there, but not seen
         missed = (~data.absent[:, i] & (reading.present[:, i] <= 0)).nonzero()[:, 0].tolist()
