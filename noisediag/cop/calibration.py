@@ -20,17 +20,20 @@ if TYPE_CHECKING:
     from noisediag.cop.models import SensorAnswer
 
 TAIL = 0.05  # of the truth below the interval, and as much above
+RAW_TAIL = 0.035  # large bags have small statistical errors; what is left is the scene's, and unseen scenes cost more
 SIZES = (1_000, 5_000)  # blocks
 SPANS = (0.05,)  # normalised signal between the 3 % and the 97 % quantile
 FEWEST = 60  # cases a group needs for factors of its own
 EVERYTHING = "all"
-RAW = "raw"  # files of the domain raw-linear are a group of their own: their noise is weaker and of fewer kinds
 
 
-def group(blocks: int, span: float) -> str:
-    """The name of the conformal group."""
+def group(blocks: int, span: float, *, raw: bool = False) -> str:
+    """The name of the conformal group.
+
+    RAW files have groups of their own, by size: their noise is weaker, of fewer kinds, and seen in four planes at once.
+    """
     size = sum(blocks >= edge for edge in SIZES)
-    return f"size{size}-span{sum(span >= edge for edge in SPANS)}"
+    return f"raw-size{size}" if raw else f"size{size}-span{sum(span >= edge for edge in SPANS)}"
 
 
 def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer, *, raw: bool) -> tuple[float, float]:
@@ -49,7 +52,7 @@ def limit_shift(calibration: Mapping[str, Any], name: str, answer: SensorAnswer,
 
 def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorAnswer, raw: bool) -> Any:
     signal = answer.evidence.signal[0]
-    own = RAW if raw else group(answer.block_mean.shape[1], float(signal[-1] - signal[0]))
+    own = group(answer.block_mean.shape[1], float(signal[-1] - signal[0]), raw=raw)
     try:
         table = calibration[kind][name]
         return table.get(own, table[EVERYTHING])
@@ -57,7 +60,9 @@ def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorA
         raise CheckpointError(f"the checkpoint has no interval calibration for {name}") from error
 
 
-def calibrate(quantiles: Tensor, truth: Tensor, groups: list[str]) -> dict[str, tuple[float, float]]:
+def calibrate(
+    quantiles: Tensor, truth: Tensor, groups: list[str], *, tail: float = TAIL
+) -> dict[str, tuple[float, float]]:
     """Factors of every group with enough cases, and of all together.
 
     `quantiles` (N, 3) predicted, `truth` (N,), `groups` N names.
@@ -71,7 +76,7 @@ def calibrate(quantiles: Tensor, truth: Tensor, groups: list[str]) -> dict[str, 
         if not index:  # without a case the head's own quantiles stand
             result[name] = (1.0, 1.0)
             continue
-        low, high = (float(_upper(s[index], TAIL)) for s in scores)
+        low, high = (float(_upper(s[index], tail)) for s in scores)
         result[name] = (max(low, 0.05), max(high, 0.05))
     return result
 

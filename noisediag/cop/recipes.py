@@ -57,7 +57,7 @@ class Recipe:
     head_pictures: int = 14000
     head_steps: int = 1500
     calibration_pictures: int = 5000
-    raw_pictures: int = 1000  # bags of CFA planes that the intervals of RAW files are calibrated on
+    raw_pictures: int = 800  # bags of CFA planes that the intervals of RAW files are calibrated on
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,19 @@ class Run:
 
 
 def clean_pool(
-    recipe: Recipe, device: torch.device, *, part: int = 0, count: int | None = None, images: bool = True
+    recipe: Recipe, device: torch.device, *, part: int = 0, count: int | None = None, side: int = SCENE_PX
 ) -> CleanPool:
-    """Procedural scenes and, if there is one, the folder of clean pictures.
+    """Procedural scenes and, if there is one, the folder of clean pictures, all `side` px wide and high.
 
-    `part` numbers pools that share no scene.
+    `part` numbers pools that share no scene; `count` replaces the recipe's number of scenes.
     """
     total = recipe.scenes if count is None else count
     pictures = []
     for number in range(-(-total // SCENES_AT_ONCE)):
         generator = torch.Generator().manual_seed((recipe.seed << 32) + (part << 24) + number)
-        pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), SCENE_PX, generator))
-    if recipe.images is not None and images:
-        pictures += [scenes.folder(Path(recipe.images), SCENE_PX)] * recipe.image_repeats
+        pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), side, generator))
+    if recipe.images is not None:
+        pictures += [scenes.folder(Path(recipe.images), side)] * recipe.image_repeats
     return CleanPool(torch.cat(pictures).to(device))
 
 
@@ -130,7 +130,10 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     # scenes that nothing was trained on
     fresh = clean_pool(replace(recipe, images=None), run.device, part=1, count=-(-recipe.scenes // 4))
     held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
-    raw = head_set(draft, fresh, recipe.raw_pictures, recipe.seed + 3, raw=True, report=run.report)
+    large = clean_pool(
+        replace(recipe, images=None), run.device, part=2, count=-(-recipe.scenes // 16), side=2 * SCENE_PX
+    )
+    raw = head_set(draft, large, recipe.raw_pictures, recipe.seed + 3, raw=True, report=run.report)
     run.say("head")
     model = fit_head(recipe, run, encoder, curve, training, held_out, raw)
     model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import RAW, calibrate, calibrate_limit, group
+from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_limit, group
 from noisediag.cop.curve import CORRELATIONS, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.fit import Objective, Report
@@ -37,7 +37,7 @@ HEAD_SHAPES = (
     (256, 4, 2),
     (128, 4, 8),
 )  # px, tiles, pictures
-RAW_SHAPES = ((128, 8), (64, 16), (128, 8), (128, 8))  # px of a plane, pictures
+RAW_SHAPES = ((256, 4), (128, 8), (256, 4), (256, 4), (64, 8))  # px of a plane, pictures
 CLEAN_SHARE = 0.05  # of the pictures the heads see, nothing added
 ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
 
@@ -373,17 +373,17 @@ def standardise(head: SensorHead, data: HeadSet) -> None:
 
 def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, Any]:
     """Conformal tables of every parameter and of the curve, from pictures and RAW bags that the head has not seen."""
-    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
-    groups = [group(blocks, span) for blocks, span in zip(data.blocks.tolist(), spans.tolist(), strict=True)]
-    tables = _tables(head, data, groups)
-    for kind, of_raw in _tables(head, raw, [RAW] * len(raw.truth)).items():
-        for name, table in of_raw.items():
-            if RAW in table:
-                tables[kind][name][RAW] = table[RAW]
+    tables, of_raw = _tables(head, data, raw=False), _tables(head, raw, raw=True)
+    for kind, by_name in of_raw.items():
+        for name, groups in by_name.items():
+            tables[kind][name].update({own: value for own, value in groups.items() if own != EVERYTHING})
     return tables
 
 
-def _tables(head: SensorHead, data: HeadSet, groups: list[str]) -> dict[str, dict[str, Any]]:
+def _tables(head: SensorHead, data: HeadSet, *, raw: bool) -> dict[str, dict[str, Any]]:
+    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
+    groups = [group(blocks, span, raw=raw) for blocks, span in zip(data.blocks.tolist(), spans.tolist(), strict=True)]
+    tail = RAW_TAIL if raw else TAIL
     with torch.inference_mode():
         reading = head(data.evidence, data.embedding)
     intervals: dict[str, Any] = {}
@@ -391,14 +391,16 @@ def _tables(head: SensorHead, data: HeadSet, groups: list[str]) -> dict[str, dic
     for i, name in enumerate(LEARNED):
         # as they are reported: strong enough, and seen
         used = (data.scored[:, i] & (reading.present[:, i] > 0)).nonzero()[:, 0].tolist()
-        intervals[name] = calibrate(reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used])
+        intervals[name] = calibrate(
+            reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used], tail=tail
+        )
         # there, but not seen
         missed = (~data.absent[:, i] & (reading.present[:, i] <= 0)).nonzero()[:, 0].tolist()
         bound = torch.maximum(reading.limit[:, i], reading.quantiles[:, i, 0])
         limits[name] = calibrate_limit(bound[missed], data.truth[missed, i], [groups[j] for j in missed])
     rows, columns = data.curve_scored.nonzero(as_tuple=True)
     intervals["curve"] = calibrate(
-        reading.curve[rows, columns], data.curve_truth[rows, columns], [groups[j] for j in rows.tolist()]
+        reading.curve[rows, columns], data.curve_truth[rows, columns], [groups[j] for j in rows.tolist()], tail=tail
     )
     return {"intervals": intervals, "limits": limits}
 
