@@ -54,6 +54,7 @@ class Level:
 
     signal: float
     sigma: float
+    span: float  # of the signal
     hidden: bool
 
 
@@ -238,8 +239,13 @@ class Estimator:
         quantiles = answer.reading.quantiles[0].double().cpu().numpy()
         limits = answer.reading.limit[0].double().cpu().numpy()
         present = answer.reading.present[0].double().sigmoid().cpu().numpy()
-        signal = float(answer.evidence.signal[0, len(CURVE_QUANTILES) // 2])
-        level = Level(signal, law.sigma(signal), hidden=bag.step is not None and law.sigma(signal) < bag.step / 2)
+        darkest, signal, brightest = (float(x) for x in answer.evidence.signal[0])
+        level = Level(
+            signal,
+            law.sigma(signal),
+            brightest - darkest,
+            hidden=bag.step is not None and law.sigma(signal) < bag.step / 2,
+        )
         most = _upper_bounds(answer, law)
         result = []
         for declared in PARAMETERS:
@@ -254,7 +260,8 @@ class Estimator:
             drowned = level.hidden and name in ("shot_gain", "read_noise")
             if name == "shot_gain" and shot is not None:
                 estimate = Estimate(name, shot, shot, shot, 1.0)
-            elif name == "read_noise" and free:
+            elif free and (name == "read_noise" or (name == "shot_gain" and level.span < level.sigma)):
+                # without black only a range of signal shows the gain, and nothing shows the read noise
                 estimate = Estimate(name, None, None, None, None, "weakly_identified")
             elif present[i] >= PRESENT and not drowned:
                 estimate = _measured(declared, (low, middle, high), float(present[i]))

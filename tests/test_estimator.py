@@ -147,6 +147,12 @@ class TestPhysics:
         assert footprint.sigma(0.0) * 3994.8 == pytest.approx(12, rel=0.02)
         json.dumps(footprint.to_dict(), allow_nan=False)
 
+    def test_the_gain_of_a_flat_frame_with_unknown_black_is_not_identified(self, read: Read) -> None:
+        frame = 500 + 4.8 * np.random.default_rng(1).standard_normal((512, 512))
+        shot = read(frame.round().astype(np.uint16))["shot_gain"]
+        assert shot.value is None
+        assert shot.flag == "weakly_identified"
+
     def test_no_noise_is_stronger_than_all_of_it(self, read: Read) -> None:
         footprint = read(planted(shot_gain=1e-3, read_noise=4e-3), black=0, white=FULL)
         weakest = min(point.sigma for point in footprint.curve)
