@@ -12,7 +12,7 @@ import torch
 from noisediag import images
 from noisediag.cop import checkpoint as store
 from noisediag.cop.calibration import factors, limit_shift
-from noisediag.cop.heads import CURVE_QUANTILES, LEARNED, UNIFORM
+from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel, randomised
 from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
