@@ -389,8 +389,9 @@ def _tables(head: SensorHead, data: HeadSet, *, raw: bool) -> dict[str, dict[str
     intervals: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     for i, name in enumerate(LEARNED):
-        # as they are reported: strong enough, and seen
-        used = (data.scored[:, i] & (reading.present[:, i] > 0)).nonzero()[:, 0].tolist()
+        # as they are reported: seen, and strong enough; of RAW files all that are seen
+        strong = data.truth[:, i].isfinite() if raw else data.scored[:, i]
+        used = (strong & (reading.present[:, i] > 0)).nonzero()[:, 0].tolist()
         intervals[name] = calibrate(
             reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used], tail=tail
         )
