@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,8 +73,8 @@ class Estimator:
 
     def randomised(self, seed: int) -> Estimator:
         """The same estimator with the encoder's weights drawn anew, to see what the encoder contributes."""
-        other = object.__new__(Estimator)
-        other.checkpoint, other.device, other.model = self.checkpoint, self.device, randomised(self.model, seed)
+        other = copy.copy(self)
+        other.model = randomised(self.model, seed)
         return other
 
     def estimate(self, image: Image, *, gain: float | None = None) -> Footprint:
@@ -422,12 +423,12 @@ def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
 
 def _doubts(planes: Sequence[PlaneFootprint], gain: float | None) -> list[str]:
     """A warning where a given gain implies more shot noise than there is noise."""
+    if gain is None:
+        return []
     doubts = []
     for plane in planes:
-        shot = plane["shot_gain"].value
-        if gain is None or shot is None or plane.signal_median <= 0:
-            continue
-        if shot * plane.signal_median > GAIN_DOUBT * plane.law.sigma(plane.signal_median) ** 2:
+        implied = (plane["shot_gain"].value or 0.0) * plane.signal_median
+        if implied > GAIN_DOUBT * plane.law.sigma(plane.signal_median) ** 2:
             doubts.append(f"a gain of {gain:g} e-/DN implies more shot noise than the picture has noise")
     return doubts
 

@@ -1,8 +1,8 @@
 """Conformal calibration: how far the head's intervals must be stretched so that they cover as often as they say.
 
 Split conformal prediction of quantiles (Romano et al. 2019), one-sided at each end, on scenes the head was not
-trained on. The groups are seen in the picture itself: how many blocks it has, and how much of the range its trusted
-signals span.
+trained on. The groups are seen in the picture itself: how many blocks it has, and how much of the range its signals
+span.
 """
 
 from __future__ import annotations

@@ -76,7 +76,6 @@ class SensorBatch:
     impulse_share: Tensor  # (B,) realised
     free_intercept: Tensor  # (B,) bool: black is not known to the estimator
     pedestal: Tensor  # (B,) offset of black on the estimator's scale; 0 where black is known
-    low_clip: Tensor  # (B,) where the file cuts, on the scale of the clean signal
 
 
 def sensor_batch(
@@ -128,7 +127,6 @@ def sensor_batch(
         impulse_share=noisy.impulse_share,
         free_intercept=free,
         pedestal=pedestal,
-        low_clip=low_clip,
     )
 
 
@@ -165,8 +163,7 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
             total = total + 0.05 * weight * log_ratio(estimate, truth.square(), floor).mean()
         impulses = result.low_impulse + result.high_impulse
         total = total + 0.05 * weight * log_ratio(impulses, batch.impulse_share, 1e-3).mean()
-    error, counted = curve_error(results[-1], batch)
-    return total.float(), {"curve": float(error[counted].detach().mean())}
+    return total.float(), {"curve": float(error[counted].detach().mean())}  # of the last pass
 
 
 def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Objective:
@@ -174,13 +171,12 @@ def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Obje
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         draw = float(torch.rand((), generator=generator, device=generator.device))
-        size, n = (
-            (CROP, batch_size)
-            if draw < 0.7
-            else (2 * CROP, max(batch_size // 4, 2))
-            if draw < 0.9
-            else (CROP // 2, 2 * batch_size)
-        )
+        if draw < 0.7:
+            size, n = CROP, batch_size
+        elif draw < 0.9:
+            size, n = 2 * CROP, max(batch_size // 4, 2)
+        else:
+            size, n = CROP // 2, 2 * batch_size
         clean = pool.draw(n, size, generator)
         noise = sensor.sample("wide", n, generator)
         return curve_loss(network, sensor_batch(clean, noise, generator))
@@ -189,7 +185,7 @@ def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Obje
 
 
 def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Objective:
-    """InfoNCE; steps alternate between the two genomes.
+    """InfoNCE; each step draws one of the two genomes by chance.
 
     Scene i is laid under genome i and under genome i+1: the hard negative.
     """

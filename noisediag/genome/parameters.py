@@ -82,8 +82,7 @@ NAMES: tuple[str, ...] = tuple(parameter.name for parameter in PARAMETERS)
 
 def parameter(name: str) -> Parameter:
     """The declaration of `name`. Raises KeyError for a name that is not declared."""
-    return PARAMETERS[NAMES.index(name)] if name in NAMES else _unknown(name)
-
-
-def _unknown(name: str) -> Parameter:
+    for declared in PARAMETERS:
+        if declared.name == name:
+            return declared
     raise KeyError(f"no noise parameter is called {name!r}; declared: {', '.join(NAMES)}")

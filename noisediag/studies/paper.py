@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,8 @@ class PaperEstimator:
 
     def randomised(self, seed: int) -> PaperEstimator:
         """The same with the encoder's weights drawn anew."""
-        other = object.__new__(PaperEstimator)
-        other.checkpoint, other.device = self.checkpoint, self.device
-        other.model = randomised(self.model, seed).to(self.device)
+        other = copy.copy(self)
+        other.model = randomised(self.model, seed)
         return other
 
     def predict(self, noisy: NDArray[np.float32]) -> NDArray[np.float32]:
