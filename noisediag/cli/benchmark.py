@@ -71,8 +71,10 @@ def benchmark(
 
         from noisediag.studies import benchmark as study
         from noisediag.studies import benchmark_report as report
+        from noisediag.studies.benchmark_result import BenchmarkOptions
+        from noisediag.studies.running import console_progress
 
-        options = study.BenchmarkOptions(
+        options = BenchmarkOptions(
             genome=genome.value,
             data=data,
             sets=tuple(name.strip() for name in sets.split(",")),
@@ -86,7 +88,7 @@ def benchmark(
             checkpoint=checkpoint,
             device=device.value,
         )
-        result = study.run(options, progress=study.console_progress)
+        result = study.run(options, progress=console_progress)
         if json:
             sys.stdout.write(report.dumps(result))
         elif csv:

@@ -20,7 +20,8 @@ from noisediag.genome.parameters import NAMES
 from noisediag.images.image import Image
 from noisediag.studies import benchmark_report
 from noisediag.studies.baselines import block_fit
-from noisediag.studies.benchmark import BenchmarkOptions, BenchmarkResult, run
+from noisediag.studies.benchmark import run
+from noisediag.studies.benchmark_result import BenchmarkOptions, BenchmarkResult
 from noisediag.studies.cases import Job, case_seed, mean_curve, paper_case, sensor_case
 from noisediag.studies.clean import mosaic, pictures
 
