@@ -112,7 +112,11 @@ def _raw_jobs(found: tuple[Picture, ...], raws: int) -> Iterator[Job]:
 
 def case_seed(seed: int, job: Job, draw: int) -> int:
     """A seed of 63 bits that no other case shares, whatever else runs beside it."""
-    name = f"{seed}/{job.set_name}/{job.domain}/{job.picture}/{draw}"
+    return named_seed(f"{seed}/{job.set_name}/{job.domain}/{job.picture}/{draw}")
+
+
+def named_seed(name: str) -> int:
+    """A seed of 63 bits made from a case's name."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") >> 1
 
 
