@@ -187,7 +187,7 @@ def dumps_csv(result: LimitResult) -> str:
 
 
 def _jobs(options: LimitOptions) -> list[FlatJob]:
-    sizes = {size: options.draws for size in options.sizes_px}
+    sizes = dict.fromkeys(options.sizes_px, options.draws)
     if options.large_px is not None:
         sizes[options.large_px] = min(options.draws, LARGE_DRAWS)
     return [FlatJob(noise, size, draw) for noise in NOISES for size, draws in sizes.items() for draw in range(draws)]
