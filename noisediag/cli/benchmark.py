@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from noisediag.cli.common import (
+    NONE_READABLE,
+    OUTPUT_PANEL,
     REPORT_SUFFIXES,
+    SOME_FAILED,
     Checkpoint,
     Csv,
     Device,
@@ -40,13 +44,26 @@ class Split(str, Enum):
     all = "all"
 
 
+_REPORT = frozenset({"json", "csv", "output", "force", "checkpoint"})
+_TAKEN = {  # by what runs instead of the sets; everything else is refused rather than ignored
+    "limit": _REPORT | {"limit", "draws", "seed", "baselines", "workers", "device"},
+    "real": _REPORT | {"real", "baselines", "workers", "device"},
+    "speed": _REPORT | {"speed", "seed"},
+}
+_INSTEAD_PANEL = "Instead of the sets"
+SET_DRAWS = 10
+
+
 def benchmark(
+    ctx: typer.Context,
     genome: Annotated[Genome, typer.Option(help="The noise model that is scored.")] = Genome.sensor,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Clean pictures, one sub-folder a domain.")] = None,
     sets: Annotated[
         str, typer.Option(metavar="SET,...", help="gaussian, poisson-gauss, mixture, clean, flat, raw.")
     ] = "gaussian,poisson-gauss,mixture,clean,flat",
-    draws: Annotated[int, typer.Option(help="Noise draws a picture.")] = 10,
+    draws: Annotated[
+        int | None, typer.Option(help="Noise draws a picture: 10 unless given, with --limit 200.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 0,
     split: Annotated[
         Split, typer.Option(help="Files used: choices are made on even ones, figures on odd.")
@@ -55,40 +72,78 @@ def benchmark(
     baselines: Annotated[bool, typer.Option(help="Classical estimators in the same run.")] = True,
     randomised: Annotated[bool, typer.Option(help="Our model with its encoder re-drawn, too.")] = True,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    limit: Annotated[
+        bool,
+        typer.Option(
+            "--limit", help="Flat fields against the physical (Cramer-Rao) limit.", rich_help_panel=_INSTEAD_PANEL
+        ),
+    ] = False,
+    real: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Real files whose measured noise DIR/truth.json states. A set, named by its folder, has `levels` of "
+            "flat frames (mean_dn, temporal_var, fixed_pattern_var), `files` or Bayer positions `per_plane` with a and "
+            "b (variance = a*signal + b), or `sigma_dn` (at_mean); all in DN. See the README.",
+            rich_help_panel=_INSTEAD_PANEL,
+        ),
+    ] = None,
+    speed: Annotated[
+        bool,
+        typer.Option(
+            "--speed", help="CPU time on one thread, 256 x 256 and 24 megapixels.", rich_help_panel=_INSTEAD_PANEL
+        ),
+    ] = False,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="The ten worst pictures, clean and noisy.", rich_help_panel=OUTPUT_PANEL),
+    ] = None,
     force: Force = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
 ) -> None:
-    """Score the model on pictures with noise of known size."""
+    """Score the model on pictures with noise of known size.
+
+    Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
+    """
     with errors_in_words():
         if json and csv:
             raise UsageError("--json and --csv exclude each other")
+        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed})
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)
+        if sheet is not None:
+            check_output("--sheet", sheet, (".png",), force=force)
 
-        from noisediag.studies import benchmark as study
-        from noisediag.studies import benchmark_report as report
-        from noisediag.studies.benchmark_result import BenchmarkOptions
-        from noisediag.studies.running import console_progress
+        from noisediag.reports.files import replacing
 
-        options = BenchmarkOptions(
-            genome=genome.value,
-            data=data,
-            sets=tuple(name.strip() for name in sets.split(",")),
-            draws=draws,
-            seed=seed,
-            split=split.value,
-            limit_per_domain=limit_per_domain,
-            baselines=baselines,
-            randomised=randomised,
-            workers=workers,
-            checkpoint=checkpoint,
-            device=device.value,
-        )
-        result = study.run(options, progress=console_progress)
+        scored = (baselines, workers, checkpoint, device.value)
+        failed = 0
+        if limit:
+            report, result = _run_limit(draws, seed, *scored)
+        elif real is not None:
+            report, result = _run_real(real, *scored)
+            failed = NONE_READABLE if result.failed == result.files else SOME_FAILED if result.failed else 0
+        elif speed:
+            report, result = _run_speed(seed, checkpoint)
+        else:
+            report, result = _run_sets(
+                genome=genome.value,
+                data=data,
+                sets=tuple(name.strip() for name in sets.split(",")),
+                draws=SET_DRAWS if draws is None else draws,
+                seed=seed,
+                split=split.value,
+                limit_per_domain=limit_per_domain,
+                baselines=baselines,
+                randomised=randomised,
+                workers=workers,
+                checkpoint=checkpoint,
+                device=device.value,
+            )
         if json:
             sys.stdout.write(report.dumps(result))
         elif csv:
@@ -96,8 +151,69 @@ def benchmark(
         else:
             print_80(report.render(result))
         if output is not None:
-            from noisediag.reports.files import replacing
-
             with replacing(output, force=force) as part:
                 text = report.dumps(result) if output.suffix == ".json" else report.dumps_csv(result)
                 part.write_text(text, encoding="utf-8")
+        if sheet is not None:
+            from noisediag.studies.sheet import write
+
+            with replacing(sheet, force=force) as part:
+                write(result, part)
+        if failed:
+            raise typer.Exit(failed)
+
+
+def _check_alone(ctx: typer.Context, chosen: Mapping[str, bool]) -> None:
+    """Raise UsageError for two studies at once, and for options that the chosen one would ignore."""
+    names = [name for name, wanted in chosen.items() if wanted]
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(f'--{name}' for name in names)} exclude each other")
+    for name in names:
+        for other in ctx.params:
+            source = ctx.get_parameter_source(other)
+            if other not in _TAKEN[name] and source is not None and source.name == "COMMANDLINE":
+                raise UsageError(f"--{name} does not take --{other.replace('_', '-')}")
+
+
+# Each gives the module that renders a result, and the result.
+
+
+def _run_limit(
+    draws: int | None, seed: int, baselines: bool, workers: int, checkpoint: Path | None, device: str
+) -> tuple[Any, Any]:
+    from noisediag.studies import limit
+    from noisediag.studies.running import console_progress
+
+    options = limit.LimitOptions(
+        draws=limit.DRAWS if draws is None else draws,
+        seed=seed,
+        baselines=baselines,
+        workers=workers,
+        checkpoint=checkpoint,
+        device=device,
+    )
+    return limit, limit.run(options, progress=console_progress)
+
+
+def _run_real(folder: Path, baselines: bool, workers: int, checkpoint: Path | None, device: str) -> tuple[Any, Any]:
+    from noisediag.studies import real
+    from noisediag.studies.running import console_progress
+
+    options = real.RealOptions(folder, baselines, workers, checkpoint, device)
+    return real, real.run(options, progress=console_progress)
+
+
+def _run_speed(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
+    from noisediag.studies import speed
+    from noisediag.studies.running import console_progress
+
+    return speed, speed.run(speed.SpeedOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
+
+
+def _run_sets(**options: Any) -> tuple[Any, Any]:
+    from noisediag.studies import benchmark as study
+    from noisediag.studies import benchmark_report
+    from noisediag.studies.benchmark_result import BenchmarkOptions
+    from noisediag.studies.running import console_progress
+
+    return benchmark_report, study.run(BenchmarkOptions(**options), progress=console_progress)

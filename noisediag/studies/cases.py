@@ -59,9 +59,12 @@ class Job:
 
 @dataclass(frozen=True)
 class SensorCase:
-    """A noisy picture with its truth. `plane` (H, W): the same noisy signal in [0, 1], or None for a mosaic."""
+    """A noisy picture with its truth. `clean` (H, W): the signal without noise, of a mosaic too; `plane` (H, W): the
+    noisy one in [0, 1], or None for a mosaic.
+    """
 
     image: Image
+    clean: Floats
     plane: Floats | None
     truth: Truth
     own_noise: float  # normalised; of the clean picture, its rounding included
@@ -139,6 +142,7 @@ def sensor_case(job: Job, draw: int, seed: int) -> SensorCase:
     values = _values(noise, float(noisy.impulse_share[0]))
     return SensorCase(
         image=images.from_array(codes, black=0, white=65535),
+        clean=signal,
         plane=codes / 65535,
         truth=truth(values, histogram(signal), shape=signal.shape, container_step=CONTAINER_STEP),
         own_noise=_own_noise(job, clean, CONTAINER_STEP),
@@ -207,6 +211,7 @@ def _raw_case(job: Job, generator: torch.Generator) -> SensorCase:
     levels = histogram(signal, low=-black * step)
     return SensorCase(
         image=bayer_image(codes, black=black, white=white, bits=bits),
+        clean=signal,
         plane=None,
         truth=truth(values, levels, shape=signal.shape, container_step=step),
         own_noise=_own_noise(job, clean, step),

@@ -199,16 +199,8 @@ def _score(baselines: bool, models: Mapping[str, SensorModel], file: RealFile) -
     if file.path is None:
         return FileScore(file, failure=file.missing)
     try:
-        frames = _frames(file.path)
-        if file.mosaic:
-            pictures = [([frame], mosaic_image(frame, file), _frame_name(i, frames)) for i, frame in enumerate(frames)]
-        else:
-            codes = np.stack(frames) if len(frames) > 1 else frames[0]
-            pictures = [
-                (frames, images.from_array(codes, black=file.black_dn, white=file.white_dn, domain="linear"), "")
-            ]
         scores: list[FrameScore] = []
-        for held, image, name in pictures:
+        for held, image, name in _pictures(file, file.path):
             footprint = models[MODEL].estimate(image)
             laws = {plane.name: plane.law for plane in footprint.planes}
             readings: list[RealReading] = []
@@ -224,6 +216,17 @@ def _score(baselines: bool, models: Mapping[str, SensorModel], file: RealFile) -
     except InputError as error:
         return FileScore(file, failure=str(error).removeprefix(f"{file.path}: "))
     return FileScore(file, tuple(scores), footprint["shot_gain"].value is None, footprint.checkpoint)
+
+
+def _pictures(file: RealFile, path: Path) -> Iterator[tuple[list[NDArray], Image, str]]:
+    """What is estimated as one: the frames of a plain file together, each mosaic alone with the name of its frame."""
+    frames = _frames(path)
+    if not file.mosaic:
+        codes = np.stack(frames) if len(frames) > 1 else frames[0]
+        yield frames, images.from_array(codes, black=file.black_dn, white=file.white_dn, domain="linear"), ""
+        return
+    for index, frame in enumerate(frames):
+        yield [frame], mosaic_image(frame, file), f"frame {index}" if len(frames) > 1 else ""
 
 
 def mosaic_image(codes: NDArray, file: RealFile) -> Image:
@@ -263,10 +266,6 @@ def _frames(path: Path) -> list[NDArray]:
         raise UnsupportedError(f"{path}: {len(image.planes)} planes; gray pictures are expected")
     codes = [np.asarray(plane.load()) for plane in image.planes]
     return [values.astype(values.dtype.newbyteorder("="), copy=False) for values in codes]
-
-
-def _frame_name(index: int, frames: Sequence[NDArray]) -> str:
-    return f"frame {index}" if len(frames) > 1 else ""
 
 
 def _in_dn(curve: Curve, black_dn: float, white_dn: float) -> Curve:

@@ -2,17 +2,17 @@
 
     {"sets": {"FOLDER": {...}, ...}}
 
-FOLDER is a folder beside truth.json. Files are named by path or by name alone, with or without their ending, and may lie
-in folders below. All noise is that of a single frame, variances in DN^2 of the stored codes. A set may give its scale
-with `bit_depth` (white is 2^bit_depth - 1) and `dark_mean` or `black_dn` (black, DN); what it does not give is assumed,
-as for any file. A set has one of
+FOLDER is a folder beside truth.json. Files are named by path or by name alone, with or without their ending, and may
+lie in folders below. All noise is that of a single frame, variances in DN^2 of the stored codes. A set may give its
+scale with `bit_depth` (white is 2^bit_depth - 1) and `black_dn` or `dark_mean` (black, DN); what it does not give is
+assumed, as for any file. A set has one of
 
 - `levels`: [{"frames": [name, ...], "mean_dn": m, "temporal_var": t, "fixed_pattern_var": f}, ...], flat fields: the
   variance at the signal m is t + f;
 - `files`: {name: {"a": a, "b": b}, ...}: the variance is a*signal + b, at each signal of the file;
 - `per_plane`: {"(row,column) any text": {"a": a, "b": b}, ...}: Bayer mosaics and the line of each position of the
   colour filters; all pictures of the folder, or those of an optional list `frames`; a stack holds one mosaic a frame;
-- `sigma_dn`, with `at_mean`: frames with noise that does not depend on the signal, so that no gain can be told from them;
+- `sigma_dn`, with `at_mean`: frames whose noise does not depend on the signal, so that no gain can be told from them;
   all pictures of the folder, or those of `frames`; a stack is one file.
 
 Sets of another kind are named and left out.
@@ -110,13 +110,7 @@ def read_truth(folder: Path) -> RealTruth:
 
 def _files(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[RealFile]:
     folder = root / set_name
-    black = stated.get("black_dn", stated.get("dark_mean"))
-    scale = {
-        "black_dn": None if black is None else _number(black, f"{set_name}: black"),
-        "white_dn": 2.0 ** _number(stated["bit_depth"], f"{set_name}: bit_depth") - 1
-        if "bit_depth" in stated
-        else None,
-    }
+    scale = {"black_dn": _black(stated, set_name), "white_dn": _white(stated, set_name)}
 
     def file(name: str, lines: tuple[Line, ...], *, gain_absent: bool = False) -> RealFile:
         path, missing = _find(folder, name)
@@ -128,9 +122,10 @@ def _files(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[Rea
             line = (_line(0.0, variance, set_name, at_dn=_value(level, "mean_dn", set_name)),)
             yield from (file(name, line) for name in _names(level["frames"], set_name))
     elif "per_plane" in stated:
-        lines = tuple(
-            _plane_line(label, entry, set_name) for label, entry in _mapping(stated["per_plane"], set_name).items()
-        )
+        planes = _mapping(stated["per_plane"], set_name)
+        lines = tuple(_plane_line(label, entry, set_name) for label, entry in planes.items())
+        if not lines:
+            raise ValueError(f"{set_name}: per_plane names no plane")
         yield from (file(name, lines) for name in _listed(folder, stated, set_name))
     elif "sigma_dn" in stated:
         at_dn = _value(stated, "at_mean", set_name)
@@ -140,6 +135,20 @@ def _files(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[Rea
         for name, entry in _mapping(stated["files"], set_name).items():
             if {"a", "b"} <= set(_mapping(entry, name)):
                 yield file(name, (_line(_value(entry, "a", name), _value(entry, "b", name), name),))
+
+
+def _black(stated: Mapping[str, Any], set_name: str) -> float | None:
+    key = "black_dn" if "black_dn" in stated else "dark_mean"
+    return _value(stated, key, set_name) if key in stated else None
+
+
+def _white(stated: Mapping[str, Any], set_name: str) -> float | None:
+    if "bit_depth" not in stated:
+        return None
+    bits = _value(stated, "bit_depth", set_name)
+    if bits not in range(1, 33):
+        raise ValueError(f"{set_name}: bit_depth is {bits:g}, not one of 1 to 32")
+    return 2.0**bits - 1
 
 
 def _plane_line(label: str, entry: Any, set_name: str) -> Line:
