@@ -1,7 +1,7 @@
 """`noisediag benchmark --sheet FILE.png`: the worst pictures of a benchmark, clean and noisy, to be looked at.
 
-The cases are made anew from their names and the seed. Pictures are shown pixel by pixel, none is scaled: of a large one
-the middle 256 x 256 pixels, of a mosaic its first green plane.
+The cases are made anew from their names and the seed. Pictures are shown pixel by pixel, without interpolation: of a
+large one the middle 256 x 256 pixels, a small one enlarged by a whole factor, of a mosaic its first green plane.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ def pictures(case: WorstCase, seed: int) -> tuple[Floats, Floats]:
 
 
 def _middle(picture: Floats) -> Image.Image:
-    """The middle of a picture as 256 x 256 gray levels, black 0 and white 255; a smaller one lies on the background."""
+    """The middle of a picture as 256 x 256 gray levels, black 0 and white 255; what is left is background."""
     top, left = (max(side - PICTURE_PX, 0) // 2 for side in picture.shape)
     cut = picture[top : top + PICTURE_PX, left : left + PICTURE_PX]
+    factor = PICTURE_PX // max(cut.shape)
+    cut = cut.repeat(factor, axis=0).repeat(factor, axis=1)
     shown = np.full((PICTURE_PX, PICTURE_PX), BACKGROUND, dtype=np.uint8)
     y, x = ((PICTURE_PX - side) // 2 for side in cut.shape)
     shown[y : y + cut.shape[0], x : x + cut.shape[1]] = np.rint(np.clip(cut, 0, 1) * 255)
