@@ -151,7 +151,7 @@ def flat_field(job: FlatJob, seed: int) -> tuple[NDArray[np.uint16], float]:
 def render(result: LimitResult) -> Group:
     """A table a noise, no wider than 80 columns."""
     options = result.options
-    heading = f"flat fields, white Gaussian noise, seed {options.seed}: error of sigma against the Cramer-Rao bound"
+    heading = f"flat fields, white Gaussian noise, seed {options.seed}; error of sigma, Cramer-Rao bound"
     lines = [heading]
     if result.checkpoint is not None:
         lines.append(f"checkpoint {result.checkpoint.name} ({result.checkpoint.sha256[:12]})")
