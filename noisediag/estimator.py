@@ -12,7 +12,7 @@ import torch
 
 from noisediag import images
 from noisediag.cop import checkpoint as store
-from noisediag.cop.calibration import factors, limit_shift
+from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel, randomised
 from noisediag.errors import UnreadableError, UsageError
@@ -196,7 +196,7 @@ class Estimator:
             black_dn=plane.black_dn if same_scale else None,
             white_dn=plane.white_dn if same_scale else None,
             scale_source=plane.scale_source,
-            curve=self._curve(answer, law, means, raw=raw),
+            curve=self._curve(answer, law, means, raw=raw, found=_found(estimates)),
             law=law,
             parameters=estimates,
             signal_median=float(np.median(means)),
@@ -206,7 +206,10 @@ class Estimator:
             flags=flags,
         )
 
-    def _curve(self, answer: SensorAnswer, law: VarianceLaw, means: np.ndarray, *, raw: bool) -> tuple[CurvePoint, ...]:
+    def _curve(
+        self, answer: SensorAnswer, law: VarianceLaw, means: np.ndarray, *, raw: bool, found: bool
+    ) -> tuple[CurvePoint, ...]:
+        """The noise curve over the picture's signals; where no pixel noise was `found`, it may also be 0."""
         low_factor, high_factor = factors(self.model.calibration, "curve", answer, raw=raw)
         quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
         at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
@@ -220,7 +223,7 @@ class Estimator:
                 CurvePoint(
                     float(x),
                     sigma,
-                    sigma * float(np.exp(np.clip(low, -MAX_LOG_WIDTH, 0.0))),
+                    sigma * float(np.exp(np.clip(low, -MAX_LOG_WIDTH, 0.0))) if found else 0.0,
                     sigma * float(np.exp(np.clip(high, 0.0, MAX_LOG_WIDTH))),
                 )
             )
@@ -239,7 +242,8 @@ class Estimator:
     ) -> tuple[Estimate, ...]:
         quantiles = answer.reading.quantiles[0].double().cpu().numpy()
         limits = answer.reading.limit[0].double().cpu().numpy()
-        present = answer.reading.present[0].double().sigmoid().cpu().numpy()
+        shifts = torch.tensor([alarm_shift(self.model.calibration, name) for name in LEARNED], dtype=torch.float64)
+        present = (answer.reading.present[0].double().cpu() - shifts).sigmoid().numpy()
         darkest, signal, brightest = (float(x) for x in answer.evidence.signal[0])
         level = Level(
             signal,
@@ -407,6 +411,15 @@ def _quantisation(bag: Bag) -> Estimate:
     coarser = bag.container is None or bag.step > COARSER * bag.container
     half = 1e-3 * bag.step  # the lattice is fitted to better than this
     return Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0)
+
+
+def _found(estimates: Sequence[Estimate]) -> bool:
+    """Whether the picture shows pixel noise at all, whatever its kind."""
+    return any(
+        estimate.flag != "below_floor"
+        for estimate in estimates
+        if estimate.name in ("shot_gain", "read_noise", "multiplicative")
+    )
 
 
 def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +42,10 @@ def pretrain(
     force: Force = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.", rich_help_panel=_RECIPE_PANEL)] = 0,
     scenes: Annotated[int | None, _recipe("Procedural pictures.")] = None,
-    image_repeats: Annotated[int | None, _recipe("How often each picture of --images counts.")] = None,
+    image_share: Annotated[
+        float | None,
+        typer.Option(help="Share of crops from --images.", min=0, max=1, rich_help_panel=_RECIPE_PANEL),
+    ] = None,
     encoder_steps: Annotated[int | None, _recipe("Contrastive steps.")] = None,
     genomes: Annotated[int | None, _recipe("Genomes of one contrastive step.")] = None,
     curve_steps: Annotated[int | None, _recipe("Steps of the noise curve.")] = None,
@@ -52,7 +56,10 @@ def pretrain(
     calibration_pictures: Annotated[int | None, _recipe("Pictures that the intervals are calibrated on.")] = None,
     device: OnDevice = Device.auto,
 ) -> None:
-    """Train the encoder, or one of the models on top of it, from procedural scenes."""
+    """Train the encoder, or one of the models on top of it, from procedural scenes.
+
+    Several processes train one model together: torchrun --nproc-per-node=2 -m noisediag.cli pretrain ...
+    """
     with errors_in_words():
         check_output("--output", output, (".safetensors",), inputs=[encoder] if encoder else (), force=force or resume)
         if encoder is not None and stage is Stage.encoder:
@@ -61,13 +68,14 @@ def pretrain(
             raise UsageError(f"--images {images}: is no folder")
 
         from rich.console import Console
+        from torch import distributed
 
         from noisediag.cop import checkpoint, recipes
         from noisediag.estimator import choose_device
 
-        given = {
+        given: dict[str, Any] = {
             "scenes": scenes,
-            "image_repeats": image_repeats,
+            "image_share": image_share,
             "encoder_steps": encoder_steps,
             "genomes": genomes,
             "curve_steps": curve_steps,
@@ -82,6 +90,8 @@ def pretrain(
             images=None if images is None else str(images),
             **{name: value for name, value in given.items() if value is not None},
         )
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several processes that torchrun started
+            distributed.init_process_group("gloo" if device.value == "cpu" else None)
         with Console(stderr=True).status("starting") as status:  # silent where stderr is no terminal
             doing = ""
 

@@ -16,7 +16,7 @@ _FILE_PANEL = "Scene and file"
 # Those of genome.scenes, which loads torch.
 SCENES = (
     *("photo", "leaves", "texture", "gradient", "line_art", "graphic", "fluorescence", "stars"),
-    *("tissue", "anatomy", "retina", "satellite", "fabric", "underwater", "flat"),
+    *("tissue", "anatomy", "retina", "satellite", "fabric", "underwater", "grain", "flat"),
 )
 
 

@@ -1,8 +1,8 @@
 """Conformal calibration: how far the head's intervals must be stretched so that they cover as often as they say.
 
 Split conformal prediction of quantiles (Romano et al. 2019), one-sided at each end, on scenes the head was not
-trained on. The groups are seen in the picture itself: how many blocks it has, and how much of the range its signals
-span.
+trained on. The groups are seen in the picture itself: how many blocks it has, how much of the range its signals span,
+and how large a share of it is smooth enough to be trusted.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     from noisediag.cop.models import SensorAnswer
 
 TAIL = 0.05  # of the truth below the interval, and as much above
+ALARMS = 0.03  # of exactly clean pictures said to hold a noise; unseen ones are a little less kind than 5 % allow
 RAW_TAIL = 0.035  # large bags have small statistical errors; what is left is the scene's, and unseen scenes cost more
 SIZES = (1_000, 5_000)  # blocks
 SPANS = (0.05,)  # normalised signal between the 3 % and the 97 % quantile
+SMOOTH = (0.4,)  # share of the picture that the curve trusts
 FEWEST = 60  # cases a group needs for factors of its own
 EVERYTHING = "all"
 
 
-def group(blocks: int, span: float, *, raw: bool = False) -> str:
-    """The name of the conformal group.
+def group(blocks: int, span: float, smooth: float, *, raw: bool = False) -> str:
+    """The name of the conformal group: `blocks` in the picture, `span` of its signals, trusted share `smooth`.
 
     RAW files have groups of their own, by size: their noise is weaker, of fewer kinds, and seen in four planes at once.
     """
     size = sum(blocks >= edge for edge in SIZES)
-    return f"raw-size{size}" if raw else f"size{size}-span{sum(span >= edge for edge in SPANS)}"
+    if raw:
+        return f"raw-size{size}"
+    return f"size{size}-span{sum(span >= edge for edge in SPANS)}-smooth{sum(smooth >= edge for edge in SMOOTH)}"
 
 
 def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer, *, raw: bool) -> tuple[float, float]:
@@ -50,9 +54,17 @@ def limit_shift(calibration: Mapping[str, Any], name: str, answer: SensorAnswer,
     return float(_entry(calibration, "limits", name, answer, raw))
 
 
+def alarm_shift(calibration: Mapping[str, Any], name: str) -> float:
+    """What the head's presence logit must exceed for `name` to be reported. Raises CheckpointError as `factors`."""
+    try:
+        return float(calibration["alarms"][name])
+    except KeyError as error:
+        raise CheckpointError(f"the checkpoint has no false-alarm calibration for {name}") from error
+
+
 def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorAnswer, raw: bool) -> Any:
     signal = answer.evidence.signal[0]
-    own = group(answer.block_mean.shape[1], float(signal[-1] - signal[0]), raw=raw)
+    own = group(answer.block_mean.shape[1], float(signal[-1] - signal[0]), float(answer.evidence.smooth[0]), raw=raw)
     try:
         table = calibration[kind][name]
         return table.get(own, table[EVERYTHING])
@@ -85,6 +97,11 @@ def calibrate_limit(limit: Tensor, truth: Tensor, groups: list[str]) -> dict[str
     """Shift of the upper bound that keeps `truth` (N,) below `limit` (N,) plus it in 95 % of the cases, per group."""
     excess = truth.double() - limit
     return {name: float(_upper(excess[index], TAIL)) if index else 0.0 for name, index in _members(groups).items()}
+
+
+def calibrate_alarm(logits: Tensor) -> float:
+    """The presence logit that pictures without the noise `(N,)` exceed in ALARMS of the cases; at least 0."""
+    return max(0.0, float(_upper(logits.double(), ALARMS))) if len(logits) else 0.0
 
 
 def _members(groups: list[str]) -> dict[str, list[int]]:

@@ -9,15 +9,17 @@ Rescaling the picture rescales the answer exactly.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, Tokens, band_gains
+from noisediag.cop.clipping import FARTHEST, clipping
+from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, Tokens, band_gains
 
-CORRELATIONS = (0.0, 0.35, 0.42, 0.5, 0.58, 0.67, 0.76, 0.86, 0.96, 1.07, 1.18, 1.3, 1.45, 1.6, 1.8, 2.1)  # px
+CORRELATIONS = (0.0, *(round(0.3 * 7 ** (i / 64), 4) for i in range(65)))  # px; 0.3 to 2.1 in steps of 3 %
 MIN_GAIN = 1e-3  # a band that correlation has emptied further than this says nothing about the variance
 MIN_VARIANCE = 1e-13  # normalised; far below one code of 16 bits
 RELATIVE_FLOOR = 1e-3  # of the mean variance: below, a curve with a free intercept is extrapolating
@@ -25,8 +27,18 @@ RIDGE = 1e-5
 MAX_LOG_RIDGE = 12.0  # a coefficient is switched off long before; beyond, arithmetic overflows
 START_QUANTILE = 0.1
 MAX_CORRECTION = 1.5
+MOST_RELATIVE = 1e3
+VISIBLE = 2.0  # sigmas that an impulse must lie off the signal to be seen
+MAX_LOG_RATIO = 4.0  # of a block's energy over the expected one, in the noise's spectrum
+PURE_START = -3.0
+WEIGHT_START = 2.0
+LEAST_WEIGHT = 1e-6
+LOG_BIAS = 1.2704  # -E ln z^2 of a standard normal z
+LOG_BANDS = (5, 7, 10)  # bands in the middle of the groups whose mean logarithm is taken
+BLOCK_OUTPUTS = (1, 1, BANDS, 4, RADIAL)  # weight, correction, bands, gates of rows, columns and impulses, spectrum
+PICTURE_OUTPUTS = (len(CORRELATIONS), 2, 1, 14)  # correlation, ridges, purity, frequencies
 SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))  # which of (S, O, M^2) are in use
-FEATURES = BANDS + 12
+FEATURES = BANDS + GROUPS + 17
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,8 @@ class CurvePass:
     context: Tensor  # (B, C) summary of the picture, free of scale
     weight: Tensor  # (B, N) of each block, mean 1
     normal: Tensor  # (B, 3, 3) weighted normal matrix of the relative fit, for its standard errors
+    signal: Tensor  # (B, N) of each block, what clipping moved put back
+    pure_logit: Tensor  # (B,) that the picture shows nothing but noise
 
     def variance(self, signal: Tensor) -> Tensor:
         """Variance at `signal` (B, ...), float64."""
@@ -57,10 +71,35 @@ class CurvePass:
         return self.correlation_logits.softmax(-1) @ grid
 
 
+@dataclass(frozen=True)
+class Cut:
+    """What clipping has left of the noise of every block, see `clipping.Clipping`; all (B, N)."""
+
+    variance: Tensor
+    shift: Tensor  # (true mean - observed mean) / sigma
+    leverage: Tensor
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What every block should show if what is known so far is right."""
+
+    variance: Tensor  # (B, N) at the block's true signal, before clipping
+    uniform: Tensor  # (B, 1) of it, what quantisation adds: white whatever the correlation
+    cut: Cut
+    signal: Tensor  # (B, N) true mean
+    band: Tensor  # (B, BANDS) energy of the correlated part in each band
+
+    @property
+    def correlated(self) -> Tensor:
+        """The part of the variance that the kernel shapes, (B, N)."""
+        return (self.variance - self.uniform).clamp(min=0)
+
+
 def law_variance(law: Tensor, floor: Tensor, signal: Tensor) -> Tensor:
-    """Variance `(B, ...)` of a law `(B, 3)` with its floor `(B,)` at `signal` (B, ...); float64."""
+    """Variance `(B, ...)` of a law `(B, 3)` with its floor `(B,)` at `signal` (B, ...), in the law's precision."""
     shape = (-1,) + (1,) * (signal.ndim - 1)
-    x = signal.double()
+    x = signal.to(law.dtype)
     shot, intercept, square = (law[:, i].reshape(shape) for i in range(3))
     return torch.maximum(shot * x + intercept + square * x.square(), floor.reshape(shape))
 
@@ -77,8 +116,9 @@ def solve_law(
     total = weight.sum(1, keepdim=True)
     share = (weight / total).double()
     basis, target = basis.double(), target.double()
-    normal = torch.einsum("bn,bni,bnj->bij", share, basis, basis)
-    right = torch.einsum("bn,bni,bn->bi", share, basis, target)
+    weighted = (share[..., None] * basis).transpose(1, 2)
+    normal = weighted @ basis
+    right = (weighted @ target[..., None])[..., 0]
     scale = normal.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt()
     a = normal / (scale[:, :, None] * scale[:, None, :]) + torch.diag_embed(RIDGE + ridge.double())
     r = right / scale
@@ -110,6 +150,42 @@ def shared_offset_variance(tokens: Tokens, coefficients: Tensor, weight: Tensor,
     return numerator / (BLOCK * denominator.clamp(min=1e-12))
 
 
+def quantisation_ripple(variance: Tensor, step: Tensor, distance: Tensor) -> Tensor:
+    """What rounding Gaussian noise to levels adds to its `variance` (B, N) beyond step^2/12, `(B, N)`.
+
+    It depends on where the mean lies between two levels, and averages out where that varies: first harmonic of the
+    exact series (Widrow & Kollar 2008), -(4*variance + step^2/pi^2) * exp(-2*pi^2*variance/step^2) *
+    cos(2*pi*distance/step). `step` (B, 1), 0 for none; `distance` (B, N) of the mean to any level.
+    """
+    some = step.clamp(min=MIN_VARIANCE**0.5)
+    damped = torch.exp(-2 * math.pi**2 * variance / some.square())
+    ripple = -(4 * variance + (step / math.pi).square()) * damped * torch.cos(2 * math.pi * distance / some)
+    return torch.where(step > 0, ripple, torch.zeros_like(ripple))
+
+
+def visible_share(isolated: Tensor, gate: Tensor, visible: Tensor) -> Tensor:
+    """Share of all pixels that impulses changed visibly, `(B,)`: their rate where they can be seen, times that area.
+
+    `isolated` (B, N) share of each block, `gate` (B, N) trust in it, `visible` (B, N) bool.
+    """
+    trusted = gate * visible
+    return (trusted * isolated).sum(1) / (trusted.sum(1) + 1e-6) * visible.float().mean(1)
+
+
+def neighbourhood(grid: Tensor) -> Tensor:
+    """Mean over the 3x3 blocks around each, fewer at the border: `(B, T, ny, nx, W)` to the same shape."""
+    for axis in (2, 3):
+        size = grid.shape[axis]
+        total = grid.clone()
+        total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
+        total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
+        count = torch.full((size,), 3.0, device=grid.device)
+        count[0] -= 1
+        count[-1] -= 1
+        grid = total / count.reshape(-1, *(1,) * (4 - axis))
+    return grid
+
+
 class CurveNetPass(nn.Module):
     """One pass of reweighting."""
 
@@ -120,41 +196,46 @@ class CurveNetPass(nn.Module):
         self.mix = nn.Linear(width, width)
         self.score = nn.Linear(width, heads)
         self.summary = nn.Linear((heads + 1) * width + 2, width)
-        self.near = nn.Linear(2 * width, width)
-        self.blocks = nn.Linear(width, 2 + BANDS + 4)
+        self.near = nn.Linear(width, width)
+        self.around = nn.Linear(width, width, bias=False)
+        self.blocks = nn.Linear(width, sum(BLOCK_OUTPUTS))
         self.score_again = nn.Linear(width, heads)
         self.context = nn.Linear((heads + 1) * width + width, width)
-        self.picture = nn.Linear(width, len(CORRELATIONS) + 2 + 14)
+        self.whole = nn.Linear(width + RADIAL + 1, width)
+        self.picture = nn.Linear(width, sum(PICTURE_OUTPUTS))
         with torch.no_grad():  # start as plain least squares over all blocks and bands: efficient on flat fields
             self.blocks.weight.mul_(0.1)
             self.blocks.bias.zero_()
-            self.blocks.bias[2 : 2 + BANDS] = torch.tensor(BAND_COUNTS).float().log()
             self.picture.weight.mul_(0.1)
             self.picture.bias.zero_()
-            self.picture.bias[0] = 6.0  # white noise
-            self.picture.bias[len(CORRELATIONS) : len(CORRELATIONS) + 2] = -4.0
+            self.picture.bias[0] = 3.0  # white noise
+            ridge = PICTURE_OUTPUTS[0]
+            self.picture.bias[ridge : ridge + 2] = -4.0
 
     def pool(self, hidden: Tensor, score: nn.Linear) -> Tensor:
         attention = score(hidden).softmax(1)  # (B, N, heads)
-        focused = torch.einsum("bnh,bnw->bhw", attention, hidden)
+        focused = attention.transpose(1, 2) @ hidden
         return torch.cat([focused.flatten(1), hidden.mean(1)], 1)
 
-    def forward(self, tokens: Tokens, features: Tensor, flags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`features` (B, N, FEATURES), `flags` (B, 2).
+    def forward(self, tokens: Tokens, features: list[Tensor], flags: Tensor) -> tuple[Tensor, Tensor]:
+        """`features` as `CurveNet.features` gives them, `flags` (B, 2).
 
-        Returns numbers per block (B, N, 2 + BANDS + 4), per picture (B, .), and a context (B, width).
+        Returns numbers per block (B, N, sum(BLOCK_OUTPUTS)) and a context (B, width).
         """
-        hidden = functional.gelu(self.mix(functional.gelu(self.enter(features))))
-        summary = functional.gelu(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
-        neighbours = []
-        for grid in tokens.split(hidden):
-            b, t, ny, nx, w = grid.shape
-            planes = grid.reshape(b * t, ny, nx, w).permute(0, 3, 1, 2)
-            pooled = functional.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
-            neighbours.append(pooled.permute(0, 2, 3, 1).reshape(b, t, ny, nx, w))
-        local = functional.gelu(self.near(torch.cat([hidden, tokens.join(neighbours)], -1)) + summary[:, None])
-        context = functional.gelu(self.context(torch.cat([self.pool(local, self.score_again), summary], 1)))
-        return self.blocks(local), self.picture(context), context
+        weights = self.enter.weight.split([f.shape[-1] for f in features], 1)
+        entered = self.enter.bias
+        for part, weight in zip(features, weights, strict=True):  # faster than joining the features
+            entered = entered + part @ weight.T
+        hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
+        summary = functional.hardswish(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
+        around = tokens.join([neighbourhood(grid) for grid in tokens.split(hidden)])
+        local = functional.hardswish(self.near(hidden) + self.around(around) + summary[:, None])
+        context = functional.hardswish(self.context(torch.cat([self.pool(local, self.score_again), summary], 1)))
+        return self.blocks(local), context
+
+    def read(self, context: Tensor) -> Tensor:
+        """Context, spectrum and the share that correlation shapes, `(B, .)`, to `(B, sum(PICTURE_OUTPUTS))`."""
+        return self.picture(functional.hardswish(self.whole(context)))
 
 
 @dataclass(frozen=True)
@@ -170,11 +251,17 @@ class CurveNet(nn.Module):
     """Tokens of a bag to its noise curve, pass by pass."""
 
     gains: Tensor
+    log_bias: Tensor
+    coefficients: Tensor
 
     def __init__(self, config: CurveConfig):
         super().__init__()
         self.config = config
         self.passes = nn.ModuleList(CurveNetPass(config.width, config.heads) for _ in range(config.passes))
+        # E ln of the mean square of k standard normals
+        half = torch.tensor(BAND_COUNTS[:RADIAL]) / 2
+        self.register_buffer("coefficients", 2 * half / (BLOCK**2 - 1), persistent=False)  # share of each band
+        self.register_buffer("log_bias", half.digamma() - half.log(), persistent=False)
         self.register_buffer("gains", band_gains(CORRELATIONS).clamp(min=MIN_GAIN), persistent=False)
 
     def forward(self, tokens: Tokens, step: Tensor, free_intercept: Tensor) -> list[CurvePass]:
@@ -182,55 +269,124 @@ class CurveNet(nn.Module):
 
         `step` (B,) normalised distance of levels, 0: none; `free_intercept` (B,) bool: black is not known.
         """
-        uniform = (step.double().square() / 12)[
-            :, None
-        ]  # variance that quantisation adds, white whatever the correlation
-        expected = self.start(tokens).double() + uniform
-        band = torch.ones(tokens.mean.shape[0], BANDS, device=tokens.mean.device)
-        flags = torch.stack([free_intercept.float(), (tokens.mean.shape[1] / 1e3) ** -0.5 * torch.ones_like(step)], 1)
+        uniform = (step.square() / 12)[:, None]
+        first_grid = tokens.first_grid()
+        known: CurvePass | None = None
         results = []
-        for network in self.passes:
-            per_band = (expected - uniform).clamp(min=0)[..., None] * band[:, None] + uniform[..., None] + MIN_VARIANCE
-            block, picture, context = network(tokens, self.features(tokens, per_band.float(), expected), flags)
-            n = len(CORRELATIONS)
-            logits = picture[:, :n]
-            band = logits.softmax(-1) @ self.gains
-            noise = (tokens.energy - uniform[..., None].float()) / band[:, None] + uniform[..., None].float()
-            mixed = (noise * block[..., 2 : 2 + BANDS].softmax(-1)).sum(-1)
-            corrected = mixed * torch.exp(MAX_CORRECTION * torch.tanh(block[..., 1] / MAX_CORRECTION))
-            weight = (block[..., 0] - block[..., 0].amax(1, keepdim=True)).exp()
-            relative = (corrected.double() / expected).clamp(max=1e3)
-            x = tokens.mean.double()
-            basis = torch.stack([x, torch.ones_like(x), x.square()], -1) / expected[..., None]
-            ridge = (
-                torch.stack([picture[:, n], torch.full_like(step, -torch.inf), picture[:, n + 1]], 1)
-                .clamp(max=MAX_LOG_RIDGE)
-                .exp()
-            )
-            law, normal = solve_law(basis, relative, weight, ridge, free_intercept)
-            share = (weight / weight.sum(1, keepdim=True)).double()
-            level = (share * corrected.double().clamp(min=0)).sum(1)
-            floor = torch.maximum(RELATIVE_FLOOR * level, uniform[:, 0]) + MIN_VARIANCE
-            expected = law_variance(law, floor, tokens.mean)
-            gate = block[..., 2 + BANDS :].sigmoid() + 1e-6
-            frequency = picture[:, n + 2 :].unflatten(1, (2, 7)).softmax(-1)
-            results.append(
-                CurvePass(
-                    law=law,
-                    floor=floor,
-                    correlation_logits=logits,
-                    row_variance=shared_offset_variance(tokens, tokens.rows, gate[..., 0], frequency[:, 0], across=3),
-                    column_variance=shared_offset_variance(
-                        tokens, tokens.columns, gate[..., 1], frequency[:, 1], across=2
-                    ),
-                    low_impulse=(gate[..., 2] * tokens.low_impulses).sum(1) / gate[..., 2].sum(1),
-                    high_impulse=(gate[..., 3] * tokens.high_impulses).sum(1) / gate[..., 3].sum(1),
-                    context=context,
-                    weight=weight / weight.mean(1, keepdim=True),
-                    normal=normal,
-                )
-            )
+        for number, network in enumerate(self.passes, start=1):
+            blocks = tokens if number == len(self.passes) else first_grid  # the shifted blocks only refine
+            expected = self.expect(blocks, uniform, known)
+            assert isinstance(network, CurveNetPass)
+            known = self.refine(network, blocks, expected, free_intercept)
+            results.append(known)
         return results
+
+    def expect(self, tokens: Tokens, uniform: Tensor, known: CurvePass | None) -> Expectation:
+        """What is to be seen if what is `known` so far is right; nothing flows back: every pass has its own loss."""
+        if known is None:
+            variance = (self.start(tokens).clamp(min=MIN_VARIANCE) + uniform).expand_as(tokens.mean)
+            cut = self.cut(tokens, variance)
+            signal = tokens.mean + variance.sqrt() * cut.shift
+            return Expectation(variance, uniform, cut, signal, torch.ones_like(variance[:, :1].expand(-1, BANDS)))
+        law, floor = known.law.detach().float(), known.floor.detach().float()
+        observed = law_variance(law, floor, tokens.mean)
+        cut = self.cut(tokens, observed)
+        signal = tokens.mean + observed.sqrt() * cut.shift
+        band = known.correlation_logits.detach().softmax(-1) @ self.gains
+        return Expectation(law_variance(law, floor, signal), uniform, cut, signal, band)
+
+    def refine(self, network: CurveNetPass, tokens: Tokens, expected: Expectation, free_intercept: Tensor) -> CurvePass:
+        """One pass: look at everything in units of what was expected, weigh, and fit."""
+        size = (tokens.mean.shape[1] / 1e3) ** -0.5
+        flags = torch.stack([free_intercept.float(), torch.full_like(expected.uniform[:, 0], size)], 1)
+        block, context = network(tokens, self.features(tokens, expected), flags)
+        confidence, correction, mixing, gates, spectral = block.split(BLOCK_OUTPUTS, -1)
+        weight = (confidence + WEIGHT_START).sigmoid() + LEAST_WEIGHT
+        spectrum = self.spectrum(tokens, expected, weight * spectral.sigmoid())
+        shaped = (weight * (expected.correlated / expected.variance)[..., None]).sum(1) / weight.sum(1)
+        logits, ridges, nothing_else, frequencies = network.read(torch.cat([context, spectrum, shaped], 1)).split(
+            PICTURE_OUTPUTS, -1
+        )
+        pure_logit = nothing_else + PURE_START
+        pure = pure_logit.sigmoid()[:, None]  # (B, 1, 1)
+        relative = self.relative_variance(tokens, expected, logits, mixing, correction, pure)
+        weight = torch.lerp(weight, torch.ones_like(weight), pure)[..., 0]
+        x = expected.signal.double()
+        basis = torch.stack([x, torch.ones_like(x), x.square()], -1) / expected.variance.double()[..., None]
+        ridge = torch.stack([ridges[:, 0], torch.full_like(ridges[:, 0], -torch.inf), ridges[:, 1]], 1)
+        law, normal = solve_law(basis, relative, weight, ridge.clamp(max=MAX_LOG_RIDGE).exp(), free_intercept)
+        share = (weight / weight.sum(1, keepdim=True)).double()
+        level = (share * (relative * expected.variance).clamp(min=0)).sum(1)
+        floor = torch.maximum(RELATIVE_FLOOR * level, expected.uniform[:, 0].double()) + MIN_VARIANCE
+        gate = gates.sigmoid() + LEAST_WEIGHT
+        frequency = frequencies.unflatten(1, (2, BLOCK - 1)).softmax(-1)
+        row, column = (
+            shared_offset_variance(tokens, values, gate[..., i], frequency[:, i], across=3 - i)
+            for i, values in enumerate((tokens.rows, tokens.columns))
+        )
+        variance = law_variance(law.float(), floor.float(), expected.signal)
+        reach = VISIBLE * (variance + (row + column).clamp(min=0)[:, None]).sqrt()
+        return CurvePass(
+            law=law,
+            floor=floor,
+            correlation_logits=logits,
+            row_variance=row,
+            column_variance=column,
+            low_impulse=visible_share(tokens.low_impulses, gate[..., 2], tokens.to_low > reach),
+            high_impulse=visible_share(tokens.high_impulses, gate[..., 3], tokens.to_high > reach),
+            context=context,
+            weight=weight / weight.mean(1, keepdim=True),
+            normal=normal,
+            signal=expected.signal,
+            pure_logit=pure_logit[:, 0],
+        )
+
+    def relative_variance(
+        self, tokens: Tokens, expected: Expectation, logits: Tensor, mixing: Tensor, correction: Tensor, pure: Tensor
+    ) -> Tensor:
+        """Each block's own estimate of its noise variance over the expected one, `(B, N)` float64; 1 where it fits.
+
+        The bands are mixed as the network says; a picture of nothing but noise, `pure` (B, 1, 1), is taken as it is.
+        """
+        band = (logits.softmax(-1) @ self.gains)[:, None]
+        uniform = expected.uniform[..., None]
+        # a band that correlation has emptied shows the white noise of quantisation, and little of the rest
+        left = expected.correlated[..., None] * band
+        attenuation = 2 * ((left + MIN_VARIANCE) / (left + uniform + MIN_VARIANCE)).log()
+        informative = attenuation + torch.tensor(BAND_COUNTS, device=band.device).log()
+        plain = functional.pad(informative[..., :RADIAL].softmax(-1), (0, BANDS - RADIAL))
+        mix = torch.lerp((mixing + informative).softmax(-1), plain, pure)
+        seen = tokens.energy / expected.cut.variance[..., None] - uniform
+        noise = (seen / band + uniform) / expected.variance[..., None]
+        mixed = (noise * mix).sum(-1).clamp(max=MOST_RELATIVE)
+        ripple = quantisation_ripple(expected.correlated, (12 * uniform[..., 0]).sqrt(), tokens.to_low)
+        mixed = mixed - pure[..., 0] * ripple / expected.variance
+        learned = MAX_CORRECTION * torch.tanh(correction / MAX_CORRECTION) * (1 - pure)
+        return ((1 + (mixed - 1) * expected.cut.leverage) * learned[..., 0].exp()).double()
+
+    def spectrum(self, tokens: Tokens, expected: Expectation, weight: Tensor) -> Tensor:
+        """The shape of the noise's spectrum, `(B, RADIAL)`: 0 where it is white.
+
+        Mean logarithm of the band energies over the expected variance, under `weight` (B, N, RADIAL), about its own
+        mean. Logarithms, because a few blocks with content outshine the sum of all others.
+        """
+        ratio = tokens.energy[..., :RADIAL] / (expected.variance * expected.cut.variance + MIN_VARIANCE)[..., None]
+        quiet = (1 + ratio.detach() @ self.coefficients[:RADIAL]).square()
+        share = weight / quiet[..., None]
+        share = share / share.sum(1, keepdim=True)
+        spectrum = (share * (ratio + MIN_GAIN / 4).log().clamp(max=MAX_LOG_RATIO)).sum(1) - self.log_bias
+        return spectrum - (spectrum @ self.coefficients[:RADIAL])[:, None]
+
+    def cut(self, tokens: Tokens, expected: Tensor) -> Cut:
+        """What clipping has done to every block if the noise has the variance `expected` (B, N)."""
+        sigma = expected.sqrt()
+        low = clipping(torch.where(tokens.low_clip, tokens.to_low / sigma, FARTHEST))
+        high = clipping(torch.where(tokens.high_clip, tokens.to_high / sigma, FARTHEST))
+        return Cut(
+            variance=low.variance * high.variance,
+            shift=high.shift - low.shift,
+            leverage=torch.maximum(low.leverage, high.leverage),
+        )
 
     def start(self, tokens: Tokens) -> Tensor:
         """A rough variance, `(B, 1)`: between the quiet blocks' highest band and their mean energy.
@@ -245,29 +401,39 @@ class CurveNet(nn.Module):
         rough = (quiet.nan_to_num(0).clamp(min=MIN_VARIANCE) * fine.nan_to_num(0).clamp(min=MIN_VARIANCE)).sqrt()
         return rough[:, None]
 
-    def features(self, tokens: Tokens, per_band: Tensor, expected: Tensor) -> Tensor:
-        """`(B, N, FEATURES)`, free of scale: energies over the expected ones, distances in units of sigma, shares."""
-        sigma = (expected + MIN_VARIANCE).sqrt().float()
-        ratio = (tokens.energy / per_band + 1e-4).log().clamp(-9, 9)
-        near = []
-        for grid in tokens.split(tokens.mean[..., None]):
-            b, t, ny, nx, _ = grid.shape
-            pooled = functional.avg_pool2d(grid.reshape(b * t, 1, ny, nx), 3, 1, 1, count_include_pad=False)
-            near.append(pooled.reshape(b, t, ny, nx, 1))
-        slope = (tokens.mean - tokens.join(near)[..., 0]).abs()
+    def features(self, tokens: Tokens, expected: Expectation) -> list[Tensor]:
+        """Parts `(B, N, .)` of FEATURES numbers in all, free of scale.
+
+        Energies over the expected ones, distances in units of sigma, shares.
+        """
+        cut = expected.cut
+        sigma = (expected.variance + MIN_VARIANCE).sqrt()
+        per_band = expected.correlated[..., None] * expected.band[:, None] + expected.uniform[..., None] + MIN_VARIANCE
+        per_band = per_band * cut.variance[..., None]
+        log_expected = per_band.log()
+        ratio = ((tokens.energy + 1e-4 * per_band).log() - log_expected).clamp(max=9)
+        near = tokens.join([neighbourhood(grid) for grid in tokens.split(tokens.mean[..., None])])[..., 0]
 
         def distance(value: Tensor) -> Tensor:
             return torch.log1p((value / sigma).clamp(min=0, max=1e4))
 
-        distances = [tokens.mean, tokens.to_low, tokens.to_high, slope]
+        distances = [tokens.mean, tokens.to_low, tokens.to_high, (tokens.mean - near).abs()]
         shares = [tokens.low_share, tokens.high_share, tokens.low_impulses, tokens.high_impulses]
         row_ratio = tokens.rows.square().mean(-1), tokens.columns.square().mean(-1)
-        energy = tokens.energy.mean(-1)
+        energy = tokens.energy[..., :RADIAL].mean(-1)
+        second, third, fourth = tokens.moments.unbind(-1)
+        second, third, fourth = second / sigma.square(), third / sigma**3, fourth / sigma**4
         extra = [
             *(distance(d) for d in distances),
             *((s + 1e-3).log() for s in shares),
             *((r / (energy + MIN_VARIANCE) + 1e-3).log() for r in row_ratio),
             (energy <= MIN_VARIANCE).float(),
             (tokens.low_impulses + tokens.high_impulses) * 10,
+            cut.variance.log(),
+            cut.leverage - 1,
+            (second + 1e-3).log().clamp(max=9),
+            third.sign() * torch.log1p(third.abs().clamp(max=1e6)),
+            (fourth / (second.square() + 1e-6) + 1e-2).log(),
         ]
-        return torch.cat([ratio, torch.stack(extra, -1)], -1)
+        groups = tokens.log_energy + LOG_BIAS - log_expected[..., LOG_BANDS]
+        return [ratio, groups.clamp(-9, 9), torch.stack(extra).permute(1, 2, 0)]

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.curve import MIN_VARIANCE
-from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, Tokens
+from noisediag.cop.tokens import BAND_COUNTS, BLOCK, RADIAL, Tokens
 
 OUTLIER_STEPS = (0.08, 0.16, 0.3, 0.45)  # normalised signal above and below the block's median
 HISTOGRAM_BINS = 1024  # over [0, 1]
 HISTOGRAM_FREQUENCIES = 384
 HISTOGRAM_FLOOR = 0.01  # of |F| / N: above the randomness of 10^4 pixels
-BLOCK_FEATURES = BANDS + 6 + 2 * len(OUTLIER_STEPS)
+BLOCK_FEATURES = RADIAL + 6 + 2 * len(OUTLIER_STEPS)
 PICTURE_FEATURES = HISTOGRAM_FREQUENCIES + 6
 
 
@@ -70,8 +71,9 @@ class Encoder(nn.Module):
     def pool(self, hidden: Tensor, score: nn.Linear) -> Tensor:
         attention = score(hidden).softmax(1)
         focused = torch.einsum("bnh,bnw->bhw", attention, hidden).flatten(1)
-        deviation = (hidden.var(1, unbiased=False) + 1e-6).sqrt()
-        return torch.cat([focused, hidden.mean(1), deviation], 1)
+        mean = hidden.mean(1)
+        deviation = ((hidden.square().mean(1) - mean.square()).clamp(min=0) + 1e-6).sqrt()  # faster than var
+        return torch.cat([focused, mean, deviation], 1)
 
     def project(self, embedding: Tensor) -> Tensor:
         return functional.normalize(self.projection(embedding), dim=-1)
@@ -79,11 +81,11 @@ class Encoder(nn.Module):
 
 def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
     """Per block `(B, N, BLOCK_FEATURES)` and per picture `(B, PICTURE_FEATURES)`."""
-    log_energy = (tokens.energy + 1e-9).log()
-    start = (log_energy @ (torch.tensor(BAND_COUNTS, device=log_energy.device).float() / (BLOCK * BLOCK - 1))).quantile(
-        0.1, 1
-    )
-    median = tokens.pixels.median(-1, keepdim=True).values
+    log_energy = (tokens.energy[..., :RADIAL] + 1e-9).log()
+    start = (
+        log_energy @ (torch.tensor(BAND_COUNTS[:RADIAL], device=log_energy.device).float() / (BLOCK * BLOCK - 1))
+    ).quantile(0.1, 1)
+    median = _lower_median(tokens.pixels)
     away = tokens.pixels - median
     outliers = [(away > s).float().mean(-1) for s in OUTLIER_STEPS] + [
         (away < -s).float().mean(-1) for s in OUTLIER_STEPS
@@ -115,6 +117,14 @@ def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
         1,
     )
     return block, picture
+
+
+def _lower_median(pixels: Tensor) -> Tensor:
+    """As torch.median over the last dimension, kept; numpy selects ten times faster on a CPU."""
+    middle = (pixels.shape[-1] - 1) // 2
+    if pixels.device.type != "cpu":
+        return pixels.kthvalue(middle + 1, -1, keepdim=True).values
+    return torch.from_numpy(np.partition(pixels.numpy(), middle, -1)[..., middle : middle + 1].copy())
 
 
 def _first_grid(tokens: Tokens) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from noisediag.errors import CheckpointError
 
@@ -36,6 +36,7 @@ class FitConfig:
     average: float = 0.998
     clip_norm: float = 1.0
     seed: int = 0
+    processes: int = 1  # that take every step together, each on batches of its own (`torchrun`)
     log_every: int = 50
     save_every_s: float = 180.0
 
@@ -52,10 +53,15 @@ def fit(
 ) -> None:
     """Train `module` in place; at the end it holds the averaged weights.
 
-    Every step draws from a generator seeded by (seed, step) alone, so a run continued with `resume` from `state_path`
-    ends with the bytes of an undisturbed one (same device). Raises CheckpointError where the state to resume from
-    does not match.
+    Every step draws from a generator seeded by (seed, step, process) alone, so a run continued with `resume` from
+    `state_path` ends with the bytes of an undisturbed one (same device). Raises CheckpointError where the state to
+    resume from does not match.
+
+    With several `processes` all take the same step, on the mean of their gradients; the first one reports and saves.
     """
+    rank = distributed.get_rank() if config.processes > 1 else 0
+    if rank > 0:
+        report = None
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     average = [p.detach().clone() for p in parameters]
@@ -66,12 +72,14 @@ def fit(
     sums: dict[str, float] = {}
     counted = 0
     while step < config.steps:
-        generator = torch.Generator(device=device).manual_seed((config.seed << 32) + step)
+        generator = torch.Generator(device=device).manual_seed((config.seed << 32) + step * config.processes + rank)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
         value, numbers = objective(generator)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
+        if config.processes > 1:
+            _average_gradients(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)
         if torch.isfinite(norm):  # one impossible picture must not end hours of training; the count is in the log
             optimizer.step()
@@ -89,12 +97,26 @@ def fit(
             if report is not None:
                 report(step, {name: total / counted for name, total in sums.items()})
             sums, counted = {}, 0
-        if state_path is not None and (time.monotonic() - saved > config.save_every_s or step == config.steps):
+        if (
+            state_path is not None
+            and rank == 0
+            and (time.monotonic() - saved > config.save_every_s or step == config.steps)
+        ):
             _save_state(state_path, step, parameters, average, optimizer, config)
             saved = time.monotonic()
     with torch.no_grad():
         for a, p in zip(average, parameters, strict=True):
             p.copy_(a)
+
+
+def _average_gradients(parameters: list[nn.Parameter]) -> None:
+    """Replace the gradients of this process by the mean over all processes, in one exchange."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    together = torch.cat([g.flatten() for g in gradients])
+    distributed.all_reduce(together)
+    together /= distributed.get_world_size()
+    for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def _schedule(step: int, config: FitConfig) -> float:

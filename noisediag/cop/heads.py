@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.curve import MIN_VARIANCE, CurvePass, law_variance
-from noisediag.cop.tokens import Tokens
+from noisediag.cop.tokens import BAND_COUNTS, BLOCK, RADIAL, Tokens
 from noisediag.genome.parameters import NAMES
 
 LEVELS = (0.05, 0.5, 0.95)
@@ -24,6 +24,11 @@ LEARNED = tuple(name for name in NAMES if name != "quantisation")  # the step is
 UNIFORM = frozenset({"correlation"})  # predicted as it is; the others as logarithms
 SMALLEST_SHARE = 3e-3  # of the variance at mid signal: where the fit says 0, the head starts from here
 SMALLEST_IMPULSE = 3e-6
+PARTS = 3  # of the signal, with as many blocks each
+QUIET = (0.005, 0.03, 0.15)
+MOST_ENERGY = 20.0
+UNCLIPPED = 3.5  # sigmas that a block's mean must lie inside the tile's extremes
+RING_CUBES = 1 - 8 / 8**3  # sum of the cubed weights of a pixel minus the mean of its 8 neighbours
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,49 @@ class Evidence:
     base: Tensor  # (B, len(LEARNED)) logarithms (px for correlation)
     signal: Tensor  # (B, len(CURVE_QUANTILES))
     sigma: Tensor  # (B, len(CURVE_QUANTILES)) of the fitted curve
+    smooth: Tensor  # (B,) share of the blocks that the curve trusts, 0..1
+
+
+@dataclass(frozen=True)
+class NoiseShape:
+    """What the trusted blocks look like beyond their variance, in three parts of the signal; free of scale.
+
+    With f_S, f_M the shares of shot and multiplicative (gamma) noise in the variance, the third central moment of the
+    noise at signal x is S^2*x + 2*M^4*x^3, so that asymmetry = moment * x / sigma^4 = f_S^2 + 2*f_M^2: a second look
+    at the split, which needs no range of signal. Gaussian noise has the kurtosis 3, picture content mostly more.
+    """
+
+    asymmetry: Tensor  # (B, PARTS)
+    asymmetry_error: Tensor  # (B, PARTS) its standard error if the noise is white and Gaussian
+    kurtosis: Tensor  # (B, PARTS)
+    quietest: Tensor  # (B, len(QUIET)) ln of a block's energy over the expected one, at low quantiles
+
+
+def noise_shape(tokens: Tokens, curve: CurvePass) -> NoiseShape:
+    """Moments of pixels about their neighbours, from the blocks that the curve trusts and that nothing clipped."""
+    variance = curve.variance(curve.signal).float()
+    sigma = variance.sqrt()
+    inside = (tokens.to_low > UNCLIPPED * sigma) & (tokens.to_high > UNCLIPPED * sigma)
+    weight = curve.weight * inside
+    edges = curve.signal.quantile(torch.linspace(0, 1, PARTS + 1, device=sigma.device)[1:-1], 1)  # (PARTS - 1, B)
+    part = (curve.signal > edges[..., None]).sum(0)
+    members = functional.one_hot(part, PARTS).to(sigma.dtype) * weight[..., None]
+    share = members / members.sum(1, keepdim=True).clamp(min=1e-6)
+    second, third, fourth = tokens.moments.unbind(-1)
+    ratio = curve.signal.clamp(min=0) / sigma
+
+    def mean(values: Tensor) -> Tensor:
+        return (share * values[..., None]).sum(1)
+
+    pixels = BLOCK**2 / share.square().sum(1).clamp(min=1e-6)
+    energy = tokens.energy[..., :RADIAL] @ (torch.tensor(BAND_COUNTS[:RADIAL], device=sigma.device) / (BLOCK**2 - 1.0))
+    level = (energy / variance + 1e-4).log().masked_fill(~inside, math.log(MOST_ENERGY))
+    return NoiseShape(
+        asymmetry=mean(third / sigma**3 * ratio) / RING_CUBES,
+        asymmetry_error=mean(ratio) * (15 / pixels).sqrt(),
+        kurtosis=mean(fourth / variance**2) / mean(second / variance).square().clamp(min=1e-6),
+        quietest=level.quantile(torch.tensor(QUIET, device=sigma.device), 1).T,
+    )
 
 
 def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_intercept: Tensor) -> Evidence:
@@ -80,8 +128,14 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
         scaled = value.double() / middle
         return scaled.sign() * torch.log1p(scaled.abs() * 300) / 6
 
+    shape = noise_shape(tokens, curve)
     summary = torch.cat(
         [
+            shape.asymmetry.sign() * torch.log1p(shape.asymmetry.abs() * 10) / 2,
+            (shape.asymmetry_error + 1e-3).log() / 3,
+            (shape.kurtosis + 0.1).log(),
+            shape.quietest / 3,
+            curve.pure_logit.clamp(-10, 10)[:, None] / 5,
             terms,
             errors.clamp(1e-13, 1e4).log() / 5,
             torch.stack([relative(curve.row_variance), relative(curve.column_variance)], 1),
@@ -112,6 +166,7 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
         base=torch.stack([base[name] for name in LEARNED], 1).float(),
         signal=signal,
         sigma=variance.sqrt().float(),
+        smooth=(effective / tokens.mean.shape[1]).float(),
     )
 
 

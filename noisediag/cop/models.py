@@ -15,7 +15,7 @@ from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
-from noisediag.cop.tokens import tokenize
+from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.errors import CheckpointError
 from noisediag.genome import paper
 
@@ -84,7 +84,7 @@ class SensorModel(nn.Module):
         tokens = tokenize(bags)
         curve = self.curve(tokens, step, free_intercept)[-1]
         evidence = gather_evidence(tokens, curve, step, free_intercept)
-        embedding = self.encoder(tokens)
+        embedding = self.embed(tokens)
         return SensorAnswer(
             curve=curve,
             evidence=evidence,
@@ -93,6 +93,10 @@ class SensorModel(nn.Module):
             distance=self.familiarity(embedding),
             block_mean=tokens.mean,
         )
+
+    def embed(self, tokens: Tokens) -> Tensor:
+        """Embedding `(B, E)`; one grid of blocks says as much as both, in half the time."""
+        return self.encoder(tokens.first_grid())
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
         config = {

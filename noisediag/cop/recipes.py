@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet
@@ -48,11 +48,11 @@ class Recipe:
     seed: int = 0
     scenes: int = 6400  # procedural pictures of 256 x 256
     images: str | None = None
-    image_repeats: int = 3  # how often each picture of the folder stands in the pool
+    image_share: float = 0.45  # of the crops that are cut from the folder's pictures
     encoder_steps: int = 3400
     genomes: int = 48  # of one contrastive step
     curve_steps: int = 12500
-    batch: int = 32  # crops of 128 x 128 of one step, or as many pixels
+    batch: int = 32  # crops of 128 x 128 of one step and process, or as many pixels
     paper_steps: int = 10000
     head_pictures: int = 14000
     head_steps: int = 1500
@@ -69,6 +69,16 @@ class Run:
     resume: bool = False
     report: Report | None = None
     announce: Announce | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many train together under `torchrun`."""
+        return distributed.get_world_size() if distributed.is_initialized() else 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.processes == 1 or distributed.get_rank() == 0
 
     def state(self, stage: str) -> Path:
         return self.output.with_name(f"{self.output.stem}.{stage}.state")
@@ -94,9 +104,10 @@ def clean_pool(
     for number in range(-(-total // SCENES_AT_ONCE)):
         generator = torch.Generator().manual_seed((recipe.seed << 32) + (part << 24) + number)
         pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), side, generator))
-    if recipe.images is not None:
-        pictures += [scenes.folder(Path(recipe.images), side)] * recipe.image_repeats
-    return CleanPool(torch.cat(pictures).to(device))
+    drawn = torch.cat(pictures).to(device)
+    if recipe.images is None:
+        return CleanPool(drawn)
+    return CleanPool(drawn, scenes.folder(Path(recipe.images), side).to(device), recipe.image_share)
 
 
 def train_encoder(recipe: Recipe, run: Run) -> None:
@@ -105,8 +116,12 @@ def train_encoder(recipe: Recipe, run: Run) -> None:
     pool = clean_pool(recipe, run.device)
     encoder = _seeded(lambda: Encoder(EncoderConfig()), recipe.seed).to(run.device)
     run.say("contrastive pretraining")
-    config = FitConfig(steps=recipe.encoder_steps, learning_rate=1e-3, warm_up=200, seed=recipe.seed)
+    config = FitConfig(
+        steps=recipe.encoder_steps, processes=run.processes, learning_rate=1e-3, warm_up=200, seed=recipe.seed
+    )
     _fit(encoder, contrastive_objective(encoder, pool, recipe.genomes), config, run, "contrast")
+    if not run.leads:
+        return
     save_encoder(run.output, encoder.cpu(), _header(recipe, fit=config))
     run.finish("contrast")
 
@@ -122,8 +137,10 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     pool = clean_pool(recipe, run.device)
     curve = _seeded(lambda: CurveNet(CurveConfig()), recipe.seed).to(run.device)
     run.say("noise curve")
-    config = FitConfig(steps=recipe.curve_steps, warm_up=200, seed=recipe.seed)
+    config = FitConfig(steps=recipe.curve_steps, processes=run.processes, warm_up=200, seed=recipe.seed)
     _fit(curve, curve_objective(curve, pool, recipe.batch), config, run, "curve")
+    if not run.leads:
+        return
     run.say("pictures for the head")
     draft = _assemble(encoder, curve, (1, 1), run.device)
     training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
@@ -162,8 +179,12 @@ def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     model = _seeded(lambda: PaperModel(EncoderConfig()), recipe.seed).to(run.device)
     model.encoder.load_state_dict(load_encoder(found).state_dict())
     run.say("strengths")
-    config = FitConfig(steps=recipe.paper_steps, learning_rate=1e-3, warm_up=200, seed=recipe.seed)
+    config = FitConfig(
+        steps=recipe.paper_steps, processes=run.processes, learning_rate=1e-3, warm_up=200, seed=recipe.seed
+    )
     _fit(model, paper_objective(model, pool, recipe.batch), config, run, "paper")
+    if not run.leads:
+        return
     model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))
     run.finish("paper")
 

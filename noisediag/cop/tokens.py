@@ -10,7 +10,7 @@ makes a token free of scale.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import torch
@@ -23,11 +23,17 @@ BLOCK = 8
 SHIFT = BLOCK // 2
 IMPULSE_WINDOW = 5  # px; neighbourhood an extreme pixel is compared with
 IMPULSE_DEVIATIONS = 3.0
+SPARSE_SHARE = 0.03  # of the pixels; so few are faster looked at one by one
 IMPULSE_MAX_SHARE = 0.4  # more extreme pixels than this in the window: an area or a stroke, not impulses
+MIN_CLIPPED = 4  # pixels of a tile that share its lowest or highest value: less is chance
+TINY_ENERGY = 1e-13  # normalised; inside the logarithm, far below one code of 16 bits
 MIN_DEVIATION = 1e-4  # normalised; keeps exactly flat surroundings from calling the last code an impulse
 
 # u is the vertical frequency, v the horizontal one. An offset shared by a row varies with u only (v = 0).
 AXIS_SPLIT = 4  # axis frequencies 1..3 and 4..7 are bands of their own
+SECTOR_RADII = (3.7, 5.5, 7.3)
+LOG_RADII = (0.0, 3.7, 5.5, 99.0)  # groups whose mean logarithm is taken, axes included
+GROUPS = len(LOG_RADII) - 1
 RADII = (0.0, 2.6, 3.7, 4.6, 5.5, 6.4, 7.3, 8.3, 99.0)  # of sqrt(u^2 + v^2) for u, v >= 1
 
 
@@ -49,8 +55,24 @@ def _band_of_coefficient() -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(band) for band in bands)
 
 
-BANDS = len(_band_of_coefficient())
-BAND_COUNTS = tuple(len(band) for band in _band_of_coefficient())
+RADIAL = len(_band_of_coefficient())
+
+
+@cache
+def _sector_of_coefficient() -> tuple[tuple[int, ...], ...]:
+    """Two rings in three directions each: steep, diagonal, flat. A texture of one direction leaves the others alone."""
+    sectors: list[list[int]] = [[] for _ in range(3 * (len(SECTOR_RADII) - 1))]
+    for u in range(1, BLOCK):
+        for v in range(1, BLOCK):
+            ring = sum(math.hypot(u, v) >= edge for edge in SECTOR_RADII) - 1
+            if 0 <= ring < len(SECTOR_RADII) - 1:
+                direction = 0 if 2 * v <= u else 2 if 2 * u <= v else 1
+                sectors[3 * ring + direction].append(u * BLOCK + v)
+    return tuple(tuple(sector) for sector in sectors)
+
+
+BANDS = RADIAL + len(_sector_of_coefficient())  # of `Tokens.energy`: the radial ones first
+BAND_COUNTS = tuple(len(band) for band in (*_band_of_coefficient(), *_sector_of_coefficient()))
 ROW_COEFFICIENTS = tuple(u * BLOCK for u in range(1, BLOCK))
 COLUMN_COEFFICIENTS = tuple(range(1, BLOCK))
 
@@ -67,9 +89,23 @@ def dct_matrix() -> Tensor:
 @cache
 def band_matrix() -> Tensor:
     """Mean over the coefficients of each band, `(64, BANDS)`."""
-    matrix = torch.zeros(BLOCK * BLOCK, BANDS, dtype=torch.float64)
-    for band, members in enumerate(_band_of_coefficient()):
-        matrix[list(members), band] = 1 / len(members)
+    return _means((*_band_of_coefficient(), *_sector_of_coefficient()))
+
+
+@cache
+def group_matrix() -> Tensor:
+    """Mean over the coefficients of each group of LOG_RADII, `(64, GROUPS)`."""
+    groups: list[list[int]] = [[] for _ in range(GROUPS)]
+    for index in range(1, BLOCK * BLOCK):
+        radius = math.hypot(*divmod(index, BLOCK))
+        groups[sum(radius >= edge for edge in LOG_RADII) - 1].append(index)
+    return _means(tuple(tuple(group) for group in groups))
+
+
+def _means(sets: tuple[tuple[int, ...], ...]) -> Tensor:
+    matrix = torch.zeros(BLOCK * BLOCK, len(sets), dtype=torch.float64)
+    for column, members in enumerate(sets):
+        matrix[list(members), column] = 1 / len(members)
     return matrix
 
 
@@ -95,6 +131,8 @@ class Tokens:
 
     mean: Tensor  # (B, N) signal
     energy: Tensor  # (B, N, BANDS)
+    log_energy: Tensor  # (B, N, GROUPS) mean logarithm of the squared coefficients
+    moments: Tensor  # (B, N, 3) mean square, cube and fourth power of each pixel minus the mean of its 8 neighbours
     rows: Tensor  # (B, N, 7) coefficients that an offset of a row changes
     columns: Tensor  # (B, N, 7)
     low_share: Tensor  # (B, N) pixels at the lowest value of the tile
@@ -103,6 +141,8 @@ class Tokens:
     high_impulses: Tensor  # (B, N)
     to_low: Tensor  # (B, N) distance of the mean to the lowest value of the tile
     to_high: Tensor  # (B, N)
+    low_clip: Tensor  # (B, N) bool: the lowest value of the tile is where it was clipped
+    high_clip: Tensor  # (B, N) bool
     pixels: Tensor  # (B, N, 64) as stored, impulses included
     grids: tuple[tuple[int, int, int], ...]  # (T, ny, nx) of each grid
 
@@ -111,16 +151,15 @@ class Tokens:
         parts = values.split([t * ny * nx for t, ny, nx in self.grids], dim=1)
         return [p.reshape(p.shape[0], *grid, *p.shape[2:]) for p, grid in zip(parts, self.grids, strict=True)]
 
+    def first_grid(self) -> Tokens:
+        """The blocks of the grid that starts at the corner."""
+        t, ny, nx = self.grids[0]
+        every = {f.name: getattr(self, f.name)[:, : t * ny * nx] for f in fields(self) if f.name != "grids"}
+        return Tokens(**every, grids=self.grids[:1])
+
     def join(self, parts: list[Tensor]) -> Tensor:
         """The inverse of `split`."""
         return torch.cat([p.reshape(p.shape[0], -1, *p.shape[4:]) for p in parts], dim=1)
-
-
-def _box(planes: Tensor, width: int) -> Tensor:
-    """Sum over a window, zero outside: `(N, C, H, W)` to the same shape."""
-    pad = width // 2
-    columns = functional.avg_pool2d(planes, (width, 1), 1, (pad, 0), divisor_override=1)
-    return functional.avg_pool2d(columns, (1, width), 1, (0, pad), divisor_override=1)
 
 
 def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,16 +167,58 @@ def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
 
     `tiles` (N, H, W), `extreme` (N, H, W) bool; returns (replaced, isolated), same shapes.
     """
-    others = (~extreme).to(tiles.dtype)
-    count, total, square = _box(
-        torch.stack([others, others * tiles, others * tiles.square()], 1), IMPULSE_WINDOW
-    ).unbind(1)
-    present = _box(torch.ones_like(tiles[:1, None]), IMPULSE_WINDOW)[0, 0]
+    reach = IMPULSE_WINDOW // 2
+    present = functional.pad(torch.ones_like(tiles[:1]), (reach,) * 4)
+    others = functional.pad((~extreme).to(tiles.dtype), (reach,) * 4)
+    padded = functional.pad(tiles, (reach,) * 4)
+    at = extreme.nonzero(as_tuple=True)
+    if len(at[0]) < SPARSE_SHARE * tiles.numel():  # so few: their windows one by one
+        steps = torch.arange(IMPULSE_WINDOW, device=tiles.device)
+        n, y, x = at[0][:, None, None], at[1][:, None, None] + steps[:, None], at[2][:, None, None] + steps
+        other, value = others[n, y, x], padded[n, y, x]
+        local, isolated = _stands_out(
+            tiles[at],
+            other.sum((1, 2)),
+            (other * value).sum((1, 2)),
+            (other * value.square()).sum((1, 2)),
+            present[0, y, x].sum((1, 2)),
+        )
+        mask, replaced = torch.zeros_like(extreme), tiles.clone()
+        mask[at] = isolated
+        replaced[at] = torch.where(isolated, local, tiles[at])
+        return replaced, mask
+    light = others * padded
+    local, isolated = _stands_out(tiles, *(_box(plane) for plane in (others, light, light * padded, present)))
+    isolated = isolated & extreme
+    return torch.where(isolated, local, tiles), isolated
+
+
+def _stands_out(value: Tensor, count: Tensor, total: Tensor, square: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Local mean of the other pixels, and whether `value` is far from it and has few of its kind around it."""
     local = total / count.clamp(min=1)
     deviation = (square / count.clamp(min=1) - local.square()).clamp(min=0).sqrt().clamp(min=MIN_DEVIATION)
-    isolated = extreme & (count >= (1 - IMPULSE_MAX_SHARE) * present)
-    isolated = isolated & ((tiles - local).abs() > IMPULSE_DEVIATIONS * deviation)
-    return torch.where(isolated, local, tiles), isolated
+    few = count >= (1 - IMPULSE_MAX_SHARE) * present
+    return local, few & ((value - local).abs() > IMPULSE_DEVIATIONS * deviation)
+
+
+def _box(padded: Tensor) -> Tensor:
+    """Sums over IMPULSE_WINDOW: `(N, H + window - 1, W + window - 1)` to (N, H, W)."""
+    extra = IMPULSE_WINDOW - 1
+    height, width = padded.shape[1] - extra, padded.shape[2] - extra
+    lines = padded[:, :height].clone()
+    for i in range(1, IMPULSE_WINDOW):
+        lines += padded[:, i : i + height]
+    total = lines[..., :width].clone()
+    for i in range(1, IMPULSE_WINDOW):
+        total += lines[..., i : i + width]
+    return total
+
+
+def _ring_mean(tiles: Tensor) -> Tensor:
+    """Mean of the 8 neighbours, those beyond the border mirrored: `(N, H, W)` to the same shape."""
+    padded = functional.pad(tiles[:, None], (1, 1, 1, 1), mode="reflect")[:, 0]
+    lines = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return (lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:] - tiles) / 8
 
 
 def _blocks(tiles: Tensor) -> Tensor:
@@ -145,6 +226,13 @@ def _blocks(tiles: Tensor) -> Tensor:
     n, height, width = tiles.shape
     cut = tiles.reshape(n, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     return cut.transpose(2, 3).reshape(n, height // BLOCK, width // BLOCK, BLOCK * BLOCK)
+
+
+def _block_means(planes: Tensor) -> Tensor:
+    """`(..., H, W)` to the means of the 8x8 blocks, (..., H / 8, W / 8)."""
+    height, width = planes.shape[-2:]
+    cut = planes.reshape(*planes.shape[:-2], height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    return cut.sum(-1).sum(-2) / BLOCK**2
 
 
 def tokenize(bags: Tensor) -> Tokens:
@@ -165,7 +253,11 @@ def tokenize(bags: Tensor) -> Tokens:
     transform = dct_matrix().to(tiles)
     bands = band_matrix().to(tiles)
     marks = torch.stack([at_low, at_high, isolated_low, isolated_high]).to(tiles.dtype)
-    means, energies, rows, columns, shares, pixels, grids = [], [], [], [], [], [], []
+    groups = group_matrix().to(tiles)
+    away = clean - _ring_mean(clean)
+    square = away.square()
+    powers = torch.stack([square, square * away, square.square()])
+    means, energies, logs, rows, columns, shares, moments, pixels, grids = [], [], [], [], [], [], [], [], []
     for shift in (0, SHIFT):
         window = slice(shift, height - shift), slice(shift, width - shift)
         blocks = _blocks(clean[:, window[0], window[1]])
@@ -174,11 +266,15 @@ def tokenize(bags: Tensor) -> Tokens:
         ny, nx = mean.shape[1:]
         grids.append((t, ny, nx))
         means.append(mean.reshape(b, -1))
-        energies.append((coefficients.square() @ bands).reshape(b, -1, BANDS))
+        squared = coefficients.square()
+        energies.append((squared @ bands).reshape(b, -1, BANDS))
+        logs.append(((squared + TINY_ENERGY).log() @ groups).reshape(b, -1, GROUPS))
         rows.append(coefficients[..., ROW_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
         columns.append(coefficients[..., COLUMN_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
         inside = marks[:, :, window[0], window[1]]
-        shares.append(functional.avg_pool2d(inside, BLOCK).reshape(4, b, -1))
+        shares.append(_block_means(inside).reshape(4, b, -1))
+        inner = powers[:, :, window[0], window[1]]
+        moments.append(_block_means(inner).reshape(3, b, -1))
         pixels.append(_blocks(tiles[:, window[0], window[1]]).reshape(b, -1, BLOCK * BLOCK))
     mean = torch.cat(means, 1)
     share = torch.cat(shares, 2)
@@ -190,6 +286,8 @@ def tokenize(bags: Tensor) -> Tokens:
     return Tokens(
         mean=mean,
         energy=torch.cat(energies, 1),
+        log_energy=torch.cat(logs, 1),
+        moments=torch.cat(moments, 2).permute(1, 2, 0),
         rows=torch.cat(rows, 1),
         columns=torch.cat(columns, 1),
         low_share=share[0],
@@ -198,6 +296,8 @@ def tokenize(bags: Tensor) -> Tokens:
         high_impulses=share[3],
         to_low=mean - of_block(low),
         to_high=of_block(high) - mean,
+        low_clip=of_block(at_low.sum((1, 2)) >= MIN_CLIPPED),
+        high_clip=of_block(at_high.sum((1, 2)) >= MIN_CLIPPED),
         pixels=torch.cat(pixels, 1),
         grids=tuple(grids),
     )

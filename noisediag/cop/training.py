@@ -5,6 +5,7 @@ The loop itself is `fit`; nothing here runs on import.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -12,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_limit, group
+from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit, group
 from noisediag.cop.curve import CORRELATIONS, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.fit import Objective, Report
 from noisediag.cop.heads import LEARNED, LEVELS, LIMIT_LEVEL, UNIFORM, Evidence, SensorHead, gather_evidence
 from noisediag.cop.losses import info_nce, log_ratio, pinball
 from noisediag.cop.models import PaperModel, SensorModel
-from noisediag.cop.tokens import tokenize
+from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.genome import paper, scenes, sensor
 
 CROP = 128
@@ -27,6 +28,13 @@ QUANTILES = 33  # of the clean signal, where the curve is scored
 CLIP_MARGIN = 2e-3  # clean signal this close to a clip is not scored
 PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
 MAX_ERROR = 3.0  # of |ln sigma ratio| in the loss
+FINE_ERROR = 0.003  # below, the loss falls faster: easy pictures should be read to the statistical limit
+FINE_WEIGHT = 0.01
+PURE_CONTENT = 2e-3  # of the noise's variance in any block: 0.1 % of sigma
+FLAT_SHARE = 0.05  # of the crops the curve learns from are constant
+PURE_SIGMAS = 4.0  # from the clips
+EXACT_BELOW = 0.004  # sigma at mid signal: weaker noise is laid over exactly clean scenes only
+HALVED = 0.35  # of the crops show twice the region
 HEAD_SHAPES = (
     (128, 1, 24),
     (256, 1, 8),
@@ -38,22 +46,44 @@ HEAD_SHAPES = (
     (128, 4, 8),
 )  # px, tiles, pictures
 RAW_SHAPES = ((256, 4), (128, 8), (256, 4), (256, 4), (64, 8))  # px of a plane, pictures
-CLEAN_SHARE = 0.05  # of the pictures the heads see, nothing added
+CLEAN_SHARE = 0.2  # of the pictures the heads see, nothing added
+CONTAINED = 0.7  # of the pictures without quantisation of their own are stored in 16 bits, the others as floats
 ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
 
 
 class CleanPool:
-    """Clean pictures `(n, side, side)` to cut crops from; each crop is varied anew."""
+    """Clean pictures to cut crops from; each crop is varied anew.
 
-    def __init__(self, pictures: Tensor):
-        self.pictures = pictures
+    `scenes` `(n, side, side)` are exactly clean. `images` `(m, side, side)`, at times none, carry a little noise of
+    their own; they are drawn with the probability `image_share`.
+    """
 
-    def draw(self, n: int, size: int, generator: torch.Generator, *, varied: bool = True) -> Tensor:
-        """`(n, size, size)` crops; 30 % show a region twice as large, area-averaged: finer and cleaner."""
+    def __init__(self, scenes: Tensor, images: Tensor | None = None, image_share: float = 0.0):
+        self.pictures = scenes if images is None else torch.cat([scenes, images])
+        self.scenes = len(scenes)
+        self.image_share = 0.0 if images is None else image_share
+
+    def draw(
+        self,
+        n: int,
+        size: int,
+        generator: torch.Generator,
+        *,
+        varied: bool = True,
+        exact: Tensor | None = None,
+    ) -> Tensor:
+        """`(n, size, size)` crops; some show a region twice as large, area-averaged: finer and cleaner.
+
+        `exact` (n,) bool: these are cut from scenes, as the noise of an image would be as strong as what is added.
+        """
         count, side, _ = self.pictures.shape
         device = generator.device
-        chosen = torch.randint(count, (n,), generator=generator, device=device)
-        whole = torch.rand(n, generator=generator, device=device) < (0.3 if side >= 2 * size else 0.0)
+        chosen = torch.randint(self.scenes, (n,), generator=generator, device=device)
+        if self.image_share > 0:
+            image = torch.randint(self.scenes, count, (n,), generator=generator, device=device)
+            taken = torch.rand(n, generator=generator, device=device) < self.image_share
+            chosen = torch.where(taken if exact is None else taken & ~exact, image, chosen)
+        whole = torch.rand(n, generator=generator, device=device) < (HALVED if side >= 2 * size else 0.0)
         top, left = (torch.randint(side - size + 1, (n,), generator=generator, device=device) for _ in range(2))
         rows = top[:, None] + torch.arange(size, device=device)
         columns = left[:, None] + torch.arange(size, device=device)
@@ -76,6 +106,7 @@ class SensorBatch:
     impulse_share: Tensor  # (B,) realised
     free_intercept: Tensor  # (B,) bool: black is not known to the estimator
     pedestal: Tensor  # (B,) offset of black on the estimator's scale; 0 where black is known
+    pure: Tensor  # (B,) bool: nothing but pixel noise, neither content nor offsets, impulses or clipping
 
 
 def sensor_batch(
@@ -127,7 +158,20 @@ def sensor_batch(
         impulse_share=noisy.impulse_share,
         free_intercept=free,
         pedestal=pedestal,
+        pure=is_pure(clean, noise, low_clip),
     )
+
+
+def is_pure(clean: Tensor, noise: sensor.SensorNoise, low_clip: Tensor) -> Tensor:
+    """Which pictures `(B, H, W)` are flat wherever one looks and show their pixel noise uncut and alone: `(B,)`."""
+    blocks = clean.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
+    sigma = noise.sigma(torch.stack([clean.amin((1, 2)), clean.amax((1, 2))], 1))
+    content = blocks.var((-2, -1), unbiased=False).amax((1, 2))
+    inside = (clean.amin((1, 2)) - low_clip > PURE_SIGMAS * sigma[:, 0]) & (
+        1 - clean.amax((1, 2)) > PURE_SIGMAS * sigma[:, 1]
+    )
+    alone = (noise.row_noise == 0) & (noise.column_noise == 0) & (noise.impulse == 0)
+    return (content <= PURE_CONTENT * sigma.amin(1).square()) & inside & alone & (sigma.amin(1) > 0)
 
 
 def curve_error(result: CurvePass, batch: SensorBatch) -> tuple[Tensor, Tensor]:
@@ -135,6 +179,19 @@ def curve_error(result: CurvePass, batch: SensorBatch) -> tuple[Tensor, Tensor]:
     error = 0.5 * (result.variance(batch.signal).log() - 2 * batch.sigma.clamp(min=1e-12).double().log())
     counted = batch.scored.double()
     return (error.abs().clamp(max=MAX_ERROR) * counted).sum(1) / counted.sum(1).clamp(min=1), batch.scored.any(1)
+
+
+def split_error(result: CurvePass, batch: SensorBatch) -> Tensor:
+    """How much of the variance is booked under the wrong term, mean over the scored signals, `(B,)`."""
+    x, variance = batch.signal.double(), batch.sigma.double().square().clamp(min=1e-20)
+    shot, _, square = result.law.unbind(1)
+    noise = batch.noise
+    # on the scale of the picture x counts from its zero, the noise from its black
+    wrong_shot = (shot - noise.shot_gain + 2 * noise.multiplicative.square() * batch.pedestal)[:, None] * x
+    wrong_square = (square - noise.multiplicative.double().square())[:, None] * x.square()
+    counted = batch.scored.double()
+    wrong = ((wrong_shot.abs() + wrong_square.abs()) / variance).clamp(max=2)
+    return (wrong * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
 def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str, float]]:
@@ -147,9 +204,13 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
     for number, result in enumerate(results):
         weight = {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3)
         error, counted = curve_error(result, batch)
-        total = total + weight * error[counted].sum() / len(error)
+        value = error + FINE_WEIGHT * (error / FINE_ERROR).log1p()
+        total = total + weight * value[counted].sum() / len(error)
+        pure = functional.binary_cross_entropy_with_logits(result.pure_logit, batch.pure.float())
+        total = total + 0.1 * weight * pure
         if number == 0:
             continue
+        total = total + 0.1 * weight * split_error(result, batch)[counted].sum() / len(error)
         upper = torch.searchsorted(grid, rho).clamp(1, len(grid) - 1)
         share = ((rho - grid[upper - 1]) / (grid[upper] - grid[upper - 1])).clamp(0, 1)
         log_p = result.correlation_logits.log_softmax(-1)
@@ -166,19 +227,26 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
     return total.float(), {"curve": float(error[counted].detach().mean())}  # of the last pass
 
 
+def faint(noise: sensor.SensorNoise) -> Tensor:
+    """Which pictures have so little noise that a clean image's own would count, `(B,)` bool."""
+    return noise.sigma(torch.full_like(noise.shot_gain, 0.5)) < EXACT_BELOW
+
+
 def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Objective:
     """Batches of one size each: mostly 128 px, some 256 px and 64 px, with the same number of pixels."""
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         draw = float(torch.rand((), generator=generator, device=generator.device))
-        if draw < 0.7:
+        if draw < 0.55:
             size, n = CROP, batch_size
         elif draw < 0.9:
             size, n = 2 * CROP, max(batch_size // 4, 2)
         else:
             size, n = CROP // 2, 2 * batch_size
-        clean = pool.draw(n, size, generator)
         noise = sensor.sample("wide", n, generator)
+        clean = pool.draw(n, size, generator, exact=faint(noise))
+        level, flat = torch.rand(2, n, 1, 1, generator=generator, device=generator.device)
+        clean = torch.where(flat < FLAT_SHARE, level, clean)
         return curve_loss(network, sensor_batch(clean, noise, generator))
 
     return objective
@@ -220,6 +288,7 @@ class HeadSet:
     curve_truth: Tensor  # (N, len(CURVE_QUANTILES)) ln(true sigma / fitted sigma)
     curve_scored: Tensor  # (N, len(CURVE_QUANTILES)) bool
     blocks: Tensor  # (N,) how many the picture has
+    clean: Tensor  # (N,) bool: nothing was added but the rounding to codes
 
 
 def head_set(
@@ -230,16 +299,25 @@ def head_set(
     `raw`: bags of CFA planes under the law of RAW files, black known.
     """
     parts: list[HeadSet] = []
-    done = number = 0
+    done = 0
     while done < count:
-        generator = torch.Generator(device=pool.pictures.device).manual_seed((seed << 32) + number)
-        clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
-        with torch.inference_mode():
-            parts.append(_head_part(model, clean, law, tiles, generator, black_known=raw))
-        done += len(law)
-        number += 1
-        if report is not None and number % 50 == 0:
+        parts.append(head_batch(model, pool, len(parts), seed, raw=raw))
+        done += len(parts[-1].truth)
+        if report is not None and len(parts) % 50 == 0:
             report(done, {})
+    return join_head_sets(parts)
+
+
+def head_batch(model: SensorModel, pool: CleanPool, number: int, seed: int, *, raw: bool = False) -> HeadSet:
+    """Batch `number` of a `head_set`: depends on nothing but its number and the seed."""
+    generator = torch.Generator(device=pool.pictures.device).manual_seed((seed << 32) + number)
+    clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
+    with torch.inference_mode():
+        return _head_part(model, clean, law, tiles, generator, black_known=raw)
+
+
+def join_head_sets(parts: list[HeadSet]) -> HeadSet:
+    """One set of several, in their order."""
     return HeadSet(
         Evidence(*(torch.cat([getattr(p.evidence, f.name) for p in parts]) for f in fields(Evidence))),
         *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(HeadSet)[1:]),
@@ -249,13 +327,16 @@ def head_set(
 def _bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
     """Clean tiles `(n * tiles, size, size)`, the noise of n pictures, and `tiles`."""
     size, tiles, n = HEAD_SHAPES[number % len(HEAD_SHAPES)]
-    clean = pool.draw(n, size, generator).repeat_interleave(tiles, 0)
-    if tiles > 1:  # the same scene under other exposures
-        clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=generator.device))
     law = sensor.sample("wide", n, generator)
     exact = torch.rand(n, generator=generator, device=generator.device) < CLEAN_SHARE
     silenced = {f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
-    return clean, sensor.SensorNoise(**silenced), tiles
+    law = sensor.SensorNoise(**silenced)
+    contained = (law.quantisation == 0) & (torch.rand(n, generator=generator, device=generator.device) < CONTAINED)
+    law = replace(law, quantisation=torch.where(contained, 1 / 65535, law.quantisation))
+    clean = pool.draw(n, size, generator, exact=faint(law)).repeat_interleave(tiles, 0)
+    if tiles > 1:  # the same scene under other exposures
+        clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=generator.device))
+    return clean, law, tiles
 
 
 def _raw_bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
@@ -322,13 +403,14 @@ def _head_part(
     curve_scored = (at > CLIP_MARGIN) & (at < 1 - CLIP_MARGIN) & visible[:, None]
     return HeadSet(
         evidence=evidence,
-        embedding=model.encoder(tokens),
+        embedding=model.embed(tokens),
         truth=truth,
         scored=torch.stack([scored[name] for name in LEARNED], 1),
         absent=torch.stack([absent[name] for name in LEARNED], 1),
         curve_truth=curve_truth,
         curve_scored=curve_scored,
         blocks=torch.full((n,), tokens.mean.shape[1], device=clean.device),
+        clean=torch.stack([getattr(noise, name) for name in LEARNED]).amax(0) == 0,
     )
 
 
@@ -369,30 +451,35 @@ def standardise(head: SensorHead, data: HeadSet) -> None:
 
 def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, Any]:
     """Conformal tables of every parameter and of the curve, from pictures and RAW bags that the head has not seen."""
-    tables, of_raw = _tables(head, data, raw=False), _tables(head, raw, raw=True)
+    with torch.inference_mode():
+        logits = head(data.evidence, data.embedding).present[data.clean]
+    alarms = {name: calibrate_alarm(logits[:, i]) for i, name in enumerate(LEARNED)}
+    tables, of_raw = _tables(head, data, alarms, raw=False), _tables(head, raw, alarms, raw=True)
     for kind, by_name in of_raw.items():
         for name, groups in by_name.items():
             tables[kind][name].update({own: value for own, value in groups.items() if own != EVERYTHING})
-    return tables
+    return tables | {"alarms": alarms}
 
 
-def _tables(head: SensorHead, data: HeadSet, *, raw: bool) -> dict[str, dict[str, Any]]:
+def _tables(head: SensorHead, data: HeadSet, alarms: Mapping[str, float], *, raw: bool) -> dict[str, dict[str, Any]]:
     spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
-    groups = [group(blocks, span, raw=raw) for blocks, span in zip(data.blocks.tolist(), spans.tolist(), strict=True)]
+    seen = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
+    groups = [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in seen]
     tail = RAW_TAIL if raw else TAIL
     with torch.inference_mode():
         reading = head(data.evidence, data.embedding)
+    present = reading.present - torch.tensor([alarms[name] for name in LEARNED], device=reading.present.device)
     intervals: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     for i, name in enumerate(LEARNED):
         # as they are reported: seen, and strong enough; of RAW files all that are seen
         strong = data.truth[:, i].isfinite() if raw else data.scored[:, i]
-        used = (strong & (reading.present[:, i] > 0)).nonzero()[:, 0].tolist()
+        used = (strong & (present[:, i] > 0)).nonzero()[:, 0].tolist()
         intervals[name] = calibrate(
             reading.quantiles[used, i], data.truth[used, i], [groups[j] for j in used], tail=tail
         )
         # there, but not seen
-        missed = (~data.absent[:, i] & (reading.present[:, i] <= 0)).nonzero()[:, 0].tolist()
+        missed = (~data.absent[:, i] & (present[:, i] <= 0)).nonzero()[:, 0].tolist()
         bound = torch.maximum(reading.limit[:, i], reading.quantiles[:, i, 0])
         limits[name] = calibrate_limit(bound[missed], data.truth[missed, i], [groups[j] for j in missed])
     rows, columns = data.curve_scored.nonzero(as_tuple=True)

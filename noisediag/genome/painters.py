@@ -297,8 +297,9 @@ def _text(sheet: _Sheet, size: int, rng: Generator, ink: float) -> None:
 
 
 def _line_art(size: int, rng: Generator) -> Picture:
-    """Ink on paper: exact 0 and 1, strokes, hatching, black areas, text."""
-    sheet = _Sheet(size, 1.0)
+    """Ink or pencil on paper: exact 0 and 1, or grey; strokes, hatching, black areas, text."""
+    paper = 1.0 if rng.random() < 0.7 else rng.uniform(0.85, 1)
+    sheet = _Sheet(size, paper)
     ink = 0.0 if rng.random() < 0.7 else rng.uniform(0, 0.5)
     for _ in range(rng.integers(0, 4)):
         sheet.polygon(
@@ -317,7 +318,12 @@ def _line_art(size: int, rng: Generator) -> Picture:
     if rng.random() < 0.5:
         _text(sheet, size, rng, ink)
     picture = sheet.picture()
-    return 1 - picture if rng.random() < 0.15 else picture
+    if rng.random() < 0.3:  # pencil: the grain of the paper shows in the strokes
+        grain = rng.uniform(0.1, 0.6) * np.abs(_any_texture(size, rng))
+        picture = picture + (paper - picture) * np.clip(grain, 0, 1)
+    if rng.random() < 0.3:  # soft shading that leaves most of the paper white
+        picture = picture - rng.uniform(0.05, 0.4) * _mask(size, rng, int(rng.integers(2, 8)), rng.uniform(0.02, 0.3))
+    return np.asarray(1 - picture if rng.random() < 0.15 else picture, dtype=np.float32)
 
 
 def _screen(size: int, rng: Generator, tone: Picture) -> Picture:
@@ -394,8 +400,9 @@ def _fluorescence(size: int, rng: Generator) -> Picture:
 
 def _stars(size: int, rng: Generator) -> Picture:
     """Star fields over nothing, a nebula or a galaxy; dense fields of sharp stars look like impulses."""
-    count = int(_log_uniform(rng, 50, 8000) * (size / 256) ** 2) + 1
-    amplitudes = _power_law(rng, 0.02, rng.uniform(2, 30), rng.uniform(1.6, 2.5), count)
+    count = int(_log_uniform(rng, 50, 30_000) * (size / 256) ** 2) + 1
+    faintest = _log_uniform(rng, 0.003, 0.03)  # crowds of unresolved stars are the hardest ground
+    amplitudes = _power_law(rng, faintest, rng.uniform(2, 30), rng.uniform(1.6, 2.5), count)
     positions = rng.uniform(-1, size, (count, 2))
     light = _points(size, rng, positions, amplitudes)
     seeing = rng.uniform(0.35, 1.2)
@@ -690,6 +697,36 @@ def _photo(size: int, rng: Generator) -> Picture:
     return np.asarray(picture, dtype=np.float32)
 
 
+def _grain(size: int, rng: Generator) -> Picture:
+    """Sand, carpet, frost, bark: detail as fine as the pixels in some regions, smooth shades in others."""
+    picture = np.full((size, size), rng.uniform(0.1, 0.8), np.float32) + 0.1 * _smooth(size, rng, 3)
+    for _ in range(rng.integers(1, 5)):
+        rough = rng.standard_normal((size, size), dtype=np.float32)
+        kind = rng.integers(5)
+        if kind == 0:  # crystals: rare, bright
+            rough = np.maximum(rough - rng.uniform(0.5, 2), 0)
+        elif kind == 1:  # crevices
+            rough = -np.abs(rough)
+        elif kind == 2:  # fibres
+            stretch, slope = _log_uniform(rng, 2, 10), rng.uniform(0.2, 1)
+            rough = _texture(size, rng, slope, stretch=stretch, angle=rng.uniform(0, math.pi))
+        elif kind == 3:  # loops, as in knitwear
+            x, y = _grid(size)
+            pitch, lean = _log_uniform(rng, 2.5, 12), rng.uniform(0.2, 1)
+            phase = x / pitch + lean * np.abs(y / pitch % 2 - 1)
+            rough = np.cos(2 * math.pi * phase).astype(np.float32) + rng.uniform(0, 0.7) * rough
+        rough = _unit(_blur(rough, rng.uniform(0.3, 1.2)))
+        region = _mask(size, rng, int(rng.integers(1, 6)), rng.uniform(0.1, 0.9))
+        level = rng.uniform(-0.3, 0.3)
+        picture = picture + region * (level + _log_uniform(rng, 0.01, 0.2) * rough)
+    if rng.random() < 0.4:  # lines covered with it: webs, twigs
+        web = _Sheet(size, 0.0)
+        _strokes(web, size, rng, int(_log_uniform(rng, 10, 80)), 1.0)
+        sparkle = 1 + rng.uniform(0.2, 0.8) * rng.standard_normal((size, size), dtype=np.float32)
+        picture = picture + rng.uniform(0.1, 0.5) * web.picture() * sparkle
+    return np.asarray(picture, dtype=np.float32)
+
+
 def _flat(size: int, rng: Generator) -> Picture:
     """Flat fields: exactly constant, vignetted, or a step chart."""
     level = rng.uniform(0, 1)
@@ -721,5 +758,6 @@ PAINTERS: dict[str, Callable[[int, Generator], Picture]] = {
     "satellite": _satellite,
     "fabric": _fabric,
     "underwater": _underwater,
+    "grain": _grain,
     "flat": _flat,
 }

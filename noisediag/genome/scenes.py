@@ -18,7 +18,7 @@ from noisediag.errors import UnreadableError, UnsupportedError
 from noisediag.genome.painters import PAINTERS
 
 KINDS: tuple[str, ...] = tuple(PAINTERS)
-WEIGHTS = {"photo": 4.0, "leaves": 1.5}  # 1 for the other kinds
+WEIGHTS = {"photo": 4.0, "leaves": 1.5, "flat": 1.5, "stars": 1.5}  # 1 for the other kinds
 BLUR_REACH = 5  # px; the blurs of `vary` end there
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JPEG

@@ -19,6 +19,7 @@ _SAMPLE = 1 << 15  # values looked at where a sort is needed
 _COUNTED = 1 << 21  # values looked at where counting is enough
 _TRIM = 0.002  # share of pixels that may lie off the lattice: interpolated defects, burnt-in marks
 _COARSE = 1.9  # codes: a finer lattice cannot be told from the beat of a noiseless ramp with the container
+_FINE_GAPS = 0.3
 _FINE = 8.0  # codes: below this step the tolerance of a rounded lattice is half a code and a little
 _MAX_CODES = 1 << 24
 _CONTAINERS = (255, 1023, 4095, 16383, 65535)
@@ -145,6 +146,8 @@ def _rounded_step(codes: np.ndarray, every: np.ndarray) -> float | None:
         return None
     span = float(every[-1] - every[0])
     gaps = np.diff(codes)
+    if np.count_nonzero(gaps == 1) > _FINE_GAPS * gaps.size:  # of a step of 1.9, a tenth of the gaps are 1
+        return None
     best: float | None = None
     for candidate in _candidates(gaps, slack=1.0):
         if candidate < 0.9 * _COARSE or (best is not None and candidate < 1.1 * best):

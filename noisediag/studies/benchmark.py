@@ -68,8 +68,8 @@ def _jobs(options: BenchmarkOptions) -> list[Job]:
         raise UsageError(f"no benchmark set is called {', '.join(sorted(unknown))}; there are: {', '.join(SETS)}")
     if options.draws < 1 or options.workers < 1:
         raise UsageError("--draws and --workers are at least 1")
-    if options.data is None and set(sets) - {"flat", "raw"}:
-        raise UsageError("--data: a folder of clean pictures, one sub-folder a domain, is needed for these sets")
+    if options.data is None and "paper" in sets:
+        raise UsageError("--data: a folder of clean pictures, one sub-folder a domain, is needed for this genome")
     limit = options.limit_per_domain
     found = pictures(options.data, split=options.split, limit_per_domain=limit) if options.data else ()
     return list(jobs(sets, found, draws=options.draws, scenes_=options.scenes, flats=options.flats, raws=options.raws))
@@ -115,6 +115,7 @@ def _score_case(options: BenchmarkOptions, models: Mapping[str, SensorModel], jo
         truth=case.truth.values,
         scored=case.truth.scored,
         left_out=case.truth.left_out,
+        dark_share=float((case.clean < scoring.DARK).mean()),
         answers=tuple(answers),
         checkpoint=checkpoint,
     )
@@ -143,7 +144,7 @@ def _model_answer(method: str, footprint: Footprint, case: SensorCase, seconds: 
         low = sigma * np.interp(expected.signal, at[0], at[2] / at[1])
         high = sigma * np.interp(expected.signal, at[0], at[3] / at[1])
         covered = float(expected.weight[(low <= expected.sigma) & (expected.sigma <= high)].sum())
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # an interval from 0, or of 0
             width = float((expected.weight * np.log(high / low)).sum())
     estimates = [main[name] for name in NAMES]
     values = tuple(_number(estimate.value) for estimate in estimates)

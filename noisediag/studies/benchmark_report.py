@@ -20,7 +20,7 @@ from noisediag.studies.running import MODEL, RANDOMISED
 SCHEMA = "noisediag.benchmark/1"
 CSV_COLUMNS = ("table", "set", "domain", "method", "parameter", "apart", "n", "metric", "value")
 _KEYS = {"set_name": "set", "what": "parameter", "output": "parameter"}  # names in CSV
-_TABLES = ("curves", "parameters", "presence", "alarms", "coverage", "flat", "paper")
+_TABLES = ("curves", "parameters", "dark", "presence", "alarms", "coverage", "flat", "paper")
 
 
 def render(result: BenchmarkResult) -> Group:
@@ -31,7 +31,7 @@ def render(result: BenchmarkResult) -> Group:
     for name in result.laws:
         if any(row.set_name == name for row in result.curves):
             parts += [Text(f"\n{name}: {result.laws[name]}"), _curve_table(result, name), _domain_table(result, name)]
-            parts += [_parameter_table(result, name), *_coverage_lines(result, name)]
+            parts += [_parameter_table(result, name), *_dark_lines(result, name), *_coverage_lines(result, name)]
     if result.flat:
         parts.append(_flat_table(result))
     if result.alarms:
@@ -83,12 +83,12 @@ def _heading(result: BenchmarkResult) -> Text:
 
 
 def _curve_table(result: BenchmarkResult, name: str) -> Table:
-    table = number_table("curve error", "method", "cases", "median %", "p90 %", ">50 % off", "left out %", "ms")
+    table = number_table("curve error", "method", "cases", "median %", "p90 %", ">50 % off", ">2x %", "out %", "ms")
     for row in _ranked(result, name, apart=False):
-        table.add_row(row.method, str(row.n), *_errors(row), percent(row.left_out), f"{1000 * row.seconds:.0f}")
+        table.add_row(row.method, str(row.n), *_errors(row), *_rest(row), f"{1000 * row.seconds:.0f}")
     for row in _ranked(result, name, apart=True):
         if row.method == MODEL:
-            table.add_row("  near own noise", str(row.n), *_errors(row), percent(row.left_out), "")
+            table.add_row("  near own noise", str(row.n), *_errors(row), *_rest(row), "")
     return table
 
 
@@ -130,6 +130,13 @@ def _parameter_table(result: BenchmarkResult, name: str) -> Table:
             decimal(auc.get(row.parameter, math.nan), 3),
         )
     return table
+
+
+def _dark_lines(result: BenchmarkResult, name: str) -> Iterator[Text]:
+    for row in result.dark:
+        if row.set_name == name and row.method == MODEL:
+            answered = f"{row.n} cases, {percent(row.answered)} % answered"
+            yield Text(f"5 % of the pixels dark: {row.parameter} off by {percent(row.median_relative)} % ({answered})")
 
 
 def _coverage_lines(result: BenchmarkResult, name: str) -> Iterator[Text]:
@@ -185,6 +192,10 @@ def _paper_domains(result: BenchmarkResult) -> Table:
 
 def _errors(row: CurveRow) -> tuple[str, str, str]:
     return percent(row.median), percent(row.p90), percent(row.off)
+
+
+def _rest(row: CurveRow) -> tuple[str, str]:
+    return percent(row.twice), percent(row.left_out)
 
 
 def _log(row: ParameterRow | None) -> str:

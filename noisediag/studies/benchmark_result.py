@@ -19,7 +19,7 @@ WORST = 10
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What to run. `data`: one sub-folder a domain; None is allowed for the sets that need no picture."""
+    """What to run. `data`: one sub-folder a domain; None: procedural scenes that no model was trained on."""
 
     genome: Literal["sensor", "paper"] = "sensor"
     data: Path | None = None
@@ -70,6 +70,7 @@ class CaseScore:
     truth: tuple[float, ...]
     scored: tuple[bool, ...]
     left_out: float
+    dark_share: float  # of the pixels, with a clean signal below scoring.DARK
     answers: tuple[Answer, ...]
     checkpoint: CheckpointId | None
 
@@ -90,8 +91,10 @@ class PaperScore:
 
 @dataclass(frozen=True)
 class CurveRow:
-    """Curve error of one method over `n` cases; `domain` "all" pools them. `left_out`: mean share of unscored
-    pixels.
+    """Curve error of one method over `n` cases; `domain` "all" pools them.
+
+    `off`, `twice`: share of cases off by more than 50 % and by more than a factor 2; `left_out`: mean share of
+    unscored pixels.
     """
 
     set_name: str
@@ -102,6 +105,7 @@ class CurveRow:
     median: float
     p90: float
     off: float
+    twice: float
     left_out: float
     seconds: float
 
@@ -128,8 +132,26 @@ class ParameterRow:
 
 
 @dataclass(frozen=True)
+class DarkRow:
+    """Shot gain and read noise where the picture says enough of them: at least 5 % of it is dark.
+
+    `median_relative`: median |value/truth - 1| over the `n` scored cases, one without a value counting as infinite.
+    """
+
+    set_name: str
+    method: str
+    parameter: str
+    n: int
+    answered: float
+    median_relative: float
+
+
+@dataclass(frozen=True)
 class PresenceRow:
-    """How well `present` separates the cases that have a noise (above the benchmark floor) from those without."""
+    """How well `present` separates the cases that have a noise (above the benchmark floor) from those without.
+
+    Of the set `mixture` only cases of four noises and more count.
+    """
 
     set_name: str
     method: str
@@ -209,6 +231,7 @@ class BenchmarkResult:
     cases: int
     curves: tuple[CurveRow, ...] = ()
     parameters: tuple[ParameterRow, ...] = ()
+    dark: tuple[DarkRow, ...] = ()
     presence: tuple[PresenceRow, ...] = ()
     alarms: tuple[AlarmRow, ...] = ()
     coverage: tuple[CoverageRow, ...] = ()

@@ -24,6 +24,7 @@ from noisediag.studies.benchmark_result import (
     CaseScore,
     CoverageRow,
     CurveRow,
+    DarkRow,
     FlatRow,
     PaperRow,
     PaperScore,
@@ -33,9 +34,13 @@ from noisediag.studies.benchmark_result import (
 )
 from noisediag.studies.cases import LAW_TEXT, SCENES
 from noisediag.studies.running import MODEL
-from noisediag.studies.scoring import OFF
+from noisediag.studies.scoring import OFF, TWICE
 
 Floats = NDArray[np.float64]
+
+DARK_SHARE = 0.05  # of the pixels: enough to tell shot from read noise
+DARK_PARAMETERS = ("shot_gain", "read_noise")
+MIXED = 4  # noises at once, from which presence in mixtures is judged
 
 
 def worst(scores: Sequence[CaseScore], n: int) -> tuple[WorstCase, ...]:
@@ -74,6 +79,7 @@ def sum_up_sensor(options: BenchmarkOptions, scores: Sequence[CaseScore]) -> Ben
         cases=len(scores),
         curves=tuple(row for cases in noisy.values() for row in _curve_rows(cases)),
         parameters=tuple(row for cases in noisy.values() for row in _parameter_rows(cases)),
+        dark=tuple(row for cases in noisy.values() for row in _dark_rows(cases)),
         presence=tuple(row for cases in noisy.values() for row in _presence_rows(cases)),
         alarms=tuple(_alarm_rows(by_set.get("clean", []))),
         coverage=tuple(row for cases in noisy.values() for row in _coverage_rows(cases, options.seed)),
@@ -109,6 +115,7 @@ def _curve_rows(cases: Sequence[CaseScore]) -> Iterator[CurveRow]:
                     median=scoring.quantile(errors, 0.5),
                     p90=scoring.quantile(errors, 0.9),
                     off=float((errors > OFF).mean()),
+                    twice=float((errors > TWICE).mean()),
                     left_out=float(np.mean([c.left_out for c, _ in some])),
                     seconds=float(np.median([a.seconds for _, a in some])),
                 )
@@ -202,7 +209,32 @@ def _mean_parameter_row(set_name: str, name: str, apart: bool, expected: Floats,
     )
 
 
+def _dark_rows(cases: Sequence[CaseScore]) -> Iterator[DarkRow]:
+    dark = [case for case in cases if case.dark_share >= DARK_SHARE]
+    for method in _methods(dark):
+        table = _table(_answers(dark, method, apart=False))
+        if table is None:
+            continue
+        for name in DARK_PARAMETERS:
+            column = NAMES.index(name)
+            scored = table.scored[:, column]
+            if not scored.any():
+                continue
+            relative = np.abs(table.value[scored, column] / table.truth[scored, column] - 1)
+            answered = np.isfinite(relative)
+            yield DarkRow(
+                set_name=cases[0].set_name,
+                method=method,
+                parameter=name,
+                n=len(relative),
+                answered=float(answered.mean()),
+                median_relative=scoring.quantile(np.where(answered, relative, np.inf), 0.5),
+            )
+
+
 def _presence_rows(cases: Sequence[CaseScore]) -> Iterator[PresenceRow]:
+    if cases[0].set_name == "mixture":
+        cases = [case for case in cases if sum(value > 0 for value in case.truth) >= MIXED]
     for method in _methods(cases):
         table = _table(_answers(cases, method, apart=False))
         if table is None:

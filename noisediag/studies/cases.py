@@ -86,8 +86,8 @@ def jobs(
 ) -> Iterator[Job]:
     """All jobs of `sets` over the pictures `found`, sets in the order given.
 
-    `scenes_`, `flats` and `raws` count the procedural pictures of `clean`, the pictures of `flat` and the files of
-    `raw`.
+    `scenes_`, `flats` and `raws` count the procedural pictures of `clean` (of every set where none are found, anew for
+    each draw), the pictures of `flat` and the files of `raw`.
     """
     for name in sets:
         if name == "flat":
@@ -97,7 +97,7 @@ def jobs(
         else:
             times = range(1) if name == "clean" else range(draws)
             yield from (Job(name, p.domain, p.path.name, p.path, p.own_noise, times) for p in found)
-            if name == "clean":
+            if name == "clean" or not found:
                 yield from (Job(name, SCENES, str(i), None, None, times) for i in range(scenes_))
 
 

@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 OFF = float(np.log(1.5))  # a curve error beyond this is "off by more than 50 %"
+TWICE = float(np.log(2))  # ... and "off by a factor 2"
+DARK = 0.1  # clean signal below this shows the read noise
 HISTOGRAM_STEPS = 4080  # 16 bins between two levels of 8 bits, so that k/255 is a bin's exact centre
 TERM_SHARE = 0.1  # benchmark floor of S, O, M: this share of sigma2 ...
 PIXEL_SHARE = 0.1  # ... on this share of the pixels

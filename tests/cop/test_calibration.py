@@ -2,7 +2,7 @@
 
 import torch
 
-from noisediag.cop.calibration import EVERYTHING, calibrate, calibrate_limit, group
+from noisediag.cop.calibration import ALARMS, EVERYTHING, calibrate, calibrate_alarm, calibrate_limit, group
 
 
 def test_intervals_that_are_too_narrow_are_stretched_to_cover() -> None:
@@ -24,8 +24,9 @@ def test_small_groups_have_no_factors_of_their_own() -> None:
     assert set(factors) == {EVERYTHING, "many"}
 
 
-def test_groups_tell_size_and_range() -> None:
-    assert len({group(n, s) for n in (100, 2_000, 50_000) for s in (0.01, 0.5)}) == 6
+def test_groups_tell_size_range_and_smoothness() -> None:
+    kinds = {group(n, s, t) for n in (100, 2_000, 50_000) for s in (0.01, 0.5) for t in (0.1, 0.9)}
+    assert len(kinds) == 12
 
 
 def test_a_limit_is_moved_until_it_holds() -> None:
@@ -37,3 +38,11 @@ def test_a_limit_is_moved_until_it_holds() -> None:
 def test_without_a_case_the_predicted_quantiles_stand() -> None:
     assert calibrate(torch.zeros(0, 3), torch.zeros(0), []) == {EVERYTHING: (1.0, 1.0)}
     assert calibrate_limit(torch.zeros(0), torch.zeros(0), []) == {EVERYTHING: 0.0}
+
+
+def test_few_clean_pictures_raise_an_alarm() -> None:
+    logits = torch.randn(8_000, generator=torch.Generator().manual_seed(2))
+    shift = calibrate_alarm(logits[:4_000])
+    assert float((logits[4_000:] > shift).float().mean()) < ALARMS + 4 * (ALARMS / 4_000) ** 0.5
+    assert calibrate_alarm(logits - 100) == 0.0  # where nothing is mistaken, an even chance is enough
+    assert calibrate_alarm(torch.zeros(0)) == 0.0

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from noisediag.cop.curve import CurveConfig, CurveNet, law_variance, shared_offset_variance, solve_law
+from noisediag.cop.curve import (
+    CurveConfig,
+    CurveNet,
+    law_variance,
+    neighbourhood,
+    quantisation_ripple,
+    shared_offset_variance,
+    solve_law,
+    visible_share,
+)
 from noisediag.cop.tokens import tokenize
 
 
@@ -81,3 +90,41 @@ def test_where_no_law_fits_the_answer_is_zero_and_not_negative() -> None:
     nothing = torch.zeros(1, 3), torch.zeros(1, dtype=torch.bool)
     found, _ = solve_law(basis, torch.full((1, 50), -1e-3), torch.ones_like(x), *nothing)
     assert torch.equal(found, torch.zeros(1, 3, dtype=torch.float64))
+
+
+def test_the_neighbourhood_is_the_mean_of_the_blocks_around() -> None:
+    grid = torch.rand(2, 3, 5, 4, 6, generator=seeded(3))
+    planes = grid.permute(0, 1, 4, 2, 3).flatten(0, 1)
+    expected = torch.nn.functional.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(neighbourhood(grid), expected.unflatten(0, (2, 3)).permute(0, 1, 3, 4, 2), atol=1e-6)
+
+
+def test_impulses_count_where_they_can_be_seen() -> None:
+    isolated = torch.tensor([[0.1, 0.1, 0.0, 0.0]])
+    visible = torch.tensor([[True, True, True, False]])
+    gate = torch.tensor([[1.0, 1.0, 0.0, 1.0]])  # the third block is not trusted
+    assert float(visible_share(isolated, gate, visible)) == pytest.approx(0.1 * 0.75, rel=1e-4)
+
+
+def test_the_spectrum_of_white_noise_is_flat_and_correlation_tilts_it(network: CurveNet) -> None:
+    white = 0.5 + 0.02 * torch.randn(2, 1, 128, 128, generator=seeded(4))
+    soft = torch.nn.functional.avg_pool2d(white, 3, 1, 1)
+    spectra = []
+    for picture in (white, soft):
+        tokens = tokenize(picture)
+        expected = network.expect(tokens, torch.zeros(2, 1), None)
+        spectra.append(network.spectrum(tokens, expected, torch.ones_like(tokens.energy[..., :12])))
+    blocks = 2 * (128 // 8) ** 2
+    assert spectra[0].abs().max() < 5 * (2 / (3 * blocks / 2)) ** 0.5
+    assert (spectra[1][:, 4] - spectra[1][:, 11] > 1.0).all()
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.3, 0.5])
+def test_rounded_noise_has_the_variance_that_its_phase_gives(phase: float) -> None:
+    step, sigma, count = 0.1, 0.05, 2_000_000
+    noise = sigma * torch.randn(count, generator=seeded(5), dtype=torch.float64)
+    rounded = step * ((phase * step + noise) / step).round()
+    ripple = quantisation_ripple(torch.tensor([[sigma**2]]), torch.tensor([[step]]), torch.tensor([[phase * step]]))
+    expected = sigma**2 + step**2 / 12 + float(ripple)
+    assert float(rounded.var()) == pytest.approx(expected, rel=5 * (2 / count) ** 0.5)
+    assert phase == 0.3 or abs(float(ripple)) > 0.02 * expected

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, multiprocessing, nn
 
 from noisediag.cop.fit import FitConfig, fit
 from noisediag.errors import CheckpointError
@@ -67,3 +67,21 @@ def test_a_step_without_finite_gradient_changes_nothing() -> None:
     fit(module, objective, FitConfig(steps=2, log_every=1), report=lambda step, numbers: seen.append(numbers))
     assert torch.equal(module.weight, before)
     assert [numbers["skipped"] for numbers in seen] == [1.0, 1.0]
+
+
+def train_beside_another(rank: int, folder: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    module = line()
+    fit(module, objective_of(module), FitConfig(steps=5, processes=2), state_path=folder / "state")
+    torch.save(module.state_dict(), folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_processes_that_train_together_end_alike(tmp_path: Path) -> None:
+    multiprocessing.spawn(train_beside_another, (tmp_path,), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    alone = line()
+    fit(alone, objective_of(alone), FitConfig(steps=5))
+    assert torch.equal(first["weight"], second["weight"])
+    assert not torch.equal(first["weight"], alone.weight)
+    assert (tmp_path / "state").exists()

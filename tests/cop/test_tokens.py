@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noisediag.cop.tokens import BANDS, band_gains, dct_matrix, tokenize
+from noisediag.cop.tokens import BANDS, SPARSE_SHARE, band_gains, dct_matrix, tokenize
 from noisediag.genome import sensor
 
 
@@ -51,6 +51,40 @@ def test_impulses_are_found_and_kept_out_of_the_energies() -> None:
     found = (tokens.low_impulses + tokens.high_impulses).mean()
     assert abs(found - struck.float().mean()) < 0.05 * share
     assert tokens.energy.mean() < 1.1 * sigma**2
+
+
+def test_moments_and_logarithms_are_those_of_white_noise() -> None:
+    sigma, side, count = 0.02, 256, 4
+    tokens = tokenize(0.5 + sigma * torch.randn(count, 1, side, side, generator=seeded(5)))
+    second, third, fourth = (tokens.moments.mean((0, 1)) / torch.tensor([sigma**2, sigma**3, sigma**4])).tolist()
+    ring = 1 + 1 / 8  # a pixel minus the mean of its 8 neighbours
+    pixels = count * side**2 / 4  # neighbours share pixels, so fewer are independent
+    assert second == pytest.approx(ring, rel=5 * (2 / pixels) ** 0.5)
+    assert abs(third) < 5 * (15 * ring**3 / pixels) ** 0.5
+    assert fourth == pytest.approx(3 * ring**2, rel=5 * (96 / 9 / pixels) ** 0.5)
+    # E ln z^2 = -1.2704, its variance pi^2 / 2
+    logs = tokens.log_energy.mean((0, 1)) - 2 * torch.tensor(sigma).log()
+    assert (logs + 1.2704).abs().max() < 5 * (4.93 / (count * side**2 / 64 * 10)) ** 0.5
+
+
+def test_few_and_many_extreme_pixels_are_judged_alike() -> None:
+    generator = seeded(6)
+    calm = (0.5 + 0.02 * torch.randn(1, 1, 64, 64, generator=generator)).clamp(0.4, 0.6)
+    struck = torch.where(torch.rand(calm.shape, generator=generator) < 0.02, 0.0, calm)
+    busy = torch.where(torch.rand(calm.shape, generator=generator) < 0.5, 1.0, 0.5)  # many pixels at its highest value
+    alone = tokenize(struck)
+    together = tokenize(torch.cat([struck, *[busy] * 3]))
+    assert (struck == 0).float().mean() < SPARSE_SHARE < (busy == 1).float().mean()
+    assert torch.equal(alone.low_impulses[0], together.low_impulses[0])
+    assert torch.allclose(alone.energy[0], together.energy[0], rtol=1e-4, atol=1e-9)
+
+
+def test_a_limit_that_many_pixels_share_is_a_clip() -> None:
+    picture = 0.5 + 0.2 * torch.randn(1, 1, 64, 64, generator=seeded(7))
+    free, cut = tokenize(picture), tokenize(picture.clamp(max=0.7))
+    assert not free.high_clip.any()
+    assert cut.high_clip.all()
+    assert not cut.low_clip.any()
 
 
 def test_split_and_join_are_inverse() -> None:

@@ -37,8 +37,9 @@ def test_small_and_odd_sizes_are_drawn_too() -> None:
 def test_flat_areas_of_graphics_keep_exact_levels() -> None:
     pictures = scenes.make(12, 128, generator(2), kinds=("line_art",))
     for picture in pictures:
-        exact = ((picture == 0) | (picture == 1)).float().mean()
-        assert exact > 0.3  # the rest are antialiased edges and grey ink
+        _, counts = picture.unique(return_counts=True)
+        assert counts.max() > 0.25 * picture.numel()  # the paper; the rest are ink, antialiased edges and shading
+    assert ((pictures == 0) | (pictures == 1)).float().mean() > 0.3
     steps = scenes.make(12, 128, generator(3), kinds=("graphic",)).numpy() * 255
     shares = [np.mean(np.abs(picture - np.round(picture)) < 1e-4) for picture in steps]
     assert np.median(shares) > 0.5  # 8-bit levels

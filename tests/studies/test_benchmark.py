@@ -129,6 +129,32 @@ def test_the_stand_in_is_scored_as_what_it_is(result: BenchmarkResult) -> None:
     assert result.checkpoint == CHECKPOINT
 
 
+def test_shot_and_read_noise_are_judged_on_pictures_with_a_dark_part(tmp_path: Path) -> None:
+    y, x = np.mgrid[:96, :96] / 96
+    for domain, low in (("bright", 0.4), ("dark", 0.0)):
+        (tmp_path / domain).mkdir()
+        picture = low + 0.5 * (x if low == 0 else y)
+        Pillow.fromarray(np.rint(255 * picture).astype(np.uint8)).save(tmp_path / domain / "001.png")
+    options = BenchmarkOptions(data=tmp_path, sets=("poisson-gauss",), draws=4, baselines=False)
+    result = run(options, models=fake_models)
+    shot = next(row for row in result.dark if row.parameter == "shot_gain")
+    assert shot.n == 4  # of 8
+    assert shot.median_relative < 0.3
+
+
+def test_a_factor_of_two_is_farther_off_than_a_half(result: BenchmarkResult) -> None:
+    assert all(0 <= row.twice <= row.off for row in result.curves)
+    mean = next(r for r in result.curves if (r.set_name, r.method, r.domain) == ("gaussian", "mean predictor", "all"))
+    assert mean.twice > 0
+
+
+def test_without_data_the_pictures_are_procedural_scenes() -> None:
+    options = BenchmarkOptions(sets=("poisson-gauss",), draws=2, scenes=3, baselines=False)
+    result = run(options, models=fake_models)
+    rows = {r.domain: r for r in result.curves if r.method == "noisediag"}
+    assert rows["scenes"].n == rows["all"].n == 6
+
+
 def test_clean_pictures_raise_no_alarm_where_nothing_is_found(result: BenchmarkResult) -> None:
     shares = {(r.domain, r.parameter): r.share for r in result.alarms}
     assert shares["drawn", "row_noise"] == 0
@@ -275,7 +301,7 @@ def test_tables_fit_80_columns_and_files_hold_no_nan(result: BenchmarkResult, da
     ("change", "message"),
     [
         ({"sets": ("nonsense",)}, "nonsense"),
-        ({"data": None}, "--data"),
+        ({"data": None, "genome": "paper"}, "--data"),
         ({"draws": 0}, "--draws"),
         ({"data": Path("/nowhere")}, "no such folder"),
     ],

@@ -36,7 +36,7 @@ def test_tail_follows_the_normal_law() -> None:
 
 def test_the_oracle_reads_strengths_of_pictures_it_was_not_shown() -> None:
     generator = torch.Generator().manual_seed(1)
-    clean = scenes.make(40, 64, generator)
+    clean = scenes.make(40, 64, generator, kinds=("photo", "leaves", "gradient", "tissue"))
     shown, truth, picture = [], [], []
     for number, one in enumerate(clean):
         strengths = paper.sample(6, generator)
