@@ -35,6 +35,9 @@ def pretrain(
     encoder: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Encoder that sensor and paper start from; ours unless given.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sensor model whose noise curve is trained further.")
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Clean pictures beside the procedural scenes.")
     ] = None,
@@ -61,9 +64,12 @@ def pretrain(
     Several processes train one model together: torchrun --nproc-per-node=2 -m noisediag.cli pretrain ...
     """
     with errors_in_words():
-        check_output("--output", output, (".safetensors",), inputs=[encoder] if encoder else (), force=force or resume)
+        given_models = [model for model in (encoder, start) if model is not None]
+        check_output("--output", output, (".safetensors",), inputs=given_models, force=force or resume)
         if encoder is not None and stage is Stage.encoder:
             raise UsageError("--encoder is where the stages sensor and paper start from")
+        if start is not None and stage is not Stage.sensor:
+            raise UsageError("--start is a sensor model that the stage sensor goes on from")
         if images is not None and not images.is_dir():
             raise UsageError(f"--images {images}: is no folder")
 
@@ -108,6 +114,7 @@ def pretrain(
             run = recipes.Run(output, choose_device(device.value), resume=resume, report=report, announce=announce)
             if stage is Stage.encoder:
                 recipes.train_encoder(recipe, run)
+            elif stage is Stage.sensor:
+                recipes.train_sensor(recipe, run, encoder or checkpoint.shipped("encoder"), start)
             else:
-                train = recipes.train_sensor if stage is Stage.sensor else recipes.train_paper
-                train(recipe, run, encoder or checkpoint.shipped("encoder"))
+                recipes.train_paper(recipe, run, encoder or checkpoint.shipped("encoder"))

@@ -126,16 +126,19 @@ def train_encoder(recipe: Recipe, run: Run) -> None:
     run.finish("contrast")
 
 
-def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
+def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | None = None) -> None:
     """The curve network, then, with it and the encoder frozen, the head and its calibration.
 
-    Writes the sensor model.
+    `start`: a sensor model whose curve network is trained further. Writes the sensor model.
     """
     found = store.read(encoder_path)
     encoder = load_encoder(found).to(run.device)
     run.say("drawing scenes")
     pool = clean_pool(recipe, run.device)
     curve = _seeded(lambda: CurveNet(CurveConfig()), recipe.seed).to(run.device)
+    begun = None if start is None else store.read(start)
+    if begun is not None:
+        curve.load_state_dict(SensorModel.load(begun).curve.state_dict())
     run.say("noise curve")
     config = FitConfig(steps=recipe.curve_steps, processes=run.processes, warm_up=200, seed=recipe.seed)
     _fit(curve, curve_objective(curve, pool, recipe.batch), config, run, "curve")
@@ -153,7 +156,8 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     raw = head_set(draft, large, recipe.raw_pictures, recipe.seed + 3, raw=True, report=run.report)
     run.say("head")
     model = fit_head(recipe, run, encoder, curve, training, held_out, raw)
-    model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))
+    extra = {} if begun is None else {"start_sha256": begun.sha256}
+    model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config, **extra))
     run.finish("curve", "head")
 
 

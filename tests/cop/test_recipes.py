@@ -1,5 +1,6 @@
 """The three recipes end to end, as toys of seconds: they write checkpoints that load, and resume to the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_the_sensor_model_loads_and_answers(encoder: Path, tmp_path: Path) -> No
     assert (answer.reading.quantiles.diff(dim=-1) >= 0).all()
     assert not torch.equal(answer.embedding, other.embedding)
     assert torch.equal(answer.curve.law, other.curve.law)
+
+
+def test_a_curve_can_be_trained_further(encoder: Path, tmp_path: Path) -> None:
+    first, further = tmp_path / "first.safetensors", tmp_path / "further.safetensors"
+    train_sensor(TOY, Run(first, CPU), encoder)
+    train_sensor(replace(TOY, curve_steps=1, seed=5), Run(further, CPU), encoder, first)  # another seed: far away
+    found = checkpoint.read(further)
+    assert found.header["start_sha256"] == checkpoint.read(first).sha256
+    before, after = (SensorModel.load(checkpoint.read(path)).curve.passes[0].enter.weight for path in (first, further))
+    assert 0 < (after - before).abs().mean() < 1e-3 * before.abs().mean()
 
 
 def test_the_paper_model_loads_and_its_strengths_sum_to_one(encoder: Path, tmp_path: Path) -> None:
