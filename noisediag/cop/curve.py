@@ -30,6 +30,7 @@ MAX_CORRECTION = 1.5
 MOST_RELATIVE = 1e3
 VISIBLE = 2.0  # sigmas that an impulse must lie off the signal to be seen
 MAX_LOG_RATIO = 4.0  # of a block's energy over the expected one, in the noise's spectrum
+TAIL = 6.0  # sigmas; no Gaussian noise reaches farther in any picture
 PURE_START = -3.0
 WEIGHT_START = 2.0
 LEAST_WEIGHT = 1e-6
@@ -148,6 +149,17 @@ def shared_offset_variance(tokens: Tokens, coefficients: Tensor, weight: Tensor,
         numerator = numerator + (pairs * share[:, None, None]).sum((1, 2, 3))
         denominator = denominator + (w.sum(across).square() - w.square().sum(across)).sum((1, 2))
     return numerator / (BLOCK * denominator.clamp(min=1e-12))
+
+
+def replaced_tails(tokens: Tokens, variance: Tensor) -> Tensor:
+    """Variance that the search for impulses took from noise of `variance` (B, N) by replacing its extremes, `(B, N)`.
+
+    On a coarse lattice several pixels share the lowest or highest level, and stand out as impulses do.
+    """
+    reach = TAIL * variance.sqrt()
+    low = tokens.low_impulses * tokens.to_low.square() * (tokens.to_low < reach)
+    high = tokens.high_impulses * tokens.to_high.square() * (tokens.to_high < reach)
+    return (low + high) * (BLOCK**2 / (BLOCK**2 - 1))
 
 
 def quantisation_ripple(variance: Tensor, step: Tensor, distance: Tensor) -> Tensor:
@@ -360,7 +372,8 @@ class CurveNet(nn.Module):
         noise = (seen / band + uniform) / expected.variance[..., None]
         mixed = (noise * mix).sum(-1).clamp(max=MOST_RELATIVE)
         ripple = quantisation_ripple(expected.correlated, (12 * uniform[..., 0]).sqrt(), tokens.to_low)
-        mixed = mixed - pure[..., 0] * ripple / expected.variance
+        tails = replaced_tails(tokens, expected.variance)
+        mixed = mixed + pure[..., 0] * (tails - ripple) / expected.variance
         learned = MAX_CORRECTION * torch.tanh(correction / MAX_CORRECTION) * (1 - pure)
         return ((1 + (mixed - 1) * expected.cut.leverage) * learned[..., 0].exp()).double()
 

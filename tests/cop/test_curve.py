@@ -9,6 +9,7 @@ from noisediag.cop.curve import (
     law_variance,
     neighbourhood,
     quantisation_ripple,
+    replaced_tails,
     shared_offset_variance,
     solve_law,
     visible_share,
@@ -128,3 +129,20 @@ def test_rounded_noise_has_the_variance_that_its_phase_gives(phase: float) -> No
     expected = sigma**2 + step**2 / 12 + float(ripple)
     assert float(rounded.var()) == pytest.approx(expected, rel=5 * (2 / count) ** 0.5)
     assert phase == 0.3 or abs(float(ripple)) > 0.02 * expected
+
+
+def test_extremes_of_coarsely_rounded_noise_are_given_back() -> None:
+    step, sigma = 0.02, 0.01
+    picture = 0.5 + step * (sigma / step * torch.randn(4, 1, 256, 256, generator=seeded(6))).round()
+    tokens = tokenize(picture)
+    assert (tokens.low_impulses + tokens.high_impulses).mean() > 1e-5  # taken for impulses
+    variance = picture.var()
+    counts = torch.tensor([3, 4, 3, 4, 3, 5, 5, 6, 7, 11, 6, 6]) / 63
+    energy = (tokens.energy[..., :12] @ counts).mean()
+    back = replaced_tails(tokens, variance.expand_as(tokens.mean)).mean()
+    few = 5 * (2 / picture.numel()) ** 0.5
+    assert float(energy) < (1 - few) * float(variance)
+    assert float(energy + back) == pytest.approx(float(variance), rel=few)
+    struck = picture.clone()
+    struck[:, :, ::50, ::50] = 0.0
+    assert replaced_tails(tokenize(struck), variance.expand_as(tokens.mean)).mean() <= back
