@@ -57,7 +57,9 @@ SET_DRAWS = 10
 def benchmark(
     ctx: typer.Context,
     genome: Annotated[Genome, typer.Option(help="The noise model that is scored.")] = Genome.sensor,
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Clean pictures, one sub-folder a domain.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Clean pictures, a sub-folder a domain; else scenes.")
+    ] = None,
     sets: Annotated[
         str, typer.Option(metavar="SET,...", help="gaussian, poisson-gauss, mixture, clean, flat, raw.")
     ] = "gaussian,poisson-gauss,mixture,clean,flat",
