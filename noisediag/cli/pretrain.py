@@ -61,7 +61,7 @@ def pretrain(
 ) -> None:
     """Train the encoder, or one of the models on top of it, from procedural scenes.
 
-    Several processes train one model together: torchrun --nproc-per-node=2 -m noisediag.cli pretrain ...
+    Several processes train one model together: torchrun --nproc-per-node=2 -m noisediag pretrain ...
     """
     with errors_in_words():
         given_models = [model for model in (encoder, start) if model is not None]

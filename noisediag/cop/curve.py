@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.clipping import FARTHEST, clipping
-from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, Tokens, band_gains
+from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, SHARES, Tokens, band_gains
 
 CORRELATIONS = (0.0, *(round(0.3 * 7 ** (i / 64), 4) for i in range(65)))  # px; 0.3 to 2.1 in steps of 3 %
 MIN_GAIN = 1e-3  # a band that correlation has emptied further than this says nothing about the variance
@@ -264,7 +264,7 @@ class CurveNet(nn.Module):
 
     gains: Tensor
     log_bias: Tensor
-    coefficients: Tensor
+    shares: Tensor
 
     def __init__(self, config: CurveConfig):
         super().__init__()
@@ -272,7 +272,7 @@ class CurveNet(nn.Module):
         self.passes = nn.ModuleList(CurveNetPass(config.width, config.heads) for _ in range(config.passes))
         # E ln of the mean square of k standard normals
         half = torch.tensor(BAND_COUNTS[:RADIAL]) / 2
-        self.register_buffer("coefficients", 2 * half / (BLOCK**2 - 1), persistent=False)  # share of each band
+        self.register_buffer("shares", torch.tensor(SHARES), persistent=False)
         self.register_buffer("log_bias", half.digamma() - half.log(), persistent=False)
         self.register_buffer("gains", band_gains(CORRELATIONS).clamp(min=MIN_GAIN), persistent=False)
 
@@ -296,16 +296,16 @@ class CurveNet(nn.Module):
     def expect(self, tokens: Tokens, uniform: Tensor, known: CurvePass | None) -> Expectation:
         """What is to be seen if what is `known` so far is right; nothing flows back: every pass has its own loss."""
         if known is None:
-            variance = (self.start(tokens).clamp(min=MIN_VARIANCE) + uniform).expand_as(tokens.mean)
-            cut = self.cut(tokens, variance)
-            signal = tokens.mean + variance.sqrt() * cut.shift
-            return Expectation(variance, uniform, cut, signal, torch.ones_like(variance[:, :1].expand(-1, BANDS)))
-        law, floor = known.law.detach().float(), known.floor.detach().float()
-        observed = law_variance(law, floor, tokens.mean)
+            observed = (self.start(tokens).clamp(min=MIN_VARIANCE) + uniform).expand_as(tokens.mean)
+            band = torch.ones(len(uniform), BANDS, device=uniform.device)
+        else:
+            law, floor = known.law.detach().float(), known.floor.detach().float()
+            observed = law_variance(law, floor, tokens.mean)
+            band = known.correlation_logits.detach().softmax(-1) @ self.gains
         cut = self.cut(tokens, observed)
         signal = tokens.mean + observed.sqrt() * cut.shift
-        band = known.correlation_logits.detach().softmax(-1) @ self.gains
-        return Expectation(law_variance(law, floor, signal), uniform, cut, signal, band)
+        variance = observed if known is None else law_variance(law, floor, signal)
+        return Expectation(variance, uniform, cut, signal, band)
 
     def refine(self, network: CurveNetPass, tokens: Tokens, expected: Expectation, free_intercept: Tensor) -> CurvePass:
         """One pass: look at everything in units of what was expected, weigh, and fit."""
@@ -384,11 +384,11 @@ class CurveNet(nn.Module):
         mean. Logarithms, because a few blocks with content outshine the sum of all others.
         """
         ratio = tokens.energy[..., :RADIAL] / (expected.variance * expected.cut.variance + MIN_VARIANCE)[..., None]
-        quiet = (1 + ratio.detach() @ self.coefficients[:RADIAL]).square()
+        quiet = (1 + ratio.detach() @ self.shares).square()
         share = weight / quiet[..., None]
         share = share / share.sum(1, keepdim=True)
         spectrum = (share * (ratio + MIN_GAIN / 4).log().clamp(max=MAX_LOG_RATIO)).sum(1) - self.log_bias
-        return spectrum - (spectrum @ self.coefficients[:RADIAL])[:, None]
+        return spectrum - (spectrum @ self.shares)[:, None]
 
     def cut(self, tokens: Tokens, expected: Tensor) -> Cut:
         """What clipping has done to every block if the noise has the variance `expected` (B, N)."""
@@ -402,15 +402,15 @@ class CurveNet(nn.Module):
         )
 
     def start(self, tokens: Tokens) -> Tensor:
-        """A rough variance, `(B, 1)`: between the quiet blocks' highest band and their mean energy.
+        """A rough variance, `(B, 1)`: between the quiet blocks' energy in all bands and that in the last one.
 
         Blocks without any energy do not count.
         """
         counts = torch.tensor(BAND_COUNTS, device=tokens.energy.device).float()
         whole = tokens.energy @ (counts / counts.sum())
         quiet = torch.nanquantile(whole.masked_fill(whole <= MIN_VARIANCE, torch.nan), START_QUANTILE, 1)
-        highest = tokens.energy[..., -1]
-        fine = torch.nanquantile(highest.masked_fill(highest <= MIN_VARIANCE, torch.nan), START_QUANTILE, 1)
+        last = tokens.energy[..., -1]
+        fine = torch.nanquantile(last.masked_fill(last <= MIN_VARIANCE, torch.nan), START_QUANTILE, 1)
         rough = (quiet.nan_to_num(0).clamp(min=MIN_VARIANCE) * fine.nan_to_num(0).clamp(min=MIN_VARIANCE)).sqrt()
         return rough[:, None]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.curve import MIN_VARIANCE
-from noisediag.cop.tokens import BAND_COUNTS, BLOCK, RADIAL, Tokens
+from noisediag.cop.tokens import RADIAL, SHARES, Tokens
 
 OUTLIER_STEPS = (0.08, 0.16, 0.3, 0.45)  # normalised signal above and below the block's median
 HISTOGRAM_BINS = 1024  # over [0, 1]
@@ -82,9 +82,7 @@ class Encoder(nn.Module):
 def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
     """Per block `(B, N, BLOCK_FEATURES)` and per picture `(B, PICTURE_FEATURES)`."""
     log_energy = (tokens.energy[..., :RADIAL] + 1e-9).log()
-    start = (
-        log_energy @ (torch.tensor(BAND_COUNTS[:RADIAL], device=log_energy.device).float() / (BLOCK * BLOCK - 1))
-    ).quantile(0.1, 1)
+    start = (log_energy @ torch.tensor(SHARES, device=log_energy.device)).quantile(0.1, 1)
     median = _lower_median(tokens.pixels)
     away = tokens.pixels - median
     outliers = [(away > s).float().mean(-1) for s in OUTLIER_STEPS] + [
@@ -109,7 +107,7 @@ def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
     rows, columns = (offset_ratio(tokens, c, across) for c, across in ((tokens.rows, 3), (tokens.columns, 2)))
     picture = torch.cat(
         [
-            histogram_spectrum(tokens.pixels[:, : _first_grid(tokens)]),
+            histogram_spectrum(tokens.first_grid().pixels),
             torch.stack(
                 [start / 4 + 2, rows, columns, tokens.mean.mean(1), tokens.mean.std(1), tokens.high_share.mean(1)], 1
             ),
@@ -125,11 +123,6 @@ def _lower_median(pixels: Tensor) -> Tensor:
     if pixels.device.type != "cpu":
         return pixels.kthvalue(middle + 1, -1, keepdim=True).values
     return torch.from_numpy(np.partition(pixels.numpy(), middle, -1)[..., middle : middle + 1].copy())
-
-
-def _first_grid(tokens: Tokens) -> int:
-    t, ny, nx = tokens.grids[0]
-    return t * ny * nx
 
 
 def offset_ratio(tokens: Tokens, coefficients: Tensor, across: int) -> Tensor:

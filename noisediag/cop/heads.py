@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.curve import MIN_VARIANCE, CurvePass, law_variance
-from noisediag.cop.tokens import BAND_COUNTS, BLOCK, RADIAL, Tokens
+from noisediag.cop.tokens import BLOCK, RADIAL, SHARES, Tokens
 from noisediag.genome.parameters import NAMES
 
 LEVELS = (0.05, 0.5, 0.95)
@@ -75,7 +75,7 @@ def noise_shape(tokens: Tokens, curve: CurvePass) -> NoiseShape:
         return (share * values[..., None]).sum(1)
 
     pixels = BLOCK**2 / share.square().sum(1).clamp(min=1e-6)
-    energy = tokens.energy[..., :RADIAL] @ (torch.tensor(BAND_COUNTS[:RADIAL], device=sigma.device) / (BLOCK**2 - 1.0))
+    energy = tokens.energy[..., :RADIAL] @ torch.tensor(SHARES, device=sigma.device)
     level = (energy / variance + 1e-4).log().masked_fill(~inside, math.log(MOST_ENERGY))
     return NoiseShape(
         asymmetry=mean(third / sigma**3 * ratio) / RING_CUBES,

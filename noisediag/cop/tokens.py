@@ -73,6 +73,7 @@ def _sector_of_coefficient() -> tuple[tuple[int, ...], ...]:
 
 BANDS = RADIAL + len(_sector_of_coefficient())  # of `Tokens.energy`: the radial ones first
 BAND_COUNTS = tuple(len(band) for band in (*_band_of_coefficient(), *_sector_of_coefficient()))
+SHARES = tuple(count / (BLOCK**2 - 1) for count in BAND_COUNTS[:RADIAL])  # of all coefficients but the mean
 ROW_COEFFICIENTS = tuple(u * BLOCK for u in range(1, BLOCK))
 COLUMN_COEFFICIENTS = tuple(range(1, BLOCK))
 

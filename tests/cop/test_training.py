@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from noisediag.cop.training import CleanPool, faint, is_pure, sensor_batch
+from noisediag.cop.curve import CurvePass
+from noisediag.cop.training import CleanPool, faint, is_pure, sensor_batch, split_error
 from noisediag.genome import sensor
 
 
@@ -26,19 +27,14 @@ def test_faint_noise_is_laid_over_exact_scenes_only() -> None:
 
 def test_only_flat_uncut_noise_alone_is_pure() -> None:
     flat = torch.full((5, 32, 32), 0.5)
-    flat[1, :16] = 0.6  # content
+    flat[1, 12:] = 0.7  # an edge
     flat[2] = 0.99  # too near to white
     noise = replace(sensor.sample("clean", 5, seeded(3)), read_noise=torch.tensor([0.01, 0.01, 0.01, 0.01, 0.0]))
     noise = replace(noise, row_noise=torch.tensor([0.0, 0.0, 0.0, 0.01, 0.0]))
-    edge = flat.clone()
-    edge[1, 12:] = 0.7
-    assert is_pure(edge, noise, torch.zeros(5)).tolist() == [True, False, False, False, False]
+    assert is_pure(flat, noise, torch.zeros(5)).tolist() == [True, False, False, False, False]
 
 
 def test_the_split_is_judged_on_the_scale_of_the_picture() -> None:
-    from noisediag.cop.curve import CurvePass
-    from noisediag.cop.training import split_error
-
     generator = seeded(4)
     noise = sensor.sample("mixture", 16, generator)
     batch = sensor_batch(torch.rand(16, 64, 64, generator=generator), noise, generator)
