@@ -40,6 +40,10 @@ BLOCK_OUTPUTS = (1, 1, BANDS, 4, RADIAL)  # weight, correction, bands, gates of 
 PICTURE_OUTPUTS = (len(CORRELATIONS), 2, 1, 14)  # correlation, ridges, purity, frequencies
 SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))  # which of (S, O, M^2) are in use
 FEATURES = BANDS + GROUPS + 17
+QUIET = (0.02, 0.1, 0.3)  # quantiles over the blocks
+MOST_CLIPPED = 0.1  # share of a block's pixels
+FEWEST = 16  # blocks that a quantile is taken over
+PROFILE = len(QUIET) * RADIAL
 
 
 @dataclass(frozen=True)
@@ -207,13 +211,13 @@ class CurveNetPass(nn.Module):
         self.enter = nn.Linear(FEATURES, width)
         self.mix = nn.Linear(width, width)
         self.score = nn.Linear(width, heads)
-        self.summary = nn.Linear((heads + 1) * width + 2, width)
+        self.summary = nn.Linear((heads + 1) * width + 2 + PROFILE, width)
         self.near = nn.Linear(width, width)
         self.around = nn.Linear(width, width, bias=False)
         self.blocks = nn.Linear(width, sum(BLOCK_OUTPUTS))
         self.score_again = nn.Linear(width, heads)
         self.context = nn.Linear((heads + 1) * width + width, width)
-        self.whole = nn.Linear(width + RADIAL + 1, width)
+        self.whole = nn.Linear(width + RADIAL + 1 + PROFILE, width)
         self.picture = nn.Linear(width, sum(PICTURE_OUTPUTS))
         with torch.no_grad():  # start as plain least squares over all blocks and bands: efficient on flat fields
             self.blocks.weight.mul_(0.1)
@@ -283,15 +287,29 @@ class CurveNet(nn.Module):
         """
         uniform = (step.square() / 12)[:, None]
         first_grid = tokens.first_grid()
+        quiet = self.quiet(first_grid)
         known: CurvePass | None = None
         results = []
         for number, network in enumerate(self.passes, start=1):
             blocks = tokens if number == len(self.passes) else first_grid  # the shifted blocks only refine
             expected = self.expect(blocks, uniform, known)
             assert isinstance(network, CurveNetPass)
-            known = self.refine(network, blocks, expected, free_intercept)
+            known = self.refine(network, blocks, expected, free_intercept, quiet)
             results.append(known)
         return results
+
+    def quiet(self, tokens: Tokens) -> Tensor:
+        """Logarithm of each band's energy in the quietest blocks, `(B, PROFILE)`: noise is everywhere, content is not.
+
+        Clipped blocks do not count where enough others are left.
+        """
+        valid = tokens.low_share + tokens.high_share <= MOST_CLIPPED
+        valid |= valid.sum(1, keepdim=True) < FEWEST
+        count = valid.sum(1)
+        energy = tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf).sort(1).values
+        at = torch.stack([(q * (count - 1)).round().long() for q in QUIET], 1)  # (B, len(QUIET))
+        picked = energy.gather(1, at[..., None].expand(-1, -1, energy.shape[-1]))
+        return (picked + MIN_VARIANCE).log().flatten(1)
 
     def expect(self, tokens: Tokens, uniform: Tensor, known: CurvePass | None) -> Expectation:
         """What is to be seen if what is `known` so far is right; nothing flows back: every pass has its own loss."""
@@ -307,18 +325,22 @@ class CurveNet(nn.Module):
         variance = observed if known is None else law_variance(law, floor, signal)
         return Expectation(variance, uniform, cut, signal, band)
 
-    def refine(self, network: CurveNetPass, tokens: Tokens, expected: Expectation, free_intercept: Tensor) -> CurvePass:
+    def refine(
+        self, network: CurveNetPass, tokens: Tokens, expected: Expectation, free_intercept: Tensor, quiet: Tensor
+    ) -> CurvePass:
         """One pass: look at everything in units of what was expected, weigh, and fit."""
         size = (tokens.mean.shape[1] / 1e3) ** -0.5
+        profile = ((quiet - expected.variance.mean(1, keepdim=True).log()) / 3).clamp(-4, 4)
         flags = torch.stack([free_intercept.float(), torch.full_like(expected.uniform[:, 0], size)], 1)
+        flags = torch.cat([flags, profile], 1)
         block, context = network(tokens, self.features(tokens, expected), flags)
         confidence, correction, mixing, gates, spectral = block.split(BLOCK_OUTPUTS, -1)
         weight = (confidence + WEIGHT_START).sigmoid() + LEAST_WEIGHT
         spectrum = self.spectrum(tokens, expected, weight * spectral.sigmoid())
         shaped = (weight * (expected.correlated / expected.variance)[..., None]).sum(1) / weight.sum(1)
-        logits, ridges, nothing_else, frequencies = network.read(torch.cat([context, spectrum, shaped], 1)).split(
-            PICTURE_OUTPUTS, -1
-        )
+        logits, ridges, nothing_else, frequencies = network.read(
+            torch.cat([context, spectrum, shaped, profile], 1)
+        ).split(PICTURE_OUTPUTS, -1)
         pure_logit = nothing_else + PURE_START
         pure = pure_logit.sigmoid()[:, None]  # (B, 1, 1)
         relative = self.relative_variance(tokens, expected, logits, mixing, correction, pure)

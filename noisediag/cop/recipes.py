@@ -33,6 +33,7 @@ from noisediag.genome import scenes
 SCENE_PX = 2 * CROP
 SCENES_AT_ONCE = 100
 FAMILIAR_QUANTILE = 0.995
+FURTHER_RATE = 1.2e-3  # learning rate of a curve network that is trained further
 STAGES = ("encoder", "sensor", "paper")
 Announce = Callable[[str], None]
 Made = TypeVar("Made")
@@ -141,6 +142,8 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | Non
         curve.load_state_dict(SensorModel.load(begun).curve.state_dict())
     run.say("noise curve")
     config = FitConfig(steps=recipe.curve_steps, processes=run.processes, warm_up=200, seed=recipe.seed)
+    if begun is not None:
+        config = replace(config, learning_rate=FURTHER_RATE)
     _fit(curve, curve_objective(curve, pool, recipe.batch), config, run, "curve")
     if not run.leads:
         return

@@ -30,11 +30,15 @@ PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
 MAX_ERROR = 3.0  # of |ln sigma ratio| in the loss
 FINE_ERROR = 0.003  # below, the loss falls faster: easy pictures should be read to the statistical limit
 FINE_WEIGHT = 0.01
+LARGE_ERROR = 0.5  # up to here the loss grows faster than the error: two half errors are better than one whole
+LARGE_WEIGHT = 2.0
 PURE_CONTENT = 2e-3  # of the noise's variance in any block: 0.1 % of sigma
 FLAT_SHARE = 0.05  # of the crops the curve learns from are constant
 PURE_SIGMAS = 4.0  # from the clips
 EXACT_BELOW = 0.004  # sigma at mid signal: weaker noise is laid over exactly clean scenes only
 HALVED = 0.35  # of the crops show twice the region
+MOSAIC = 0.2  # of the crops are four pictures, shrunk: as fine as the pixels and without large smooth parts
+MOST_SHRUNK = 4
 HEAD_SHAPES = (
     (128, 1, 24),
     (256, 1, 8),
@@ -72,7 +76,7 @@ class CleanPool:
         varied: bool = True,
         exact: Tensor | None = None,
     ) -> Tensor:
-        """`(n, size, size)` crops; some show a region twice as large, area-averaged: finer and cleaner.
+        """`(n, size, size)` crops; some show larger regions, area-averaged: finer and cleaner.
 
         `exact` (n,) bool: these are cut from scenes, as the noise of an image would be as strong as what is added.
         """
@@ -91,7 +95,28 @@ class CleanPool:
         if bool(whole.any()):
             halved = functional.avg_pool2d(self.pictures[chosen[whole], : 2 * size, : 2 * size][:, None], 2)[:, 0]
             crops[whole] = halved
+        tiled = (torch.rand(n, generator=generator, device=device) < MOSAIC).nonzero()[:, 0]
+        if len(tiled):
+            crops[tiled] = self._mosaics(chosen[tiled], size, generator)
         return scenes.vary(crops, generator) if varied else crops
+
+    def _mosaics(self, chosen: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """`(len(chosen), size, size)`: every quarter a shrunk picture, those of `chosen` and three of the same kind.
+
+        Together they are shifted around, so that the seams lie anywhere.
+        """
+        side, quarter, device = self.pictures.shape[1], size // 2, generator.device
+        shrink = min(MOST_SHRUNK, side // quarter)
+        exact = chosen < self.scenes
+        others = torch.randint(2**31, (3, len(chosen)), generator=generator, device=device)
+        scene, image = others % self.scenes, self.scenes + others % max(len(self.pictures) - self.scenes, 1)
+        members = torch.cat([chosen[None], torch.where(exact, scene, image)])
+        top, left = torch.randint(side - shrink * quarter + 1, (2,), generator=generator, device=device).tolist()
+        region = self.pictures[members, top : top + shrink * quarter, left : left + shrink * quarter]
+        small = functional.avg_pool2d(region, shrink)  # (4, n, quarter, quarter)
+        whole = torch.cat([torch.cat([small[0], small[1]], 2), torch.cat([small[2], small[3]], 2)], 1)
+        down, right = torch.randint(size, (2,), generator=generator, device=device).tolist()
+        return whole.roll((down, right), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -204,7 +229,8 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
     for number, result in enumerate(results):
         weight = {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3)
         error, counted = curve_error(result, batch)
-        value = error + FINE_WEIGHT * (error / FINE_ERROR).log1p()
+        fine = FINE_WEIGHT * (error / FINE_ERROR).log1p()
+        value = error + fine + LARGE_WEIGHT * error.clamp(max=LARGE_ERROR).square()
         total = total + weight * value[counted].sum() / len(error)
         pure = functional.binary_cross_entropy_with_logits(result.pure_logit, batch.pure.float())
         total = total + 0.1 * weight * pure
@@ -233,11 +259,11 @@ def faint(noise: sensor.SensorNoise) -> Tensor:
 
 
 def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Objective:
-    """Batches of one size each: mostly 128 px, some 256 px and 64 px, with the same number of pixels."""
+    """Batches of one size each: as many of 256 px as of 128 px, some of 64 px, with the same number of pixels."""
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         draw = float(torch.rand((), generator=generator, device=generator.device))
-        if draw < 0.55:
+        if draw < 0.45:
             size, n = CROP, batch_size
         elif draw < 0.9:
             size, n = 2 * CROP, max(batch_size // 4, 2)

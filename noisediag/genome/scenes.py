@@ -19,6 +19,8 @@ from noisediag.genome.painters import PAINTERS
 
 KINDS: tuple[str, ...] = tuple(PAINTERS)
 WEIGHTS = {"photo": 4.0, "leaves": 1.5, "flat": 1.5, "stars": 1.5}  # 1 for the other kinds
+LEVEL_SAMPLES = 1024  # pixels of a picture that its black and white points are read from
+MIN_STRETCHED = 0.2  # of the range; a narrower one would show a photograph's own noise
 BLUR_REACH = 5  # px; the blurs of `vary` end there
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JPEG
@@ -46,7 +48,8 @@ def vary(batch: Tensor, generator: torch.Generator) -> Tensor:
     """Each picture of `batch` (B, H, W) turned or mirrored and, in 70 % of the cases, with another focus and exposure.
 
     Blur up to 2 px, sharpening, gamma, contrast, brightness from a few percent of white to overexposure; the result
-    lies in [0, 1], clipped where an exposure would clip. The other 30 % keep their exact levels.
+    lies in [0, 1], clipped where an exposure would clip. The other 30 % keep their exact levels. Then 15 % of all get
+    their black and white points set within their own range, as scans and line art have: large exact areas of both.
     """
     batch = _turn(batch, generator)
     device, count = generator.device, len(batch)
@@ -77,7 +80,17 @@ def vary(batch: Tensor, generator: torch.Generator) -> Tensor:
     exposure = exposure * sometimes(0.15, draw(1.0, 2.5), 1.0)
     varied = torch.where(gamma == 1, varied, varied.pow(gamma))
     varied = ((varied - pivot) * contrast + pivot).mul_(exposure).clamp_(0, 1)
-    return torch.where(touched, varied, batch)
+    varied = torch.where(touched, varied, batch)
+    flat = varied.flatten(1)
+    ordered = flat[:, :: max(1, flat.shape[1] // LEVEL_SAMPLES)].sort(1).values
+    last = ordered.shape[1] - 1
+
+    def level(share: Tensor) -> Tensor:
+        return ordered.gather(1, (share[:, 0] * last).round().long())[..., None]
+
+    black = level(sometimes(0.5, draw(0, 0.6), 0.0))
+    white = torch.maximum(level(1 - sometimes(0.6, draw(0, 0.7), 0.0)), black + MIN_STRETCHED)
+    return torch.where(chance(0.15), ((varied - black) / (white - black)).clamp(0, 1), varied)
 
 
 def _turn(batch: Tensor, generator: torch.Generator) -> Tensor:

@@ -126,10 +126,10 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
         ),
     ),
     "wide": (
-        _Recipe(0.12, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
-        _Recipe(0.28, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),
+        _Recipe(0.17, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
+        _Recipe(0.25, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),
         _Recipe(
-            0.42,
+            0.46,
             {
                 "shot_gain": (2e-4, 0.1),
                 "read_noise": (4e-4, 0.08),
@@ -144,7 +144,7 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
             (0.002, 0.25),
         ),
         _Recipe(
-            0.05,
+            0.04,
             {
                 "shot_gain": (1e-6, 0.2),
                 "read_noise": (1e-5, 0.2),
@@ -159,7 +159,7 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
             _WIDE_SIGMA,
         ),
         _Recipe(
-            0.13,
+            0.08,
             {
                 "shot_gain": (1e-6, 1e-3),
                 "read_noise": (1e-5, 3e-3),
