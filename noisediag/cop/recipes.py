@@ -14,20 +14,11 @@ from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.fit import FitConfig, Report, fit
+from noisediag.cop.head_training import HeadSet, calibration_of, head_objective, head_set, standardise
 from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
-from noisediag.cop.training import (
-    CROP,
-    CleanPool,
-    HeadSet,
-    calibration_of,
-    contrastive_objective,
-    curve_objective,
-    head_objective,
-    head_set,
-    paper_objective,
-    standardise,
-)
+from noisediag.cop.simulation import CleanPool
+from noisediag.cop.training import CROP, contrastive_objective, curve_objective, paper_objective
 from noisediag.genome import scenes
 
 SCENE_PX = 2 * CROP

@@ -120,6 +120,18 @@ def test_the_spectrum_of_white_noise_is_flat_and_correlation_tilts_it(network: C
     assert (spectra[1][:, 4] - spectra[1][:, 11] > 1.0).all()
 
 
+def test_the_quietest_blocks_are_those_of_the_noise_and_clipped_ones_do_not_count(network: CurveNet) -> None:
+    generator = seeded(8)
+    picture = 0.5 + 0.01 * torch.randn(1, 1, 256, 256, generator=generator)
+    alone = network.quiet(tokenize(picture))
+    picture[..., 128:] += torch.rand(256, 128, generator=generator) - 0.5  # content in one half
+    picture[..., 96:128] = 2.0  # and white beside it
+    assert torch.allclose(network.quiet(tokenize(picture.clamp(0, 1))), alone, atol=1.2)  # content is 6 above
+    assert (alone.exp() < 1.1e-4).all()  # quantiles below the middle, of means over few coefficients
+    nothing = network.quiet(tokenize(torch.full((1, 1, 64, 64), 0.5)))
+    assert torch.isfinite(nothing).all()
+
+
 @pytest.mark.parametrize("phase", [0.0, 0.3, 0.5])
 def test_rounded_noise_has_the_variance_that_its_phase_gives(phase: float) -> None:
     step, sigma, count = 0.1, 0.05, 2_000_000

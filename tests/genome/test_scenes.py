@@ -74,6 +74,15 @@ def test_vary_changes_most_pictures_and_keeps_the_exact_levels_of_the_rest() -> 
     assert (varied.mean((1, 2)) < 0.1).any()  # underexposed
 
 
+def test_vary_sets_black_and_white_points_of_some_pictures() -> None:
+    ramp = torch.linspace(0.3, 0.7, 32 * 32).reshape(1, 32, 32).expand(1000, -1, -1)
+    varied = scenes.vary(ramp, generator(9)).flatten(1)
+    black, white = ((varied == level).float().mean(1) > 0.1 for level in (0.0, 1.0))
+    assert 0.02 < white.float().mean() < 0.25
+    assert 0.02 < black.float().mean() < 0.25
+    assert (white & black).any()
+
+
 def test_vary_turns_squares_in_all_eight_ways() -> None:
     corner = torch.zeros(800, 16, 16)
     corner[:, 0, 1] = 1.0

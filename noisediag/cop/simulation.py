@@ -1,0 +1,174 @@
+"""Simulated pictures with everything known about them: crops of clean pictures under the genome `sensor`.
+
+All of it runs on the device of the generator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.cop.tokens import BLOCK
+from noisediag.genome import scenes, sensor
+
+QUANTILES = 33  # of the clean signal, where the curve is scored
+CLIP_MARGIN = 2e-3  # clean signal this close to a clip is not scored
+PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
+PURE_CONTENT = 2e-3  # of the noise's variance in any block: 0.1 % of sigma
+PURE_SIGMAS = 4.0  # from the clips
+EXACT_BELOW = 0.004  # sigma at mid signal: weaker noise is laid over exactly clean scenes only
+HALVED = 0.35  # of the crops show twice the region
+MOSAIC = 0.2  # of the crops are four pictures, shrunk: as fine as the pixels and without large smooth parts
+MOST_SHRUNK = 4
+
+
+class CleanPool:
+    """Clean pictures to cut crops from; each crop is varied anew.
+
+    `scenes` `(n, side, side)` are exactly clean. `images` `(m, side, side)`, at times none, carry a little noise of
+    their own; they are drawn with the probability `image_share`.
+    """
+
+    def __init__(self, scenes: Tensor, images: Tensor | None = None, image_share: float = 0.0):
+        self.pictures = scenes if images is None else torch.cat([scenes, images])
+        self.scenes = len(scenes)
+        self.image_share = 0.0 if images is None else image_share
+
+    def draw(
+        self,
+        n: int,
+        size: int,
+        generator: torch.Generator,
+        *,
+        varied: bool = True,
+        exact: Tensor | None = None,
+    ) -> Tensor:
+        """`(n, size, size)` crops; some show larger regions, area-averaged: finer and cleaner.
+
+        `exact` (n,) bool: these are cut from scenes, as the noise of an image would be as strong as what is added.
+        """
+        count, side, _ = self.pictures.shape
+        device = generator.device
+        chosen = torch.randint(self.scenes, (n,), generator=generator, device=device)
+        if self.image_share > 0:
+            image = torch.randint(self.scenes, count, (n,), generator=generator, device=device)
+            taken = torch.rand(n, generator=generator, device=device) < self.image_share
+            chosen = torch.where(taken if exact is None else taken & ~exact, image, chosen)
+        whole = torch.rand(n, generator=generator, device=device) < (HALVED if side >= 2 * size else 0.0)
+        top, left = (torch.randint(side - size + 1, (n,), generator=generator, device=device) for _ in range(2))
+        rows = top[:, None] + torch.arange(size, device=device)
+        columns = left[:, None] + torch.arange(size, device=device)
+        crops = self.pictures[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        if bool(whole.any()):
+            halved = functional.avg_pool2d(self.pictures[chosen[whole], : 2 * size, : 2 * size][:, None], 2)[:, 0]
+            crops[whole] = halved
+        tiled = (torch.rand(n, generator=generator, device=device) < MOSAIC).nonzero()[:, 0]
+        if len(tiled):
+            crops[tiled] = self._mosaics(chosen[tiled], size, generator)
+        return scenes.vary(crops, generator) if varied else crops
+
+    def _mosaics(self, chosen: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """`(len(chosen), size, size)`: every quarter a shrunk picture, those of `chosen` and three of the same kind.
+
+        Together they are shifted around, so that the seams lie anywhere.
+        """
+        side, quarter, device = self.pictures.shape[1], size // 2, generator.device
+        shrink = min(MOST_SHRUNK, side // quarter)
+        exact = chosen < self.scenes
+        others = torch.randint(2**31, (3, len(chosen)), generator=generator, device=device)
+        scene, image = others % self.scenes, self.scenes + others % max(len(self.pictures) - self.scenes, 1)
+        members = torch.cat([chosen[None], torch.where(exact, scene, image)])
+        top, left = torch.randint(side - shrink * quarter + 1, (2,), generator=generator, device=device).tolist()
+        region = self.pictures[members, top : top + shrink * quarter, left : left + shrink * quarter]
+        small = functional.avg_pool2d(region, shrink)  # (4, n, quarter, quarter)
+        whole = torch.cat([torch.cat([small[0], small[1]], 2), torch.cat([small[2], small[3]], 2)], 1)
+        down, right = torch.randint(size, (2,), generator=generator, device=device).tolist()
+        return whole.roll((down, right), (1, 2))
+
+
+@dataclass(frozen=True)
+class SensorBatch:
+    """Simulated pictures with everything known about them. Signals are on the scale the estimator sees."""
+
+    image: Tensor  # (B, H, W)
+    signal: Tensor  # (B, QUANTILES) of the clean picture
+    sigma: Tensor  # (B, QUANTILES) truth there
+    scored: Tensor  # (B, QUANTILES) bool
+    noise: sensor.SensorNoise  # on the scale of the picture, counted from its black
+    impulse_share: Tensor  # (B,) realised
+    free_intercept: Tensor  # (B,) bool: black is not known to the estimator
+    pedestal: Tensor  # (B,) offset of black on the estimator's scale; 0 where black is known
+    pure: Tensor  # (B,) bool: nothing but pixel noise, neither content nor offsets, impulses or clipping
+
+
+def sensor_batch(
+    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, tiles: int = 1, black_known: bool = False
+) -> SensorBatch:
+    """Lay `noise` over `clean` (B, H, W), where `tiles` in a row belong to one picture.
+
+    Half of the pictures have a pedestal; for half, the estimator does not know black, unless `black_known`.
+    """
+    n, device = len(clean), clean.device
+
+    def uniform() -> Tensor:
+        return torch.rand(n // tiles, generator=generator, device=device).repeat_interleave(tiles)
+
+    low, high = PEDESTAL
+    level = low * (high / low) ** uniform()
+    level = torch.where(uniform() < 0.5, level, torch.zeros_like(level))
+    free = (uniform() < 0.5) & (not black_known)  # it may also be unknown and 0
+    pedestal = torch.where(free, level, torch.zeros_like(level))
+    low_clip = -level / (1 - level)
+    noisy = sensor.corrupt(clean, noise, generator, black_clip=low_clip)
+    scale = 1 - pedestal
+    image = noisy.image * scale[:, None, None] + pedestal[:, None, None]
+    flat = clean.flatten(1)
+    positions = torch.linspace(0.5 / QUANTILES, 1 - 0.5 / QUANTILES, QUANTILES, device=device)
+    ordered = flat[:, :: max(1, flat.shape[1] // 2048)].sort(1).values
+    x = ordered[:, (positions * (ordered.shape[1] - 1)).round().long()]
+    sigma = noise.sigma(x)
+    scored = (x < 1 - CLIP_MARGIN) & ((x > CLIP_MARGIN) | (x - low_clip[:, None] > 3 * sigma))
+    scored &= noise.sigma(x, quantised=False) >= noise.quantisation[:, None] / 2
+    scored &= sigma > 0
+    scaled = sensor.SensorNoise(
+        shot_gain=noise.shot_gain * scale,
+        read_noise=noise.read_noise * scale,
+        multiplicative=noise.multiplicative,
+        impulse=noise.impulse,
+        salt_share=noise.salt_share,
+        quantisation=noise.quantisation * scale,
+        row_noise=noise.row_noise * scale,
+        column_noise=noise.column_noise * scale,
+        correlation=noise.correlation,
+    )
+    return SensorBatch(
+        image=image,
+        signal=x * scale[:, None] + pedestal[:, None],
+        sigma=sigma * scale[:, None],
+        scored=scored,
+        noise=scaled,
+        impulse_share=noisy.impulse_share,
+        free_intercept=free,
+        pedestal=pedestal,
+        pure=is_pure(clean, noise, low_clip),
+    )
+
+
+def is_pure(clean: Tensor, noise: sensor.SensorNoise, low_clip: Tensor) -> Tensor:
+    """Which pictures `(B, H, W)` are flat wherever one looks and show their pixel noise uncut and alone: `(B,)`."""
+    blocks = clean.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
+    sigma = noise.sigma(torch.stack([clean.amin((1, 2)), clean.amax((1, 2))], 1))
+    content = blocks.var((-2, -1), unbiased=False).amax((1, 2))
+    inside = (clean.amin((1, 2)) - low_clip > PURE_SIGMAS * sigma[:, 0]) & (
+        1 - clean.amax((1, 2)) > PURE_SIGMAS * sigma[:, 1]
+    )
+    alone = (noise.row_noise == 0) & (noise.column_noise == 0) & (noise.impulse == 0)
+    return (content <= PURE_CONTENT * sigma.amin(1).square()) & inside & alone & (sigma.amin(1) > 0)
+
+
+def faint(noise: sensor.SensorNoise) -> Tensor:
+    """Which pictures have so little noise that a clean image's own would count, `(B,)` bool."""
+    return noise.sigma(torch.full_like(noise.shot_gain, 0.5)) < EXACT_BELOW
