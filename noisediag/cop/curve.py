@@ -166,15 +166,16 @@ def replaced_tails(tokens: Tokens, variance: Tensor) -> Tensor:
     return (low + high) * (BLOCK**2 / (BLOCK**2 - 1))
 
 
-def quantisation_ripple(variance: Tensor, step: Tensor, distance: Tensor) -> Tensor:
+def quantisation_ripple(variance: Tensor, step: Tensor, distance: Tensor, distance_error: Tensor) -> Tensor:
     """What rounding Gaussian noise to levels adds to its `variance` (B, N) beyond step^2/12, `(B, N)`.
 
     It depends on where the mean lies between two levels, and averages out where that varies: first harmonic of the
     exact series (Widrow & Kollar 2008), -(4*variance + step^2/pi^2) * exp(-2*pi^2*variance/step^2) *
-    cos(2*pi*distance/step). `step` (B, 1), 0 for none; `distance` (B, N) of the mean to any level.
+    cos(2*pi*distance/step). `step` (B, 1), 0 for none; `distance` (B, N) of the mean to any level; the variance of
+    its error, `distance_error` (B, N), damps the cosine by exp(-2*pi^2*distance_error/step^2), which is undone here.
     """
     some = step.clamp(min=MIN_VARIANCE**0.5)
-    damped = torch.exp(-2 * math.pi**2 * variance / some.square())
+    damped = torch.exp(-2 * math.pi**2 * (variance - distance_error) / some.square())
     ripple = -(4 * variance + (step / math.pi).square()) * damped * torch.cos(2 * math.pi * distance / some)
     return torch.where(step > 0, ripple, torch.zeros_like(ripple))
 
@@ -393,7 +394,8 @@ class CurveNet(nn.Module):
         seen = tokens.energy / expected.cut.variance[..., None] - uniform
         noise = (seen / band + uniform) / expected.variance[..., None]
         mixed = (noise * mix).sum(-1).clamp(max=MOST_RELATIVE)
-        ripple = quantisation_ripple(expected.correlated, (12 * uniform[..., 0]).sqrt(), tokens.to_low)
+        step = (12 * uniform[..., 0]).sqrt()
+        ripple = quantisation_ripple(expected.correlated, step, tokens.to_low, expected.variance / BLOCK**2)
         tails = replaced_tails(tokens, expected.variance)
         mixed = mixed + pure[..., 0] * (tails - ripple) / expected.variance
         learned = MAX_CORRECTION * torch.tanh(correction / MAX_CORRECTION) * (1 - pure)

@@ -137,10 +137,21 @@ def test_rounded_noise_has_the_variance_that_its_phase_gives(phase: float) -> No
     step, sigma, count = 0.1, 0.05, 2_000_000
     noise = sigma * torch.randn(count, generator=seeded(5), dtype=torch.float64)
     rounded = step * ((phase * step + noise) / step).round()
-    ripple = quantisation_ripple(torch.tensor([[sigma**2]]), torch.tensor([[step]]), torch.tensor([[phase * step]]))
+    variance, known = torch.tensor([[sigma**2]]), torch.zeros(1, 1)
+    ripple = quantisation_ripple(variance, torch.tensor([[step]]), torch.tensor([[phase * step]]), known)
     expected = sigma**2 + step**2 / 12 + float(ripple)
     assert float(rounded.var()) == pytest.approx(expected, rel=5 * (2 / count) ** 0.5)
     assert phase == 0.3 or abs(float(ripple)) > 0.02 * expected
+
+
+def test_the_ripple_is_seen_through_uncertain_means() -> None:
+    step, sigma, error = torch.tensor([[0.1]]), 0.05, 0.008
+    distance = 0.2 + error * torch.randn(1, 400_000, generator=seeded(7))
+    variance = torch.full_like(distance, sigma**2)
+    seen = quantisation_ripple(variance, step, distance, torch.full_like(distance, error**2)).mean()
+    exact = quantisation_ripple(variance[:, :1], step, torch.tensor([[0.2]]), torch.zeros(1, 1))
+    assert float(seen) == pytest.approx(float(exact), rel=2e-3)
+    assert float(quantisation_ripple(variance, step, distance, 0 * distance).mean()) > 0.95 * float(exact)  # both < 0
 
 
 def test_extremes_of_coarsely_rounded_noise_are_given_back() -> None:
