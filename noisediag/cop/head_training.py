@@ -90,12 +90,12 @@ def _bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Ten
     """Clean tiles `(n * tiles, size, size)`, the noise of n pictures, and `tiles`."""
     size, tiles, n = HEAD_SHAPES[number % len(HEAD_SHAPES)]
     law = sensor.sample("wide", n, generator)
-    exact = torch.rand(n, generator=generator, device=generator.device) < CLEAN_SHARE
-    silenced = {f.name: torch.where(exact, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
+    silent = torch.rand(n, generator=generator, device=generator.device) < CLEAN_SHARE
+    silenced = {f.name: torch.where(silent, 0.0, getattr(law, f.name)) for f in fields(sensor.SensorNoise)}
     law = sensor.SensorNoise(**silenced)
     contained = (law.quantisation == 0) & (torch.rand(n, generator=generator, device=generator.device) < CONTAINED)
     law = replace(law, quantisation=torch.where(contained, 1 / 65535, law.quantisation))
-    clean = pool.draw(n, size, generator, exact=faint(law)).repeat_interleave(tiles, 0)
+    clean = pool.draw(n, size, generator, exact=faint(law) & ~silent, shrunk=silent).repeat_interleave(tiles, 0)
     if tiles > 1:  # the same scene under other exposures
         clean = clean * (0.3 + 0.7 * torch.rand(n * tiles, 1, 1, generator=generator, device=generator.device))
     return clean, law, tiles

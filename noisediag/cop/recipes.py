@@ -24,6 +24,7 @@ from noisediag.genome import scenes
 SCENE_PX = 2 * CROP
 SCENES_AT_ONCE = 100
 FAMILIAR_QUANTILE = 0.995
+HELD_OUT = 10  # one of so many images of the folder
 FURTHER_RATE = 1.2e-3  # learning rate of a curve network that is trained further
 STAGES = ("encoder", "sensor", "paper")
 Announce = Callable[[str], None]
@@ -89,7 +90,8 @@ def clean_pool(
 ) -> CleanPool:
     """Procedural scenes and, if there is one, the folder of clean pictures, all `side` px wide and high.
 
-    `part` numbers pools that share no scene; `count` replaces the recipe's number of scenes.
+    `part` numbers pools that share no picture; `count` replaces the recipe's number of scenes. Part 0, to train on, has
+    nine tenths of the folder; the others have the rest, and only for pictures without noise.
     """
     total = recipe.scenes if count is None else count
     pictures = []
@@ -99,7 +101,11 @@ def clean_pool(
     drawn = torch.cat(pictures).to(device)
     if recipe.images is None:
         return CleanPool(drawn)
-    return CleanPool(drawn, scenes.folder(Path(recipe.images), side).to(device), recipe.image_share)
+    images = scenes.folder(Path(recipe.images), side).to(device)
+    held_out = torch.arange(len(images), device=device) % HELD_OUT == 0
+    if part > 0:
+        return CleanPool(drawn, images[held_out], image_share=0.0)
+    return CleanPool(drawn, images[~held_out], recipe.image_share)
 
 
 def train_encoder(recipe: Recipe, run: Run) -> None:
@@ -141,8 +147,8 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | Non
     run.say("pictures for the head")
     draft = _assemble(encoder, curve, (1, 1), run.device)
     training = head_set(draft, pool, recipe.head_pictures, recipe.seed + 1, report=run.report)
-    # scenes that nothing was trained on
-    fresh = clean_pool(replace(recipe, images=None), run.device, part=1, count=-(-recipe.scenes // 4))
+    # pictures that nothing was trained on
+    fresh = clean_pool(recipe, run.device, part=1, count=-(-recipe.scenes // 4))
     held_out = head_set(draft, fresh, recipe.calibration_pictures, recipe.seed + 2, report=run.report)
     large = clean_pool(
         replace(recipe, images=None), run.device, part=2, count=-(-recipe.scenes // 16), side=2 * SCENE_PX

@@ -45,18 +45,24 @@ class CleanPool:
         *,
         varied: bool = True,
         exact: Tensor | None = None,
+        shrunk: Tensor | None = None,
     ) -> Tensor:
         """`(n, size, size)` crops; some show larger regions, area-averaged: finer and cleaner.
 
         `exact` (n,) bool: these are cut from scenes, as the noise of an image would be as strong as what is added.
+        `shrunk` (n,) bool: half of these are mosaics of images, whose noise shrinking averages away, whatever the
+        share of images among the others.
         """
         count, side, _ = self.pictures.shape
         device = generator.device
         chosen = torch.randint(self.scenes, (n,), generator=generator, device=device)
-        if self.image_share > 0:
+        none = torch.zeros(n, dtype=torch.bool, device=device)
+        exact, shrunk = (none if mask is None else mask for mask in (exact, shrunk))
+        if count > self.scenes:
             image = torch.randint(self.scenes, count, (n,), generator=generator, device=device)
-            taken = torch.rand(n, generator=generator, device=device) < self.image_share
-            chosen = torch.where(taken if exact is None else taken & ~exact, image, chosen)
+            share = torch.where(shrunk, 0.5, self.image_share)
+            taken = torch.rand(n, generator=generator, device=device) < share
+            chosen = torch.where(taken & ~exact, image, chosen)
         whole = torch.rand(n, generator=generator, device=device) < (HALVED if side >= 2 * size else 0.0)
         top, left = (torch.randint(side - size + 1, (n,), generator=generator, device=device) for _ in range(2))
         rows = top[:, None] + torch.arange(size, device=device)
@@ -65,7 +71,8 @@ class CleanPool:
         if bool(whole.any()):
             halved = functional.avg_pool2d(self.pictures[chosen[whole], : 2 * size, : 2 * size][:, None], 2)[:, 0]
             crops[whole] = halved
-        tiled = (torch.rand(n, generator=generator, device=device) < MOSAIC).nonzero()[:, 0]
+        often = torch.rand(n, generator=generator, device=device) < MOSAIC
+        tiled = (often | (shrunk & (chosen >= self.scenes))).nonzero()[:, 0]
         if len(tiled):
             crops[tiled] = self._mosaics(chosen[tiled], size, generator)
         return scenes.vary(crops, generator) if varied else crops

@@ -48,3 +48,14 @@ def test_a_mosaic_shows_four_pictures() -> None:
     levels = torch.tensor([len(crop.unique()) for crop in crops])
     assert levels.max() > 2
     assert levels.max() <= 4
+
+
+def test_shrunk_images_are_mosaics_and_drawn_even_where_no_image_is_for_the_rest() -> None:
+    pool = CleanPool(torch.zeros(3, 64, 64), torch.ones(5, 64, 64), image_share=0.0)
+    pool.pictures[:, ::2] += 0.25
+    shrunk = torch.arange(400) % 2 == 0
+    crops = pool.draw(400, 32, seeded(7), varied=False, shrunk=shrunk)
+    image = crops.amin((1, 2)) > 0.5
+    assert not image[~shrunk].any()
+    assert abs(float(image[shrunk].float().mean()) - 0.5) < 4 * (0.25 / 200) ** 0.5
+    assert torch.equal(crops[image], torch.full_like(crops[image], 1.125))
