@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from noisediag.cop.models import SensorAnswer
 
 TAIL = 0.05  # of the truth below the interval, and as much above
-ALARMS = 0.03  # of exactly clean pictures said to hold a noise: less than the 5 % allowed, for scenes of other kinds
+ALARMS = 0.01  # of clean pictures said to hold a noise: far less than the 5 % allowed, for pictures of other kinds
 RAW_TAIL = 0.035  # large bags have small statistical errors; what is left is the scene's, and unseen scenes cost more
 SIZES = (1_000, 5_000)  # blocks
 SPANS = (0.05,)  # normalised signal between the 3 % and the 97 % quantile

@@ -44,13 +44,13 @@ class Recipe:
     image_share: float = 0.45  # of the crops that are cut from the folder's pictures
     encoder_steps: int = 3400
     genomes: int = 48  # of one contrastive step
-    curve_steps: int = 8000
+    curve_steps: int = 10000
     batch: int = 32  # crops of 128 x 128 of one step and process, or as many pixels
     paper_steps: int = 10000
-    head_pictures: int = 16000
+    head_pictures: int = 18000
     head_steps: int = 1500
-    calibration_pictures: int = 6500
-    raw_pictures: int = 840  # bags of CFA planes that the intervals of RAW files are calibrated on
+    calibration_pictures: int = 8000
+    raw_pictures: int = 900  # bags of CFA planes that the intervals of RAW files are calibrated on
 
 
 @dataclass(frozen=True)
