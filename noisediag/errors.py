@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+OUT_OF_MEMORY = "not enough memory"  # the reason of failures that come from the machine and not from the file
+
 
 class NoisediagError(Exception):
     """Base of all errors raised on purpose; the message is one clear line."""

@@ -40,7 +40,17 @@ COLUMNS: tuple[str, ...] = (
     *("plane_flags", "flags", "warnings"),
     *_ACQUISITION.values(),
     *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
+    "DateTimeOriginal",
 )
+TEXT_COLUMNS = frozenset(
+    (
+        *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
+        *("plane", "channel", "scale_source", "plane_flags", "flags", "warnings", "Make", "Model"),
+        *(f"{parameter.name}_flag" for parameter in PARAMETERS),
+        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal"),
+    )
+)
+WHOLE_COLUMNS = frozenset(("frame", "height_px", "width_px", "bit_depth"))  # the others are numbers with a point
 
 
 def header() -> str:
@@ -89,6 +99,7 @@ def _file_cells(footprint: Footprint) -> dict[str, Any]:
         "flags": ";".join(footprint.flags),
         "warnings": "; ".join(footprint.warnings),
         **{column: tags.get(tag) for tag, column in _ACQUISITION.items()},
+        "DateTimeOriginal": tags.get("DateTimeOriginal"),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from noisediag.errors import CheckpointError, InputError, UsageError, one_line
+from noisediag.errors import OUT_OF_MEMORY, CheckpointError, InputError, UsageError, one_line
 from noisediag.footprint import Footprint, path_fields
 from noisediag.reports import Failure, Outcome
 
@@ -28,7 +28,7 @@ def attempt(path: Path, measure: Callable[[Path], Footprint], *, alone: bool = F
             raise
         code, message = "unsupported", str(error).removeprefix(named)
     except MemoryError:
-        code, message = "memory", "out of memory"
+        code, message = "memory", OUT_OF_MEMORY
     except Exception as error:  # a bug of ours must cost one file, not the run
         code, message = "crashed", f"{type(error).__name__}: {error}"
     return Failure(str(path), code, one_line(message))

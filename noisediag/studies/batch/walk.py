@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -89,7 +89,8 @@ class Walk:
         entries: list[Entry] = []
         seen: set[tuple[int, int]] = set()
         skipped = 0
-        pending, linked = [""], [""][:0]
+        pending: list[str] = [""]
+        linked: list[str] = []
         while pending or linked:
             inner = pending.pop() if pending else linked.pop(0)
             here = os.path.join(self.folder, inner)  # noqa: PTH118 - a Path could not tell "./x" from "x"
@@ -117,7 +118,7 @@ class Walk:
     def _wants(self, inner: str, child: os.DirEntry[str]) -> bool:
         """Files by pattern or suffix; a folder only if it is called like a picture, which needs a row that says so."""
         name = child.name
-        if self._leaves_out(inner, name) or child.path in self.leave_out:
+        if self._leaves_out(inner, name) or (self.include and os.path.realpath(child.path) in self.leave_out):
             return False
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
         if child.is_dir():
@@ -131,20 +132,18 @@ class Walk:
         return self.shard is None or self.shard.holds(inner)
 
 
-def with_digests(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Each entry and the SHA-256 of its bytes as the key; the usual key where they cannot be read."""
-    for entry in entries:
-        try:
-            if not stat.S_ISREG(os.stat(entry.path).st_mode):  # noqa: PTH116
-                raise OSError("no regular file")
-            digest = hashlib.sha256()
-            with open(entry.path, "rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
-        except OSError:
-            yield entry, entry.key
-        else:
-            yield entry, digest.hexdigest()
+def digest_key(entry: Entry) -> str:
+    """SHA-256 of the file's bytes instead of `Entry.key`; the latter where they cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        if not stat.S_ISREG(os.stat(entry.path).st_mode):  # noqa: PTH116 - a pipe would never end
+            return entry.key
+        with open(entry.path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return entry.key
+    return digest.hexdigest()
 
 
 def _entry(child: os.DirEntry[str]) -> Entry:
