@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import batch, benchmark, estimate, pretrain, simulate
+from noisediag.cli import batch, benchmark, estimate, merge, pretrain, simulate
 
 app = typer.Typer(
     name="noisediag",
@@ -46,6 +46,7 @@ def _root(
 
 app.command(no_args_is_help=True)(estimate.estimate)
 app.command(no_args_is_help=True)(batch.batch)
+app.command(no_args_is_help=True)(merge.merge)
 app.command(no_args_is_help=True)(simulate.simulate)
 app.command(no_args_is_help=True)(benchmark.benchmark)
 app.command(no_args_is_help=True)(pretrain.pretrain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +43,19 @@ if TYPE_CHECKING:
 _WALK_PANEL = "Which files"
 _RUN_PANEL = "How it runs"
 MEMORY_MB = 2000 if sys.platform == "linux" else None
+
+
+class ClusterKind(str, Enum):
+    """Who starts the workers: Dask on this machine, or a queueing system through dask-jobqueue."""
+
+    local = "local"
+    slurm = "slurm"
+    pbs = "pbs"
+    sge = "sge"
+    lsf = "lsf"
+    htcondor = "htcondor"
+    oar = "oar"
+
 
 Outputs = Annotated[
     list[Path],
@@ -84,6 +98,14 @@ def batch(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; one a core unless given.", rich_help_panel=_RUN_PANEL)
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on this Dask scheduler's workers.", rich_help_panel=_RUN_PANEL),
+    ] = None,
+    cluster: Annotated[
+        ClusterKind | None,
+        typer.Option(help="Start a Dask cluster of --workers workers or jobs.", rich_help_panel=_RUN_PANEL),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that a file may take.", rich_help_panel=_RUN_PANEL)] = 300,
     memory_limit: Annotated[
         int | None,
@@ -112,9 +134,11 @@ def batch(
             raise UsageError("--timeout: seconds above 0")
         if memory_limit is not None and sys.platform != "linux":
             raise UsageError("--memory-limit works on Linux only")
+        if scheduler is not None and cluster is not None:
+            raise UsageError("--scheduler and --cluster exclude each other")
 
         from noisediag.studies.batch import run as study
-        from noisediag.studies.batch.pool import Limits
+        from noisediag.studies.batch.pool import Limits, Pool
         from noisediag.studies.batch.walk import Shard, Walk
         from noisediag.studies.batch.worker import Reading
 
@@ -140,13 +164,19 @@ def batch(
             ),
             limits=Limits(timeout, memory_limit),
             outputs=tuple(output),
-            workers=workers or study.processors(),
             resume=resume,
             force=force,
             by_digest=by_digest,
         )
+        count = workers or study.processors()
+        crew: study.Workers = Pool(options.reading, options.limits, count)
+        if scheduler is not None or cluster is not None:
+            from noisediag.studies.batch.cluster import Cluster
+
+            kind = None if cluster is None else cluster.value
+            crew = Cluster(options.reading, options.limits, scheduler=scheduler, kind=kind, count=count)
         with _watched() as watcher:
-            summary = study.run(options, study.local(options), watcher)
+            summary = study.run(options, crew, watcher)
         finish(summary)
 
 

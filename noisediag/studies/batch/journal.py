@@ -32,11 +32,13 @@ class Journal:
         """
         self.path = path
         self._places: dict[bytes, tuple[str, int, int]] = {}  # path -> key, offset, length
-        existed = resume and path.exists()
-        self._file: BinaryIO = open(path, "r+b" if existed else "w+b")  # noqa: SIM115 - open for the whole run
+        try:
+            self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
         try:
             self._lock()
-            if not (existed and self._read(run)):
+            if not (resume and self._read(run)):
                 self._file.truncate(0)
                 self._file.seek(0)
                 self._write([{"journal": FORMAT, "run": dict(run)}])
@@ -72,14 +74,18 @@ class Journal:
         self.close()
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Raises UsageError where the disk takes no more; `--resume` goes on from there."""
         self._file.seek(0, os.SEEK_END)
-        for content in lines:
-            line = json.dumps(content).encode() + b"\n"
-            if "row" in content:
-                self._remember(content, self._file.tell(), len(line))
-            self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            for content in lines:
+                line = json.dumps(content).encode() + b"\n"
+                if "row" in content:
+                    self._remember(content, self._file.tell(), len(line))
+                self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 
     def _remember(self, content: Mapping[str, Any], offset: int, length: int) -> None:
         self._places[row_path(content["row"])] = (content["key"], offset, length)

@@ -14,7 +14,7 @@ from noisediag.errors import UsageError
 from noisediag.footprint import CheckpointId
 from noisediag.reports import files, streams
 from noisediag.studies.batch.journal import Journal
-from noisediag.studies.batch.pool import Done, Limits, Pool, Reply
+from noisediag.studies.batch.pool import Done, Limits, Reply
 from noisediag.studies.batch.summary import Summary
 from noisediag.studies.batch.walk import Entry, Walk, digest_key
 from noisediag.studies.batch.worker import Reading, reply
@@ -30,7 +30,6 @@ class BatchOptions:
     reading: Reading
     limits: Limits
     outputs: tuple[Path, ...]
-    workers: int = 1
     resume: bool = False
     force: bool = False
     by_digest: bool = False
@@ -180,11 +179,6 @@ def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> di
     shard = options.walk.shard
     assert shard is not None
     return {"index": shard.index, "count": shard.count, "run": _origin(options.reading, checkpoint, device)}
-
-
-def local(options: BatchOptions) -> Pool:
-    """Processes of this machine."""
-    return Pool(options.reading, options.limits, options.workers)
 
 
 def processors() -> int:
