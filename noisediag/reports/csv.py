@@ -18,7 +18,8 @@ _ACQUISITION = {"Make": "Make", "Model": "Model", "ISO": "ISO", "ExposureTime": 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width signs start formulas too
 
 
-def _value_columns(parameter: Parameter) -> list[str]:
+def value_columns(parameter: Parameter) -> list[str]:
+    """The columns of one parameter: value and interval first."""
     base = f"{parameter.name}_{_UNITS[parameter.unit]}"
     columns = [base, f"{base}_low", f"{base}_high"]
     if parameter.scales_with_dn:
@@ -32,7 +33,7 @@ COLUMNS: tuple[str, ...] = (
     *("plane", "channel", "frame", "height_px", "width_px", "bit_depth", "black_dn", "white_dn", "scale_source"),
     *("signal_median_norm", "sigma_effective_norm", "sigma_effective_dn"),
     *("sigma_at_18pct_norm", "snr_at_18pct_db", "sigma_at_median_norm", "snr_at_median_db"),
-    *(column for parameter in PARAMETERS for column in _value_columns(parameter)),
+    *(column for parameter in PARAMETERS for column in value_columns(parameter)),
     *("gain_e_per_dn", "gain_e_per_dn_low", "gain_e_per_dn_high"),
     *("read_noise_e", "read_noise_e_low", "read_noise_e_high"),
     *("electrons_at_white", "dynamic_range_stops"),
@@ -142,7 +143,7 @@ def _parameter_cells(parameter: Parameter, estimate: Estimate) -> dict[str, Any]
     values: list[Any] = [estimate.value, estimate.low, estimate.high]
     if parameter.scales_with_dn:
         values += [estimate.value_dn, estimate.low_dn, estimate.high_dn]
-    return dict(zip(_value_columns(parameter), [*values, estimate.present, estimate.flag], strict=True))
+    return dict(zip(value_columns(parameter), [*values, estimate.present, estimate.flag], strict=True))
 
 
 def _interval(name: str, quantity: Quantity) -> dict[str, float | None]:

@@ -1,17 +1,31 @@
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 SHARDS = 3
 
 
+@pytest.fixture(scope="module")
+def made(quick, run, fill, tmp_path_factory):
+    """A folder, and the three parts of a run over it."""
+    place = tmp_path_factory.mktemp("sharded")
+    inside = fill(place / "in")
+    for index in range(1, SHARDS + 1):
+        run("batch", inside, "-o", place / f"part{index}.jsonl", "--shard", f"{index}/{SHARDS}", "--workers", 1)
+    return inside, sorted(place.glob("*.jsonl"))
+
+
 @pytest.fixture
-def parts(quick, folder, run, tmp_path):
-    """The three parts of a run."""
-    made = [tmp_path / f"part{index}.jsonl" for index in range(1, SHARDS + 1)]
-    for index, part in enumerate(made, 1):
-        run("batch", folder, "-o", part, "--shard", f"{index}/{SHARDS}", "--workers", 1)
-    return made
+def folder(made):
+    return made[0]
+
+
+@pytest.fixture
+def parts(made, tmp_path):
+    """Copies of the parts, to be damaged."""
+    return [Path(shutil.copy(part, tmp_path)) for part in made[1]]
 
 
 def test_the_same_bytes_as_one_run_over_everything(parts, folder, run, tmp_path):
