@@ -230,7 +230,7 @@ def _drifts(records: Iterable[Record]) -> Iterator[Line]:
     for name, members in _largest_kinds(dated):
         times = np.array([_seconds(record.date) for record in members])
         sigmas = np.array([record.values[SIGMA] for record in members])
-        bins = min(DRIFT_BINS, max(FEWEST_DATES, len(members) // 5))
+        bins = min(DRIFT_BINS, max(FEWEST_DATES, len(members) // 8))
         place = np.minimum(((times - times.min()) / max(np.ptp(times), 1) * bins).astype(int), bins - 1)
         points = []
         for index in np.unique(place):
@@ -320,7 +320,7 @@ def _load_csv(report: Path) -> Contents:
     last: Mapping[str, Any] | None = None
     with open(report, encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
-        columns = next(lines)
+        columns = next(lines, [])
         if columns[:2] != list(COLUMNS[:2]):
             raise ValueError("other columns")
         for line in lines:
