@@ -142,3 +142,23 @@ def running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@linux
+def test_a_crash_a_hang_and_a_bomb_among_two_hundred(quick, run, tmp_path):
+    before = children()
+    inside = tmp_path / "in"
+    inside.mkdir()
+    for number in range(200):
+        word = {50: b"segfault", 100: b"hang", 150: b"grow"}.get(number, b"fine")
+        (inside / f"{number:03}.tif").write_bytes(word)
+    result = run(
+        *("batch", inside, "-o", tmp_path / "r.csv", "--workers", 2),
+        *("--timeout", 10, "--memory-limit", 500),
+    )
+    assert result.exit_code == 3
+    assert "200 files: 197 ok" in result.stdout
+    assert sorted(line.split(": ")[1] for line in result.stderr.splitlines()) == [
+        f"{inside}/{number}.tif" for number in ("050", "100", "150")
+    ]
+    assert children() == before
