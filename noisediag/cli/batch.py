@@ -109,7 +109,9 @@ def batch(
     timeout: Annotated[float, typer.Option(help="Seconds that a file may take.", rich_help_panel=_RUN_PANEL)] = 300,
     memory_limit: Annotated[
         int | None,
-        typer.Option(metavar="MB", min=500, help="Memory that a process may take (Linux).", rich_help_panel=_RUN_PANEL),
+        typer.Option(
+            metavar="MB", min=500, help="Memory that a process may take (Linux, no CUDA).", rich_help_panel=_RUN_PANEL
+        ),
     ] = MEMORY_MB,
     black: Black = None,
     white: White = None,

@@ -69,9 +69,8 @@ def rows(outcome: Outcome, checkpoint: CheckpointId) -> str:
     if isinstance(outcome, Failure):
         error = {"status": "error", "error_code": outcome.code, "error_message": outcome.message}
         return _row({"path": json_path(outcome.path)["path"], **error, **made_by})
-    return "".join(
-        _row({**_file_cells(outcome), **_plane_cells(plane, outcome), **made_by}) for plane in outcome.planes
-    )
+    common = {**_file_cells(outcome), **made_by}
+    return "".join(_row({**common, **_plane_cells(plane, outcome)}) for plane in outcome.planes)
 
 
 def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:

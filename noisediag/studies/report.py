@@ -20,7 +20,7 @@ from noisediag.errors import InputError, UnreadableError
 from noisediag.footprint import path_fields
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import read
-from noisediag.reports.csv import COLUMNS, value_columns
+from noisediag.reports.csv import COLUMNS, safe_text, value_columns
 from noisediag.reports.html import Card, Outlier, Page, Section, render
 from noisediag.reports.streams import typed
 from noisediag.reports.svg import Group, Line
@@ -334,7 +334,9 @@ def _load_csv(report: Path) -> Contents:
 
 def _add_cells(contents: Contents, text: Mapping[str, str]) -> None:
     cells: Mapping[str, Any] = typed(text)
-    path = text["path"].removeprefix("'") if text["path"].startswith("'") else text["path"]
+    path = text["path"]
+    if path.startswith("'") and safe_text(path[1:]) == path:
+        path = path[1:]
     if cells["status"] != "ok":
         contents.failures.append((path, cells["error_code"] or "", cells["error_message"] or ""))
         return

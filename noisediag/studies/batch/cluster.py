@@ -147,5 +147,9 @@ def _measure(reading: Reading, limits: Limits, folder: str, paths: Sequence[str]
 
 
 def _close() -> None:
+    """Also where a task that nobody wants any more is still under way."""
     while _mine:
-        _mine.popitem()[1].close()
+        worker = _mine.popitem()[1]
+        worker.retire()
+        if worker.process is not None:
+            worker.process.wait()

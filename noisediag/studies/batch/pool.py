@@ -26,7 +26,6 @@ _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from noisediag.studies.batch
 # Processes share the cores; threads of one process would only get in the way.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TIFFFILE_NUM_THREADS"), "1")
 _AT_ONCE = 64  # rows handed on together
-_PATIENCE_S = 0.1
 _ERRORS: dict[int, type[NoisediagError]] = {2: UsageError, 5: CheckpointError}
 
 
@@ -46,16 +45,21 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.checkpoint: CheckpointId | None = None
         self.device = ""
+        self.retired = False  # no process is to be started any more
 
     def start(self) -> None:
         """Start the process and wait until its model is loaded.
 
-        Raises what the model's loading raises, and NoisediagError where the process ends before that.
+        Raises what the model's loading raises, and NoisediagError where the process ends before that or the worker is
+        retired.
         """
         command = [sys.executable, "-c", _COMMAND, *sys.path]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=self.folder, env={**os.environ, **_ONE_THREAD})
         self.process = process
+        if self.retired:
+            self.close()
+            raise NoisediagError("the run is over")
         answer = self._ask({"reading": self.reading.plain(), "memory_mb": self.limits.memory_mb})
         if answer is None:
             ending = _ending(process.wait())
@@ -79,8 +83,9 @@ class Worker:
         assert self.checkpoint is not None
         return reply(outcome, self.checkpoint)
 
-    def kill(self) -> None:
-        """End the process while another thread waits for it, which then sees its end."""
+    def retire(self) -> None:
+        """End the process for good while another thread waits for it, which then sees its end."""
+        self.retired = True
         process = self.process
         if process is not None:
             process.kill()
@@ -188,9 +193,8 @@ class Pool:
         finally:
             self._stopped = True
             for thread, worker in zip(threads, self._workers, strict=False):
-                while thread.is_alive():  # a thread whose process is killed may still start another one, but no third
-                    worker.kill()
-                    thread.join(_PATIENCE_S)
+                worker.retire()
+                thread.join()
             self.close()
 
     def close(self) -> None:

@@ -94,11 +94,11 @@ class Walk:
         while pending or linked:
             inner = pending.pop() if pending else linked.pop(0)
             here = os.path.join(self.folder, inner)  # noqa: PTH118 - a Path could not tell "./x" from "x"
-            at = os.stat(here)  # noqa: PTH116
-            if (at.st_dev, at.st_ino) in seen:
-                continue
-            seen.add((at.st_dev, at.st_ino))
             try:
+                at = os.stat(here)  # noqa: PTH116
+                if (at.st_dev, at.st_ino) in seen:
+                    continue
+                seen.add((at.st_dev, at.st_ino))
                 with os.scandir(here) as listing:
                     children = sorted(listing, key=lambda child: os.fsencode(child.name))
             except OSError as error:
@@ -107,10 +107,10 @@ class Walk:
                 continue
             for child in children:
                 place = f"{inner}/{child.name}" if inner else child.name
-                if child.is_dir() and not self._leaves_out(place, child.name):
+                if _is_folder(child) and not self._leaves_out(place, child.name):
                     (linked if child.is_symlink() else pending).append(place)
                 if not self._wants(place, child):
-                    skipped += not child.is_dir()
+                    skipped += not _is_folder(child)
                 elif self._in_shard(place):
                     entries.append(_entry(child))
         return Found(tuple(sorted(entries, key=lambda entry: os.fsencode(entry.path))), skipped)
@@ -121,7 +121,7 @@ class Walk:
         if self._leaves_out(inner, name) or (self.include and os.path.realpath(child.path) in self.leave_out):
             return False
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-        if child.is_dir():
+        if _is_folder(child):
             return suffix in SUFFIXES
         return _matches(inner, name, self.include) if self.include else suffix in SUFFIXES
 
@@ -146,13 +146,20 @@ def digest_key(entry: Entry) -> str:
     return digest.hexdigest()
 
 
+def _is_folder(child: os.DirEntry[str]) -> bool:
+    try:
+        return child.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def _entry(child: os.DirEntry[str]) -> Entry:
     try:
         found = child.stat()
     except OSError:  # a link to nothing: the reader says so
         return Entry(child.path, -1, -1)
     entry = Entry(child.path, found.st_size, found.st_mtime_ns)
-    return replace(entry, failure=Failure(child.path, "unreadable", "is a directory")) if child.is_dir() else entry
+    return replace(entry, failure=Failure(child.path, "unreadable", "is a directory")) if _is_folder(child) else entry
 
 
 def _failed(path: str, error: OSError) -> Entry:

@@ -78,7 +78,7 @@ def main() -> None:
             answer({"error": str(error), "exit_code": error.exit_code})
             return
         answer({"checkpoint": asdict(checkpoint), "device": device})
-        if start["memory_mb"] is not None:
+        if start["memory_mb"] is not None and device == "cpu":  # CUDA reserves more than it ever uses
             _limit_memory(start["memory_mb"])
         for line in sys.stdin.buffer:
             request = json.loads(line)

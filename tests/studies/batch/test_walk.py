@@ -42,7 +42,8 @@ def test_links_to_folders_are_followed_once_and_lose_against_the_folder(tmp_path
     (tmp_path / "in" / "real" / "up").symlink_to("..")
     (tmp_path / "in" / "out").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in" / "gone.tif").symlink_to("nowhere")
-    assert found(tmp_path / "in") == ["gone.tif", "out/b.tif", "real/a.tif"]
+    (tmp_path / "in" / "self.tif").symlink_to("self.tif")
+    assert found(tmp_path / "in") == ["gone.tif", "out/b.tif", "real/a.tif", "self.tif"]
 
 
 def test_a_folder_called_like_a_picture_has_a_row_and_is_entered(tmp_path):
