@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+OUT_OF_MEMORY = "not enough memory"  # the reason of failures that come from the machine and not from the file
+
 
 class NoisediagError(Exception):
     """Base of all errors raised on purpose; the message is one clear line."""
@@ -58,3 +60,8 @@ class CheckpointError(NoisediagError):
     """A checkpoint is missing, damaged, or does not match the code that loads it."""
 
     exit_code = 5
+
+
+def one_line(message: str) -> str:
+    """`message` with its line ends and repeated blanks folded."""
+    return " ".join(message.split())

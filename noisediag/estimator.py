@@ -214,20 +214,14 @@ class Estimator:
         quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
         at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
         first, last = np.quantile(means, (0.005, 0.995))
-        points = []
-        for x in np.linspace(first, last, CURVE_POINTS):
-            sigma = law.sigma(float(x))
-            below, middle, above = (float(np.interp(x, at, quantiles[:, i])) for i in range(3))
-            low, high = middle - low_factor * (middle - below), middle + high_factor * (above - middle)
-            points.append(
-                CurvePoint(
-                    float(x),
-                    sigma,
-                    sigma * float(np.exp(np.clip(low, -MAX_LOG_WIDTH, 0.0))) if found else 0.0,
-                    sigma * float(np.exp(np.clip(high, 0.0, MAX_LOG_WIDTH))),
-                )
-            )
-        return tuple(points)
+        signals = np.linspace(first, last, CURVE_POINTS)
+        sigmas = law.sigma(signals)
+        below, middle, above = (np.interp(signals, at, quantiles[:, i]) for i in range(3))
+        low = np.clip(middle - low_factor * (middle - below), -MAX_LOG_WIDTH, 0.0)
+        high = np.clip(middle + high_factor * (above - middle), 0.0, MAX_LOG_WIDTH)
+        lows = sigmas * np.exp(low) if found else np.zeros_like(sigmas)
+        columns = (signals, sigmas, lows, sigmas * np.exp(high))
+        return tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
 
     def _parameters(
         self,

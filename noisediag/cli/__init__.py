@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import benchmark, estimate, pretrain, simulate
+from noisediag.cli import batch, benchmark, estimate, merge, pretrain, report, simulate
 
 app = typer.Typer(
     name="noisediag",
@@ -45,6 +45,9 @@ def _root(
 
 
 app.command(no_args_is_help=True)(estimate.estimate)
+app.command(no_args_is_help=True)(batch.batch)
+app.command(no_args_is_help=True)(merge.merge)
+app.command(no_args_is_help=True)(report.report)
 app.command(no_args_is_help=True)(simulate.simulate)
 app.command(no_args_is_help=True)(benchmark.benchmark)
 app.command(no_args_is_help=True)(pretrain.pretrain)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from noisediag.errors import (
+    OUT_OF_MEMORY,
     InputError,
     NoisediagError,
     PermissionDeniedError,
@@ -120,12 +121,14 @@ def _guard(name: str) -> Iterator[None]:
     except PermissionError:
         raise PermissionDeniedError(f"{name}: permission denied") from None
     except MemoryError:
-        raise TooLargeError(f"{name}: not enough memory") from None
+        raise TooLargeError(f"{name}: {OUT_OF_MEMORY}") from None
     except EOFError as error:
         raise TruncatedError(f"{name}: {_line(error)}") from error
     except Exception as error:
         # Deliberately broad: on damaged files decoders raise anything from KeyError to struct.error.
         reason = _line(error)
+        if "memory" in type(error).__name__.lower():  # LibRaw has an error of its own for this
+            raise TooLargeError(f"{name}: {OUT_OF_MEMORY}") from error
         kind = TruncatedError if "truncat" in reason.lower() or "end of file" in reason.lower() else UnreadableError
         raise kind(f"{name}: {reason}") from error
 

@@ -18,7 +18,8 @@ _ACQUISITION = {"Make": "Make", "Model": "Model", "ISO": "ISO", "ExposureTime": 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width signs start formulas too
 
 
-def _value_columns(parameter: Parameter) -> list[str]:
+def value_columns(parameter: Parameter) -> list[str]:
+    """The columns of one parameter: value and interval first."""
     base = f"{parameter.name}_{_UNITS[parameter.unit]}"
     columns = [base, f"{base}_low", f"{base}_high"]
     if parameter.scales_with_dn:
@@ -32,7 +33,7 @@ COLUMNS: tuple[str, ...] = (
     *("plane", "channel", "frame", "height_px", "width_px", "bit_depth", "black_dn", "white_dn", "scale_source"),
     *("signal_median_norm", "sigma_effective_norm", "sigma_effective_dn"),
     *("sigma_at_18pct_norm", "snr_at_18pct_db", "sigma_at_median_norm", "snr_at_median_db"),
-    *(column for parameter in PARAMETERS for column in _value_columns(parameter)),
+    *(column for parameter in PARAMETERS for column in value_columns(parameter)),
     *("gain_e_per_dn", "gain_e_per_dn_low", "gain_e_per_dn_high"),
     *("read_noise_e", "read_noise_e_low", "read_noise_e_high"),
     *("electrons_at_white", "dynamic_range_stops"),
@@ -40,7 +41,17 @@ COLUMNS: tuple[str, ...] = (
     *("plane_flags", "flags", "warnings"),
     *_ACQUISITION.values(),
     *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
+    "DateTimeOriginal",
 )
+TEXT_COLUMNS = frozenset(
+    (
+        *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
+        *("plane", "channel", "scale_source", "plane_flags", "flags", "warnings", "Make", "Model"),
+        *(f"{parameter.name}_flag" for parameter in PARAMETERS),
+        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal"),
+    )
+)
+WHOLE_COLUMNS = frozenset(("frame", "height_px", "width_px", "bit_depth"))  # the others are numbers with a point
 
 
 def header() -> str:
@@ -58,9 +69,8 @@ def rows(outcome: Outcome, checkpoint: CheckpointId) -> str:
     if isinstance(outcome, Failure):
         error = {"status": "error", "error_code": outcome.code, "error_message": outcome.message}
         return _row({"path": json_path(outcome.path)["path"], **error, **made_by})
-    return "".join(
-        _row({**_file_cells(outcome), **_plane_cells(plane, outcome), **made_by}) for plane in outcome.planes
-    )
+    common = {**_file_cells(outcome), **made_by}
+    return "".join(_row({**common, **_plane_cells(plane, outcome)}) for plane in outcome.planes)
 
 
 def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
@@ -89,6 +99,7 @@ def _file_cells(footprint: Footprint) -> dict[str, Any]:
         "flags": ";".join(footprint.flags),
         "warnings": "; ".join(footprint.warnings),
         **{column: tags.get(tag) for tag, column in _ACQUISITION.items()},
+        "DateTimeOriginal": tags.get("DateTimeOriginal"),
     }
 
 
@@ -131,7 +142,7 @@ def _parameter_cells(parameter: Parameter, estimate: Estimate) -> dict[str, Any]
     values: list[Any] = [estimate.value, estimate.low, estimate.high]
     if parameter.scales_with_dn:
         values += [estimate.value_dn, estimate.low_dn, estimate.high_dn]
-    return dict(zip(_value_columns(parameter), [*values, estimate.present, estimate.flag], strict=True))
+    return dict(zip(value_columns(parameter), [*values, estimate.present, estimate.flag], strict=True))
 
 
 def _interval(name: str, quantity: Quantity) -> dict[str, float | None]:

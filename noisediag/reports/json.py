@@ -29,6 +29,12 @@ def image(outcome: Outcome) -> dict[str, Any]:
     return {**path_fields(outcome.path), "status": "error", "error": error}
 
 
+def row(outcome: Outcome, checkpoint: CheckpointId) -> dict[str, Any]:
+    """One input on its own, for a file of a line each: its entry of `images`, with schema and checkpoint before it."""
+    made_by = {"schema": SCHEMA, "checkpoint": {"name": checkpoint.name, "sha256": checkpoint.sha256}}
+    return {**made_by, **image(outcome)}
+
+
 def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
     """The report as UTF-8 text, one line at the end; never NaN or Infinity."""
     return json.dumps(document(outcomes, checkpoint), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,226 @@
+"""`noisediag batch`: the footprint of every picture of a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noisediag.cli.common import (
+    NONE_READABLE,
+    OUTPUT_PANEL,
+    SOME_FAILED,
+    Black,
+    Channel,
+    Checkpoint,
+    Device,
+    Force,
+    Frame,
+    Gain,
+    Offset,
+    OnDevice,
+    Roi,
+    White,
+    agreed,
+    area,
+    check_numbers,
+    complain,
+    errors_in_words,
+    print_80,
+)
+from noisediag.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from noisediag.studies.batch.summary import Summary
+
+_WALK_PANEL = "Which files"
+_RUN_PANEL = "How it runs"
+MEMORY_MB = 2000 if sys.platform == "linux" else None
+
+
+class ClusterKind(str, Enum):
+    """Who starts the workers: Dask on this machine, or a queueing system through dask-jobqueue."""
+
+    local = "local"
+    slurm = "slurm"
+    pbs = "pbs"
+    sge = "sge"
+    lsf = "lsf"
+    htcondor = "htcondor"
+    oar = "oar"
+
+
+Outputs = Annotated[
+    list[Path],
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="A .jsonl, .csv or .parquet file; one of each may be given.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+
+
+def batch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With all its sub-folders.")],
+    output: Outputs,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a stopped run, or add new files.", rich_help_panel=OUTPUT_PANEL)
+    ] = False,
+    force: Force = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only such names or paths.", rich_help_panel=_WALK_PANEL),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="No such names, paths or folders.", rich_help_panel=_WALK_PANEL),
+    ] = None,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="Names that begin with a dot, too.", rich_help_panel=_WALK_PANEL)
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Part I of N, for a job of its own.", rich_help_panel=_WALK_PANEL),
+    ] = None,
+    by_digest: Annotated[
+        bool,
+        typer.Option("--by-digest", help="Know files by content, not by size and time.", rich_help_panel=_WALK_PANEL),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core unless given.", rich_help_panel=_RUN_PANEL)
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on this Dask scheduler's workers.", rich_help_panel=_RUN_PANEL),
+    ] = None,
+    cluster: Annotated[
+        ClusterKind | None,
+        typer.Option(help="Start a Dask cluster of --workers workers or jobs.", rich_help_panel=_RUN_PANEL),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that a file may take.", rich_help_panel=_RUN_PANEL)] = 300,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB", min=500, help="Memory that a process may take (Linux, no CUDA).", rich_help_panel=_RUN_PANEL
+        ),
+    ] = MEMORY_MB,
+    black: Black = None,
+    white: White = None,
+    offset: Offset = None,
+    gain: Gain = None,
+    channel: Channel = None,
+    frame: Frame = None,
+    roi: Roi = None,
+    checkpoint: Checkpoint = None,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Measure every picture of FOLDER; print a summary.
+
+    Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged, 130
+    interrupted (--resume continues).
+    """
+    with errors_in_words():
+        black_dn = agreed("--black", black, "--offset", offset)
+        check_numbers(black_dn, white, gain)
+        region = None if roi is None else area(roi)
+        if not timeout > 0:
+            raise UsageError("--timeout: seconds above 0")
+        if memory_limit is not None and sys.platform != "linux":
+            raise UsageError("--memory-limit works on Linux only")
+        if scheduler is not None and cluster is not None:
+            raise UsageError("--scheduler and --cluster exclude each other")
+
+        from noisediag.studies.batch import run as study
+        from noisediag.studies.batch.pool import Limits, Pool
+        from noisediag.studies.batch.walk import Shard, Walk
+        from noisediag.studies.batch.worker import Reading
+
+        ours = (path for one in output for path in (one, study.journal_of(one)))
+        options = study.BatchOptions(
+            walk=Walk(
+                folder,
+                tuple(include or ()),
+                tuple(exclude or ()),
+                hidden=hidden,
+                shard=None if shard is None else Shard.parse(shard),
+                leave_out=frozenset(str(path.resolve()) for path in ours),
+            ),
+            reading=Reading(
+                black=black_dn,
+                white=white,
+                gain=gain,
+                channel=channel,
+                frame=frame,
+                roi=region,
+                checkpoint=None if checkpoint is None else str(checkpoint),
+                device=device.value,
+            ),
+            limits=Limits(timeout, memory_limit),
+            outputs=tuple(output),
+            resume=resume,
+            force=force,
+            by_digest=by_digest,
+        )
+        count = workers or study.processors()
+        crew: study.Workers = Pool(options.reading, options.limits, count)
+        if scheduler is not None or cluster is not None:
+            from noisediag.studies.batch.cluster import Cluster
+
+            kind = None if cluster is None else cluster.value
+            crew = Cluster(options.reading, options.limits, scheduler=scheduler, kind=kind, count=count)
+        with _watched() as watcher:
+            summary = study.run(options, crew, watcher)
+        finish(summary)
+
+
+def finish(summary: Summary) -> None:
+    """Print the summary and end with its exit code."""
+    from noisediag.studies.batch.summary import render
+
+    print_80(render(summary))
+    if not summary.done:
+        raise typer.Exit(NONE_READABLE)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+class _Watcher:
+    """Errors as lines on stderr, and above all of them a bar with rate and time left where stderr is a terminal."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        self.task: TaskID | None = None
+        self.before = 0
+
+    def begin(self, total: int, done: int) -> None:
+        self.before = done
+        self.task = self.progress.add_task("batch", total=total, completed=done, rate="")
+
+    def rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            if row["status"] != "ok":
+                complain(row["error"]["message"], row["path"])
+        assert self.task is not None
+        state = self.progress.tasks[0]
+        rate = (state.completed + len(rows) - self.before) / max(state.elapsed or 0.0, 1e-3)
+        self.progress.update(self.task, advance=len(rows), rate=f"{rate:.3g}/s")
+
+
+@contextmanager
+def _watched() -> Iterator[_Watcher]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield _Watcher(progress)

@@ -1,0 +1,30 @@
+"""`noisediag report`: one page for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisediag.cli.common import Force, check_output, errors_in_words
+
+
+def report(
+    source: Annotated[Path, typer.Argument(metavar="REPORT", help="A .csv or .jsonl of batch, a .json of estimate.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
+    force: Force = False,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Pictures of the outliers in the page.")
+    ] = True,
+) -> None:
+    """Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, drift."""
+    with errors_in_words():
+        check_output("--output", output, (".html",), inputs=[source], force=force)
+
+        from noisediag.reports.files import replacing
+        from noisediag.studies import report as study
+
+        text = study.page(source, thumbnails=thumbnails)
+        with replacing(output, force=force) as part:
+            part.write_text(text, encoding="utf-8")

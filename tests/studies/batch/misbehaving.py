@@ -1,0 +1,64 @@
+"""A worker without a model, whose reader does what the file's first word says; it starts in a moment."""
+
+import ctypes
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+from noisediag.errors import CheckpointError, TruncatedError
+
+spec = importlib.util.spec_from_file_location("hand_made", Path(__file__).parents[2] / "conftest.py")
+hand_made = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hand_made)
+
+
+def read(path, **options):
+    words = path.read_bytes().split()
+    word = words[0] if words else b""
+    sys.stdout.write("decoders talk, on stdout too")
+    sys.stdout.flush()
+    os.system("echo and so do their children")
+    if word == b"segfault":
+        ctypes.string_at(0)
+    if word == b"hang":
+        time.sleep(1000)
+    if word == b"grow":
+        held = [bytearray(50_000_000) for _ in range(100)]
+        raise AssertionError(len(held))
+    if word == b"once" and not Path(f"{path}.seen").exists():
+        Path(f"{path}.seen").touch()
+        os._exit(7)
+    if word == b"short":
+        raise TruncatedError(f"{path}: ends\nearly")
+    if word == b"slow":
+        time.sleep(0.02)
+    return SimpleNamespace(path=str(path), gain=len(words))
+
+
+class Estimator:
+    checkpoint = hand_made.CheckpointId("sensor", "0" * 64)
+    device = SimpleNamespace(type="cpu")
+
+    def __init__(self, checkpoint, device):
+        if checkpoint is not None:
+            raise CheckpointError(f"{checkpoint}: damaged")
+
+    def estimate(self, image, gain=None):
+        return hand_made._footprint(path=image.path, warnings=(f"gain {gain}",))
+
+
+def main():
+    for name, content in {
+        "noisediag.estimator": {"Estimator": Estimator},
+        "noisediag.images": {"read": read},
+        "torch": {"set_num_threads": lambda _: None},
+    }.items():
+        module = ModuleType(name)
+        vars(module).update(content)
+        sys.modules[name] = module
+    from noisediag.studies.batch import worker
+
+    worker.main()
