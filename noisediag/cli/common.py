@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,8 @@ from noisediag.errors import NoisediagError, UsageError, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from noisediag.footprint import Footprint
 
 SOME_FAILED, NONE_READABLE, INTERRUPTED, PIPE_CLOSED = 3, 4, 130, 141
 REPORT_SUFFIXES = (".json", ".csv")
@@ -39,6 +41,10 @@ Output = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="Write a .json or .csv file.", rich_help_panel=OUTPUT_PANEL),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output.", rich_help_panel=OUTPUT_PANEL)]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE.png", help="Draw the result.", rich_help_panel=OUTPUT_PANEL),
+]
 Checkpoint = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A trained model instead of the one we ship.", rich_help_panel=MODEL_PANEL),
@@ -65,6 +71,24 @@ def complain(message: str, path: str | Path | None = None) -> None:
 
     where = "" if path is None else f"{path}: "
     sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
+
+
+def measured(files: Sequence[Path], measure: Callable[[Path], Footprint]) -> tuple[list[Footprint], int]:
+    """The footprints of the files that could be measured, in order, and how many could not: a line on stderr each."""
+    from noisediag.reports import Failure
+    from noisediag.studies.attempt import attempt
+    from noisediag.studies.running import console_progress
+
+    found: list[Footprint] = []
+    outcomes = (attempt(path, measure, alone=len(files) == 1) for path in files)
+    for outcome in console_progress(outcomes, len(files)):
+        if isinstance(outcome, Failure):
+            complain(outcome.message, outcome.path)
+            continue
+        for warning in outcome.warnings:
+            complain(f"warning: {warning}", outcome.path)
+        found.append(outcome)
+    return found, len(files) - len(found)
 
 
 def check_output(
