@@ -73,11 +73,13 @@ class Profile:
 def suitable(footprint: Footprint) -> Footprint:
     """`footprint` if it can enter a profile.
 
-    Raises UnsupportedError for rendered pictures, an unknown black or white level, and files that do not say camera
-    and ISO.
+    Raises UnsupportedError for rendered pictures, pictures without noise, an unknown black or white level, and files
+    that do not say camera and ISO.
     """
     if footprint.domain == "rendered":
         raise UnsupportedError("a rendered picture has no noise profile of its sensor")
+    if not shows_noise(footprint.planes[-1:]):
+        raise UnsupportedError("shows no pixel noise")
     if not (footprint.planes[-1].offset_known and footprint.planes[-1].white_known):
         raise UnsupportedError("the black or white level is unknown")
     missing = [tag for tag in ("Make", "Model", "ISO") if not footprint.acquisition.get(tag)]
@@ -144,11 +146,11 @@ def interpolate(entries: Sequence[Entry], iso: float) -> Entry:
     return Entry(first.make, first.model, iso, (), colours)
 
 
-def fit(signal: Floats, log_variance: Floats, sd: Floats) -> tuple[Floats, Floats]:
+def fit(signal: Floats, log_variance: Floats, sd: Floats, *, free: bool = False) -> tuple[Floats, Floats]:
     """S and O of the line nearest to points of the variance, for each draw: `(B,)` from `(B, points)`.
 
     The sum of |variance / line - 1| / `sd` is made small, by reweighting: a few files whose texture was taken for
-    noise then do not move it. O is not below 0.
+    noise then do not move it. O is not below 0, but for `free` (black is not where the signal is 0).
     """
     variance = np.exp(log_variance)
     line = variance
@@ -162,7 +164,8 @@ def fit(signal: Floats, log_variance: Floats, sd: Floats) -> tuple[Floats, Float
             slope = np.where(determinant > 0, (sums[0] * right[1] - sums[1] * right[0]) / determinant, 0.0)
             offset = np.where(determinant > 0, (sums[2] * right[0] - sums[1] * right[1]) / determinant, 0.0)
         through_black, level = right[1] / sums[2], right[0] / sums[0]
-        slope, offset = np.where(offset < 0, through_black, slope), np.maximum(offset, 0.0)
+        if not free:
+            slope, offset = np.where(offset < 0, through_black, slope), np.maximum(offset, 0.0)
         slope, offset = np.where(slope < 0, 0.0, slope), np.where(slope < 0, level, offset)
         line = np.maximum(slope[..., None] * signal + offset[..., None], 1e-6 * variance)
         residual = np.abs(variance / line - 1) / sd
@@ -174,29 +177,37 @@ def _colours(footprints: Sequence[Footprint], generator: np.random.Generator) ->
     names = footprints[0].cfa_plane_colors or ("all",)
     found = []
     for name in names:
-        planes = [_planes(footprint, name) for footprint in footprints]
-        planes = [members for members in planes if members]
+        planes = [planes_of(footprint, name) for footprint in footprints]
+        planes = [members for members in planes if shows_noise(members)]
         if planes:
             found.append(Colour(name, *_pooled(planes, generator)))
     return found
 
 
-def _planes(footprint: Footprint, colour: str) -> list[PlaneFootprint]:
+def shows_noise(planes: Sequence[PlaneFootprint]) -> bool:
+    """Whether there are points of a noise curve for a line."""
+    return len(_points(planes)[0]) > 1
+
+
+def planes_of(footprint: Footprint, colour: str) -> list[PlaneFootprint]:
+    """The planes of a colour, as G1 and G2 of G; the file's own plane for `all`."""
     if colour == "all":
         return [footprint.planes[-1]]
     return [plane for plane in footprint.planes[:-1] if plane.name.rstrip("0123456789") == colour]
 
 
-def _pooled(files: Sequence[Sequence[PlaneFootprint]], generator: np.random.Generator) -> tuple[Value, Value]:
-    """S and O from the noise curves of the planes of each file.
+def line(
+    files: Sequence[Sequence[PlaneFootprint]], generator: np.random.Generator, *, free: bool = False
+) -> tuple[tuple[float, float], tuple[Floats, Floats]]:
+    """S and O from the noise curves of the planes of each file, and `DRAWS` draws of both.
 
-    The interval comes from draws: files are resampled, and each file's curve is moved and tilted, its planes together
-    because they show one picture. A single file moves within its whole band; the more there are, the more of it shows
-    in their scatter, and the less they are moved.
+    In the draws files are resampled, and each file's curve is moved and tilted, its planes together because they show
+    one picture. A single file moves within its whole band; the more there are, the more of it shows in their scatter,
+    and the less they are moved. `free`: as in `fit`.
     """
-    signal, log_variance, sd = (np.concatenate(parts) for parts in zip(*map(_points, files), strict=True))
-    sizes = [len(_points(planes)[0]) for planes in files]
-    owner = np.repeat(np.arange(len(files)), sizes)
+    points = [_points(planes) for planes in files]
+    signal, log_variance, sd = (np.concatenate(parts) for parts in zip(*points, strict=True))
+    owner = np.repeat(np.arange(len(files)), [len(own[0]) for own in points])
     picked = generator.integers(len(files), size=(DRAWS, len(files)))
     counts = np.stack([(picked == number).sum(axis=1) for number in range(len(files))], axis=1)[:, owner]
     height = 2 * _rank(signal) - 1  # from -1 at the darkest point to 1 at the brightest: orthogonal shift and tilt
@@ -204,9 +215,13 @@ def _pooled(files: Sequence[Sequence[PlaneFootprint]], generator: np.random.Gene
     moved = log_variance + sd * (shift[:, owner] + math.sqrt(3) * height * tilt[:, owner]) / math.sqrt(2)
     with np.errstate(divide="ignore"):
         spread = np.where(counts > 0, sd / np.sqrt(counts), 1e6)
-    slope, offset = (value[0] for value in fit(signal[None], log_variance[None], sd[None]))
-    slopes, offsets = fit(signal, moved, spread)
-    return _value(float(slope), slopes), _value(float(offset), offsets)
+    slope, offset = fit(signal[None], log_variance[None], sd[None], free=free)
+    return (float(slope[0]), float(offset[0])), fit(signal, moved, spread, free=free)
+
+
+def _pooled(files: Sequence[Sequence[PlaneFootprint]], generator: np.random.Generator) -> tuple[Value, Value]:
+    (slope, offset), (slopes, offsets) = line(files, generator)
+    return _value(slope, slopes), _value(offset, offsets)
 
 
 def _points(planes: Sequence[PlaneFootprint]) -> tuple[Floats, Floats, Floats]:
