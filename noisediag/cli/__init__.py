@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import benchmark, check, estimate, pretrain, profile, simulate
+from noisediag.cli import advise, benchmark, check, estimate, pretrain, profile, simulate
 
 app = typer.Typer(
     name="noisediag",
@@ -50,3 +50,4 @@ app.command(no_args_is_help=True)(benchmark.benchmark)
 app.command(no_args_is_help=True)(pretrain.pretrain)
 app.command(no_args_is_help=True)(profile.profile)
 app.command(no_args_is_help=True)(check.check)
+app.command(no_args_is_help=True)(advise.advise)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,7 +18,7 @@ from noisediag.errors import NoisediagError, UsageError, one_line
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from noisediag.footprint import Footprint
+T = TypeVar("T")
 
 SOME_FAILED, NONE_READABLE, INTERRUPTED, PIPE_CLOSED = 3, 4, 130, 141
 REPORT_SUFFIXES = (".json", ".csv")
@@ -73,20 +73,23 @@ def complain(message: str, path: str | Path | None = None) -> None:
     sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
 
 
-def measured(files: Sequence[Path], measure: Callable[[Path], Footprint]) -> tuple[list[Footprint], int]:
-    """The footprints of the files that could be measured, in order, and how many could not: a line on stderr each."""
+def measured(files: Sequence[Path], measure: Callable[[Path], T]) -> tuple[list[T], int]:
+    """What `measure` says of the files that could be read, in order, and how many could not.
+
+    Errors and warnings are a line on stderr each.
+    """
     from noisediag.reports import Failure
     from noisediag.studies.attempt import attempt
     from noisediag.studies.running import console_progress
 
-    found: list[Footprint] = []
+    found: list[T] = []
     outcomes = (attempt(path, measure, alone=len(files) == 1) for path in files)
-    for outcome in console_progress(outcomes, len(files)):
+    for path, outcome in zip(files, console_progress(outcomes, len(files)), strict=True):
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)
             continue
-        for warning in outcome.warnings:
-            complain(f"warning: {warning}", outcome.path)
+        for warning in getattr(outcome, "warnings", ()):
+            complain(f"warning: {warning}", path)
         found.append(outcome)
     return found, len(files) - len(found)
 

@@ -142,7 +142,7 @@ def plot(profile: Profile, path: Path) -> None:
             _draw(axes, entries, name)
         isos = sorted({entry.iso for entry in profile.entries})
         axes.set_xticks(isos, labels=[f"{iso:g}" for iso in isos])
-        axes.minorticks_off()
+        axes.xaxis.minorticks_off()
         axes.set_xlabel("ISO")
         axes.set_title(title)
         axes.grid(visible=True, which="both", linewidth=0.3)
