@@ -40,6 +40,7 @@ COLUMNS: tuple[str, ...] = (
     *("plane_flags", "flags", "warnings"),
     *_ACQUISITION.values(),
     *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
+    *("correlated_share", "periodic_share", "pixel_independent"),
 )
 
 
@@ -120,6 +121,9 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "column_share": structure.column_share,
         "lag1_h": structure.lag1_h,
         "lag1_v": structure.lag1_v,
+        "correlated_share": structure.correlated_share,
+        "periodic_share": structure.periodic_share,
+        "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
     }
     for parameter in PARAMETERS:
