@@ -21,7 +21,7 @@ RINGS = 40  # of equal distance from the origin, to compare a bin with its like
 LEAST_SHARE = 0.01  # of the noise's variance, that a wave holds
 BLOCK = 32  # px; a wave must be the same in the blocks of a tile
 EVERYWHERE = 0.75  # of its mean amplitude that the median block must hold
-FINE = np.linspace(-0.6, 0.6, 7)  # bins; waves lie between two
+FINE = np.linspace(-0.5, 0.5, 9)  # bins; waves lie between two
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,9 @@ def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
     mean = amplitudes.mean(axis=1)
     strength = np.abs(mean)
     steady = np.real(amplitudes * np.conj(mean / np.maximum(strength, 1e-30))[:, None])
-    # A cosine of amplitude 2a has the variance 2 a^2; the median of a spectrum's bins is ln 2 times their mean.
-    variance = noise / np.log(2) / float((window**2).sum())
+    # A cosine of amplitude 2a has the variance 2 a^2. The bins of a mean of T spectra are gamma distributed; their median
+    # over their mean is that of Wilson and Hilferty (1931).
+    variance = noise / (1 - 1 / (9 * len(tiles))) ** 3 / float((window**2).sum())
     share = float(np.median(2 * strength**2) / variance)
     everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= EVERYWHERE
     if share < LEAST_SHARE or not everywhere:
