@@ -103,8 +103,8 @@ def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
     mean = amplitudes.mean(axis=1)
     strength = np.abs(mean)
     steady = np.real(amplitudes * np.conj(mean / np.maximum(strength, 1e-30))[:, None])
-    # A cosine of amplitude 2a has the variance 2 a^2. The bins of a mean of T spectra are gamma distributed; their median
-    # over their mean is that of Wilson and Hilferty (1931).
+    # A cosine of amplitude 2a has the variance 2 a^2. The bins of a mean of T spectra are gamma distributed; what their
+    # median is to their mean is from Wilson and Hilferty (1931).
     variance = noise / (1 - 1 / (9 * len(tiles))) ** 3 / float((window**2).sum())
     share = float(np.median(2 * strength**2) / variance)
     everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= EVERYWHERE
