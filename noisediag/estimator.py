@@ -19,11 +19,13 @@ from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
 from noisediag.images.image import Domain, Image, Plane
+from noisediag.structure import Arrangement, arrangement
 
 DEFAULT_CHECKPOINT = "sensor"
 TILE_PX = 256  # largest tile
 MIN_TILE_PX = 16
 MAX_TILES = 24  # of one bag: 48,000 blocks put the statistical error of sigma at 0.04 %
+ARRANGED_TILES = 4  # that show how the noise lies
 MAX_FRAMES = 8  # of a stack's channel
 FEW_PIXELS = 64 * 64
 CURVE_POINTS = 16
@@ -93,12 +95,12 @@ class Estimator:
             for members in names:
                 bag = cut([(p, p.load()) for p in members], MAX_TILES)
                 bags.append((members, bag))
-                planes.append(self._describe(members, bag, image, gain))
+                planes.append(self._describe(members, bag, image, gain, whole=len(names) == 1))
             if len(bags) == 1:
                 whole.append(replace(planes[-1], name="all", frame=None))
             elif image.domain != "rendered":
                 members = [p for group, _ in bags for p in group]
-                together = self._describe(members, join([b for _, b in bags]), image, gain)
+                together = self._describe(members, join([b for _, b in bags]), image, gain, whole=True)
                 together = replace(together, name="all", frame=None, shape=whole_shape(members))
                 whole.append(_reconcile(together, planes[-len(bags) :]))
             else:
@@ -168,9 +170,12 @@ class Estimator:
             bags.append(replace(cut([(members[0], np.asarray(luma))], MAX_TILES), step=None, container=None))
         first = [members[0] for members in frames]
         name = "luma" if len(frames[0]) > 1 else "all"
-        return replace(self._describe(first, join(bags), image, gain), name=name, frame=None)
+        return replace(self._describe(first, join(bags), image, gain, whole=True), name=name, frame=None)
 
-    def _describe(self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None) -> PlaneFootprint:
+    def _describe(
+        self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, whole: bool = False
+    ) -> PlaneFootprint:
+        """`whole`: the file's own plane, whose arrangement is looked at."""
         plane = members[0]
         span = plane.white_dn - plane.black_dn
         same_scale = all(p.white_dn - p.black_dn == span for p in members)
@@ -204,6 +209,7 @@ class Estimator:
             white_known=plane.white_known,
             offset_known=plane.offset_known,
             flags=flags,
+            arrangement=_arrangement(bag) if whole else None,
         )
 
     def _curve(
@@ -384,6 +390,12 @@ def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
         kept = {frames[i] for i in index}
         sampled[channel] = [group for (_, frame), group in groups.items() if frame is None or frame in kept]
     return sampled
+
+
+def _arrangement(bag: Bag) -> Arrangement:
+    """Of a few tiles, evenly spread: more say little that these do not."""
+    index = np.unique(np.linspace(0, len(bag.tiles) - 1, ARRANGED_TILES).round().astype(int))
+    return arrangement(bag.tiles[index])
 
 
 def _law(answer: SensorAnswer) -> VarianceLaw:

@@ -15,7 +15,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from noisediag.genome.correlation import autocorrelation
+from noisediag.genome.correlation import autocorrelation, kernel
+from noisediag.structure import Arrangement
 
 LEVEL = 0.9  # of every interval
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
@@ -111,6 +112,7 @@ class PlaneFootprint:
     white_known: bool = True
     offset_known: bool = True
     flags: tuple[str, ...] = ()
+    arrangement: Arrangement | None = None  # of the file's own footprint; None: not looked at
 
     @property
     def label(self) -> str:
@@ -161,12 +163,42 @@ class Derived:
 
 @dataclass(frozen=True)
 class Structure:
-    """How the noise lies. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone."""
+    """How the noise lies. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone.
+
+    `correlated_share`: what a pixel has from the noise of its neighbours; `periodic_share`: one wave over the picture.
+    `pixel_independent`: none of them was found; None: not all of them can be seen in this picture.
+    """
 
     row_share: float | None
     column_share: float | None
     lag1_h: float | None
     lag1_v: float | None
+    correlated_share: float | None
+    periodic_share: float | None
+    pixel_independent: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what Noise2Void and its kind assume: noise that is independent from pixel to pixel."""
+        shares = {
+            "row": self.row_share,
+            "column": self.column_share,
+            "correlated": self.correlated_share,
+            "periodic": self.periodic_share,
+        }
+        if self.pixel_independent is None:
+            unknown = ", ".join(name for name, value in shares.items() if value is None)
+            return f"It is not known whether the noise is independent from pixel to pixel: {unknown} noise is not seen."
+        if self.pixel_independent:
+            return (
+                "No row, column, correlated or periodic noise was found: the noise is independent from pixel to pixel, "
+                "as Noise2Void and its kind assume."
+            )
+        found = ", ".join(f"{100 * value:.2g} % {name}" for name, value in shares.items() if value)
+        return (
+            f"The noise is not independent from pixel to pixel ({found}): Noise2Void and its kind would take that for "
+            "picture."
+        )
 
 
 @dataclass(frozen=True)
@@ -232,7 +264,7 @@ class Footprint:
             "acquisition": _plain(self.acquisition),
             "planes": [_plane_dict(plane) for plane in self.planes],
             "derived": _plain(self.derived),
-            "structure": _plain(self.structure),
+            "structure": {**_plain(self.structure), "verdict": self.structure.verdict},
             "rendered": None,
             "flags": list(self.flags),
             "warnings": [_text(warning) for warning in self.warnings],
@@ -305,18 +337,37 @@ def derive(
 
 
 def arrange(plane: PlaneFootprint) -> Structure:
-    """Row and column noise as shares of sigma_total^2 at the median signal, and the pixel noise's lag-1 correlation."""
-    offsets = {name: _amount(plane[name]) for name in ("row_noise", "column_noise")}
+    """Row, column, correlated and periodic noise as shares of sigma_total^2 at the median signal, and the lag-1
+    correlation of the pixel noise.
+
+    Row and column offsets are those measured on the pixels where these were looked at and found, else the model's.
+    """
+    seen = plane.arrangement or Arrangement(None, None, None)
+    offsets = [
+        _offsets(measured, plane[name]) for name, measured in (("row_noise", seen.row), ("column_noise", seen.column))
+    ]
     pixel = plane.law.sigma(plane.signal_median) ** 2
-    known = [value for value in offsets.values() if value is not None]
+    known = [value for value in offsets if value is not None]
     total = pixel + sum(value**2 for value in known) if len(known) == len(offsets) else 0.0
 
-    def share(value: float | None) -> float | None:
-        return value**2 / total if value is not None and total > 0 else None
+    def share(part: float | None) -> float | None:
+        return part / total if part is not None and total > 0 else None
 
     rho = _amount(plane["correlation"])
     lag1 = None if rho is None else float(autocorrelation(rho, 1)[0, 1])  # the kernel is isotropic
-    return Structure(share(offsets["row_noise"]), share(offsets["column_noise"]), lag1, lag1)
+    own = 1.0 if not rho else float(kernel(rho).max()) ** 2  # of a pixel's noise that is its own
+    rows, columns = (share(None if value is None else value**2) for value in offsets)
+    correlated = None if rho is None else share((1 - own) * pixel)
+    parts = (rows, columns, correlated, seen.periodic_share)
+    independent = False if any(parts) else None if None in parts else True
+    return Structure(rows, columns, lag1, lag1, correlated, seen.periodic_share, independent)
+
+
+def _offsets(measured: float | None, estimate: Estimate) -> float | None:
+    if measured:
+        return measured
+    amount = _amount(estimate)
+    return measured if amount is None else amount
 
 
 def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from noisediag.footprint import (
     noise_profile,
     path_fields,
 )
+from noisediag.structure import Arrangement
 
 
 def without(plane, **values):
@@ -141,6 +142,28 @@ class TestStructure:
         assert absent.column_share == absent.lag1_h == absent.lag1_v == 0
         unknown = arrange(without(make_plane(), column_noise=0.9, correlation=None))
         assert unknown.row_share is unknown.column_share is unknown.lag1_h is None
+
+    def test_what_the_pixels_show_comes_before_what_the_model_says(self, make_plane):
+        plane = make_plane(values={"row_noise": None}, arrangement=Arrangement(1e-3, 0.0, 0.02))
+        structure = arrange(plane)
+        assert structure.row_share == pytest.approx(1e-6 / (plane.law.sigma(0.1) ** 2 + 1e-6))
+        assert (structure.column_share, structure.periodic_share) == (0, 0.02)
+        assert structure.pixel_independent is False
+        assert "2 % periodic" in structure.verdict
+
+    def test_noise_is_independent_where_all_of_it_was_looked_for(self, make_plane):
+        quiet = {"row_noise": None}
+        looked = arrange(make_plane(values=quiet, arrangement=Arrangement(0.0, 0.0, 0.0)))
+        assert looked.pixel_independent is True
+        assert "Noise2Void" in looked.verdict
+        unseen = arrange(make_plane(values=quiet))
+        assert unseen.pixel_independent is None
+        assert "periodic noise is not seen" in unseen.verdict
+
+    def test_correlated_noise_is_shared_with_neighbours(self, make_plane):
+        structure = arrange(make_plane(values={"row_noise": None, "correlation": 1.0}))
+        assert 0.5 < structure.correlated_share < 1
+        assert structure.pixel_independent is False
 
 
 class TestFootprint:

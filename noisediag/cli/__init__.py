@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import batch, benchmark, estimate, merge, pretrain, report, simulate
+from noisediag.cli import advise, batch, benchmark, check, estimate, merge, pretrain, profile, report, simulate
 
 app = typer.Typer(
     name="noisediag",
@@ -51,3 +51,6 @@ app.command(no_args_is_help=True)(report.report)
 app.command(no_args_is_help=True)(simulate.simulate)
 app.command(no_args_is_help=True)(benchmark.benchmark)
 app.command(no_args_is_help=True)(pretrain.pretrain)
+app.command(no_args_is_help=True)(profile.profile)
+app.command(no_args_is_help=True)(check.check)
+app.command(no_args_is_help=True)(advise.advise)

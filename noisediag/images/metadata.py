@@ -125,6 +125,18 @@ def dng_tags(path: Path) -> DngTags | None:
         )
 
 
+def noise_profile_group(path: Path) -> str | None:
+    """ExifTool's group of the directory where a DNG's NoiseProfile stands, or belongs: the raw one. None if no DNG."""
+    if dng_tags(path) is None:
+        return None
+    with tifffile.TiffFile(path) as tiff:
+        pages = list(directories(tiff))
+        groups = ["IFD0", "SubIFD", *(f"SubIFD{number}" for number in range(1, len(pages)))]
+        holders = [place for place, page in enumerate(pages) if 51041 in page.tags]
+        raws = [place for place, page in enumerate(pages) if _photometric(page) in (_CFA, _LINEAR_RAW)]
+        return groups[(holders or raws or [0])[0]]
+
+
 def tag_numbers(page: Any, code: int) -> tuple[float, ...]:
     """The numbers of a TIFF tag, whatever numeric type it has; () if absent."""
     tag = page.tags.get(code)

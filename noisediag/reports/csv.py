@@ -42,6 +42,7 @@ COLUMNS: tuple[str, ...] = (
     *_ACQUISITION.values(),
     *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
     "DateTimeOriginal",
+    *("correlated_share", "periodic_share", "pixel_independent"),
 )
 TEXT_COLUMNS = frozenset(
     (
@@ -51,7 +52,9 @@ TEXT_COLUMNS = frozenset(
         *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal"),
     )
 )
-WHOLE_COLUMNS = frozenset(("frame", "height_px", "width_px", "bit_depth"))  # the others are numbers with a point
+WHOLE_COLUMNS = frozenset(
+    ("frame", "height_px", "width_px", "bit_depth", "pixel_independent")
+)  # the others are numbers with a point
 
 
 def header() -> str:
@@ -131,6 +134,9 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "column_share": structure.column_share,
         "lag1_h": structure.lag1_h,
         "lag1_v": structure.lag1_v,
+        "correlated_share": structure.correlated_share,
+        "periodic_share": structure.periodic_share,
+        "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
     }
     for parameter in PARAMETERS:

@@ -56,6 +56,7 @@ def render(footprint: Footprint) -> Group:
     lines: list[Text | Table] = [_title(footprint)]
     for heading, table in parts:
         lines += [Text(f"\n{heading}", style="bold"), table]
+    lines.append(Text(f"\n{footprint.structure.verdict}"))
     if footprint.flags:
         lines.append(Text("\nflags: " + ", ".join(FLAG_WORDS[flag] for flag in footprint.flags), style="yellow"))
     return Group(*lines)

@@ -1,0 +1,84 @@
+"""`noisediag check`: a file's metadata against its pixels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noisediag.cli.common import (
+    NONE_READABLE,
+    REPORT_SUFFIXES,
+    SOME_FAILED,
+    Checkpoint,
+    Csv,
+    Device,
+    Force,
+    Json,
+    OnDevice,
+    Output,
+    check_output,
+    errors_in_words,
+    measured,
+    print_80,
+)
+from noisediag.errors import UsageError
+
+if TYPE_CHECKING:
+    from noisediag.footprint import Footprint
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="DNG, FITS or OME-TIFF files.")],
+    against_metadata: Annotated[
+        bool, typer.Option("--against-metadata", help="Against what each file says of itself.")
+    ] = False,
+    json: Json = False,
+    csv: Csv = False,
+    output: Output = None,
+    force: Force = False,
+    checkpoint: Checkpoint = None,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Compare the noise that each FILE states with the noise that its pixels show.
+
+    DNG NoiseProfile, FITS EGAIN, GAIN and RDNOISE, OME gain and offset: the ratio stated / estimated with its 90 %
+    interval and a verdict: agrees, differs (by more than 9 %), a setting, cannot tell.
+    Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
+    """
+    with errors_in_words():
+        if not against_metadata:
+            raise UsageError("say what to check the files against: --against-metadata")
+        if json and csv:
+            raise UsageError("--json and --csv exclude each other")
+        if output is not None:
+            check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
+
+        from noisediag.estimator import Estimator
+        from noisediag.images import read
+        from noisediag.reports.files import replacing
+        from noisediag.studies import check as study
+
+        estimator = Estimator(checkpoint, device.value)
+
+        def measure(path: Path) -> Footprint:
+            return estimator.estimate(read(path))
+
+        footprints, failed = measured(files, measure)
+        if not footprints:
+            raise typer.Exit(NONE_READABLE)
+        result = study.run(footprints)
+        if json:
+            sys.stdout.write(study.dumps(result))
+        elif csv:
+            sys.stdout.write(study.dumps_csv(result))
+        elif output is None:
+            print_80(study.render(result))
+        if output is not None:
+            with replacing(output, force=force) as part:
+                text = study.dumps(result) if output.suffix == ".json" else study.dumps_csv(result)
+                part.write_text(text, encoding="utf-8")
+        if failed:
+            raise typer.Exit(SOME_FAILED)

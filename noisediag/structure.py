@@ -1,0 +1,147 @@
+"""How noise lies in a picture, measured on its pixels: offsets of rows and columns, and waves.
+
+Nothing here is learned. All of it is relative to what the picture itself shows, so no scale is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLIP = 2.5  # robust standard deviations beyond which a difference is an edge, not noise
+CLIPPED_COST = 1.05  # variance of such a mean over that of the plain one
+MAD_SD = 0.6745  # of a standard deviation
+FOUND = 2.0  # times its own standard deviation from which an offset is no chance
+LEAST_CYCLES = 8  # a tile; slower waves are picture
+AROUND = 5  # bins beside a peak that show the spectrum without it
+PEAK = 50.0  # times their median: white noise reaches 25 in one of 1,000 pictures of 256 x 256 pixels
+RINGS = 40  # of equal distance from the origin, to compare a bin with its like
+LEAST_SHARE = 0.01  # of the noise's variance, that a wave holds
+BLOCK = 32  # px; a wave must be the same in the blocks of a tile
+EVERYWHERE = 0.75  # of its mean amplitude that the median block must hold
+FINE = np.linspace(-0.5, 0.5, 9)  # bins; waves lie between two
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Standard deviation of row and column offsets, normalised, and the share of the noise's variance in a wave.
+
+    0: none found; None: the picture does not show it. `period_px`: of the wave, vertical and horizontal; inf: along an
+    axis.
+    """
+
+    row: float | None
+    column: float | None
+    periodic_share: float | None
+    period_px: tuple[float, float] | None = None
+
+
+def arrangement(tiles: np.ndarray) -> Arrangement:
+    """What `tiles` (T, H, W), normalised, show."""
+    share, period = waves(tiles)
+    return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), share, period)
+
+
+def offsets(tiles: np.ndarray) -> float | None:
+    """Standard deviation of the offsets that rows of `tiles` (T, H, W) share; 0: no more than chance; None: unseen.
+
+    Neighbouring rows are compared pixel by pixel: the clipped mean of the differences is their offset, edges left out.
+    The second differences of the offsets have six times their variance, whatever slow shading there is, and the error
+    of the means, which is known from the scatter of the pixels.
+    """
+    difference = np.diff(tiles.astype(np.float64), axis=1)
+    centre = np.median(difference, axis=2, keepdims=True)
+    spread = np.median(np.abs(difference - centre), axis=2, keepdims=True) / MAD_SD
+    kept = np.abs(difference - centre) <= CLIP * spread
+    count = kept.sum(axis=2)
+    mean = np.where(kept, difference, 0).sum(axis=2) / count
+    variance = np.where(kept, (difference - mean[..., None]) ** 2, 0).sum(axis=2) / count
+    error = CLIPPED_COST * variance / count
+    second = mean[:, 1:] - mean[:, :-1]
+    # Neighbouring differences share a row, whose noise enters them with opposite signs.
+    chance = error[:, 1:] + error[:, :-1] + np.sqrt(error[:, 1:] * error[:, :-1])
+    seen = (spread[:, 1:, 0] > 0) & (spread[:, :-1, 0] > 0)
+    if seen.sum() < tiles.shape[1] // 2:
+        return None
+    measured = (np.median(np.abs(second[seen])) / MAD_SD) ** 2
+    expected = float(np.median(chance[seen]))
+    found = (measured - expected) / 6
+    return float(np.sqrt(found)) if found > FOUND**2 * expected / 6 else 0.0
+
+
+def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
+    """Share of the noise's variance in the strongest wave of `tiles` (T, H, W), and its period, vertical, horizontal.
+
+    A wave is a peak of the mean spectrum that keeps phase and strength over the blocks of a tile: textures do not.
+    Unknown (None) for tiles below 64 pixels.
+    """
+    height, width = tiles.shape[1:]
+    if min(height, width) < 2 * BLOCK:
+        return None, None
+    flat = tiles.astype(np.float64) - tiles.mean(axis=(1, 2), keepdims=True)
+    window = np.hanning(height)[:, None] * np.hanning(width)[None, :]
+    spectrum = (np.abs(np.fft.rfft2(flat * window)) ** 2).mean(axis=0)
+    down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
+    radius = np.hypot(down[:, None], across[None, :])
+    noise = float(np.median(spectrum[radius > 0.35]))
+    if not noise > 0:
+        return None, None
+    fast = radius * min(height, width) >= LEAST_CYCLES
+    ring = np.minimum((radius * 2 * RINGS).astype(int), RINGS - 1)
+    count = np.bincount(ring.ravel(), minlength=RINGS)
+    usual = np.bincount(ring.ravel(), np.log(spectrum + 1e-6 * noise).ravel(), RINGS) / np.maximum(count, 1)
+    row, column = np.unravel_index(
+        np.argmax(np.where(fast, np.log(spectrum + 1e-6 * noise) - usual[ring], -np.inf)), spectrum.shape
+    )
+    beside = _beside(spectrum, int(row), int(column))
+    if spectrum[row, column] < PEAK * beside:
+        return 0.0, None
+    frequency = _refined(flat, float(down[row]) * height, float(across[column]) * width)
+    amplitudes = _amplitudes(flat, frequency)
+    mean = amplitudes.mean(axis=1)
+    strength = np.abs(mean)
+    steady = np.real(amplitudes * np.conj(mean / np.maximum(strength, 1e-30))[:, None])
+    # A cosine of amplitude 2a has the variance 2 a^2. The bins of a mean of T spectra are gamma distributed; what their
+    # median is to their mean is from Wilson and Hilferty (1931).
+    variance = noise / (1 - 1 / (9 * len(tiles))) ** 3 / float((window**2).sum())
+    share = float(np.median(2 * strength**2) / variance)
+    everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= EVERYWHERE
+    if share < LEAST_SHARE or not everywhere:
+        return 0.0, None
+    periods = tuple(
+        side / abs(cycles) if abs(cycles) > 0.5 else np.inf
+        for side, cycles in zip((height, width), frequency, strict=True)
+    )
+    return share / (1 + share), (float(periods[0]), float(periods[1]))
+
+
+def _beside(spectrum: np.ndarray, row: int, column: int) -> float:
+    """Median of the spectrum beside a bin; along the axis for a bin on one, where row and column offsets lie."""
+    reach = np.arange(-AROUND, AROUND + 1)
+    reach = reach[np.abs(reach) > 2]
+    rows, columns = (row + reach) % spectrum.shape[0], np.clip(column + reach, 0, spectrum.shape[1] - 1)
+    if column == 0:
+        return float(np.median(spectrum[rows, 0]))
+    if row == 0:
+        return float(np.median(spectrum[0, columns]))
+    return float(np.median(spectrum[np.ix_(rows, columns)]))
+
+
+def _refined(flat: np.ndarray, down: float, across: float) -> tuple[float, float]:
+    """The frequency, cycles a tile, of the largest mean amplitude near a bin."""
+    steps = [(down + a, across + b) for a in FINE for b in FINE]
+    return max(steps, key=lambda one: float(np.sum(np.abs(_amplitudes(flat, one).mean(axis=1)) ** 2)))
+
+
+def _amplitudes(flat: np.ndarray, frequency: tuple[float, float]) -> NDArray[np.complex128]:
+    """Complex amplitude of one wave in each block: (T, blocks)."""
+    tiles, height, width = flat.shape
+    rows, columns = height // BLOCK, width // BLOCK
+    cut = flat[:, : rows * BLOCK, : columns * BLOCK]
+    down = np.exp(-2j * np.pi * frequency[0] / height * np.arange(rows * BLOCK)).reshape(rows, BLOCK)
+    across = np.exp(-2j * np.pi * frequency[1] / width * np.arange(columns * BLOCK)).reshape(columns, BLOCK)
+    blocks = cut.reshape(tiles, rows, BLOCK, columns, BLOCK)
+    blocks = blocks - blocks.mean(axis=(2, 4), keepdims=True)
+    return np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(tiles, -1) / BLOCK**2

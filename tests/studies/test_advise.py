@@ -1,0 +1,234 @@
+"""`advise`: photons and SNR of simulated two-photon stacks come back, and the laws of the routes are exact."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from typer.testing import CliRunner
+
+from noisediag.cli import app
+from noisediag.errors import UnsupportedError, UsageError
+from noisediag.estimator import Estimator
+from noisediag.genome import scenes
+from noisediag.studies.advise import (
+    FRAMES,
+    AdviseOptions,
+    Light,
+    advise,
+    brightness_for,
+    exponents,
+    frames_for,
+    pays_until,
+    power_for,
+)
+
+GAIN, READ_DN, OFFSET_DN = 20.0, 10.0, 200.0  # DN a photon
+
+
+def light_of(scene, photons, size=256):
+    """The clean light (size, size) in photons a pixel and frame, 0 to `photons`."""
+    clean = scenes.make(1, size, torch.Generator().manual_seed(3), kinds=(scene,))[0].double().numpy()
+    return clean * photons
+
+
+def frames_of(light, count, *, excess=1.0, pattern=0.0, seed=0):
+    """Frames whose photons are counted, multiplied by a random gain of variance `excess` - 1, and read."""
+    generator = np.random.default_rng(seed)
+    light = light * (1 + pattern * generator.standard_normal(light.shape))
+    frames = []
+    for _ in range(count):
+        counted = generator.poisson(np.maximum(light, 0)).astype(float)
+        if excess > 1:
+            shape = 1 / (excess - 1)
+            counted = np.where(counted > 0, generator.gamma(np.maximum(counted * shape, 1e-9), 1 / shape), 0)
+        frames.append(OFFSET_DN + GAIN * counted + generator.normal(0, READ_DN, light.shape))
+    return np.clip(np.rint(frames), 0, 65535).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    return Estimator(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """A PMT's stack of 16 frames, 30 photons at most, excess noise factor 1.3."""
+    path = tmp_path_factory.mktemp("advise") / "stack.tif"
+    tifffile.imwrite(path, frames_of(light_of("tissue", 30), 16, excess=1.3))
+    return path
+
+
+def level(advice, name):
+    return next(level for level in advice.levels if level.name == name)
+
+
+class TestStacks:
+    @pytest.mark.parametrize(("scene", "excess"), [("tissue", 1.3), ("photo", 2.0), ("fluorescence", 1.0)])
+    def test_photons_and_the_snr_of_the_mean_of_n(self, estimator, tmp_path, scene, excess):
+        light = light_of(scene, 30, size=384)
+        frames = frames_of(light, 64, excess=excess)
+        tifffile.imwrite(tmp_path / "a.tif", frames[:16])
+        options = AdviseOptions(black=OFFSET_DN, excess_noise=excess)
+        advice = advise(tmp_path / "a.tif", options, estimator)
+        assert advice.how == "measured"
+        assert not advice.effective
+        assert advice.gain.value == pytest.approx(GAIN, rel=0.05)
+        assert advice.read_noise_e.value == pytest.approx(READ_DN / GAIN, rel=0.5)  # there is little darkness
+        peak = level(advice, "peak")
+        assert peak.photons.value == pytest.approx((peak.signal_dn - OFFSET_DN) / GAIN, rel=0.05)
+        alike = np.abs(light / ((peak.signal_dn - OFFSET_DN) / GAIN) - 1) < 0.1
+        assert alike.sum() > 500
+        for average in advice.averages:
+            assert average.frames in FRAMES
+            means = frames[:, alike].reshape(-1, average.frames, alike.sum()).mean(axis=1)
+            errors = (means - OFFSET_DN) / GAIN - light[alike]
+            measured = light[alike].mean() / np.sqrt(np.mean(errors**2))
+            assert average.snr.value == pytest.approx(measured, rel=0.1)
+
+    def test_without_the_factor_photons_are_effective(self, estimator, stack):
+        advice = advise(stack, AdviseOptions(black=OFFSET_DN), estimator)
+        assert advice.effective
+        assert advice.gain.value == pytest.approx(1.3 * GAIN, rel=0.05)
+        known = advise(stack, AdviseOptions(black=OFFSET_DN, excess_noise=1.3), estimator)
+        ratio = level(known, "peak").photons.value / level(advice, "peak").photons.value
+        assert ratio == pytest.approx(1.3, rel=1e-6)
+        assert level(known, "peak").snr == level(advice, "peak").snr  # whatever the photons are called
+        assert not advise(stack, AdviseOptions(black=OFFSET_DN, detector="scmos"), estimator).effective
+
+    def test_an_unknown_offset_is_where_the_variance_vanishes(self, estimator, stack):
+        advice = advise(stack, AdviseOptions(), estimator)
+        assert advice.offset_source == "vanishing"
+        assert advice.offset_dn == pytest.approx(OFFSET_DN - READ_DN**2 / (1.3 * GAIN), abs=4)
+        assert advice.read_noise_e.value is None
+
+    def test_bleaching_is_seen_and_does_not_count_as_noise(self, estimator, tmp_path):
+        light = light_of("tissue", 30)
+        frames = [frames_of(light * 0.98**time, 1, seed=time)[0] for time in range(16)]
+        tifffile.imwrite(tmp_path / "a.tif", np.stack(frames))
+        advice = advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN, excess_noise=1.0), estimator)
+        assert advice.change_per_frame.value == pytest.approx(-0.02, abs=0.002)
+        assert advice.change_per_frame.high < 0
+        assert advice.gain.value == pytest.approx(GAIN, rel=0.05)
+
+    def test_a_fixed_pattern_ends_the_gain_of_averaging(self, estimator, tmp_path):
+        light = np.tile(np.linspace(100, 400, 256), (256, 1))
+        tifffile.imwrite(tmp_path / "a.tif", frames_of(light, 16, pattern=0.1))
+        advice = advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN, excess_noise=1.0), estimator)
+        assert advice.fixed_pattern.value == pytest.approx(0.1, rel=0.2)
+        assert advice.averages[-1].snr.value < 1 / advice.fixed_pattern.value
+        assert advice.pays_until < 16
+
+    def test_one_picture_is_estimated(self, estimator, tmp_path):
+        light = np.tile(np.linspace(0, 400, 512), (512, 1))
+        tifffile.imwrite(tmp_path / "a.tif", frames_of(light, 1)[0])
+        advice = advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN, detector="ccd"), estimator)
+        assert (advice.how, advice.frames) == ("estimated", 1)
+        peak = level(advice, "peak")
+        assert peak.photons.value == pytest.approx((peak.signal_dn - OFFSET_DN) / GAIN, rel=0.15)
+        assert peak.photons.low < (peak.signal_dn - OFFSET_DN) / GAIN < peak.photons.high
+        assert peak.limit == "shot"
+
+    def test_no_light_no_gain(self, estimator, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", frames_of(np.zeros((256, 256)), 5))
+        with pytest.raises(UnsupportedError):
+            advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN + 5), estimator)
+
+
+class TestLaws:
+    LIGHT = Light(4.0, 1.0, 0.02)
+
+    def test_snr_of_shot_noise_alone(self):
+        assert Light(100.0, 0.0).snr(4) == pytest.approx(20)
+
+    @pytest.mark.parametrize("target", [1.0, 5.0, 30.0])
+    def test_frames_reach_the_target_and_one_less_does_not(self, target):
+        frames = frames_for(target, self.LIGHT)
+        assert self.LIGHT.snr(frames) >= target * (1 - 1e-9)
+        assert frames == 1 or self.LIGHT.snr(frames - 1) < target
+
+    @pytest.mark.parametrize("target", [1.0, 5.0, 30.0])
+    @pytest.mark.parametrize("order", [1, 2, 3])
+    def test_dwell_and_power_reach_it_exactly(self, target, order):
+        brightness = brightness_for(target, self.LIGHT)
+        power = power_for(brightness, order)
+        brighter = Light(self.LIGHT.electrons * power**order, self.LIGHT.read2, self.LIGHT.pattern)
+        assert brighter.snr() == pytest.approx(target, rel=1e-12)
+
+    def test_beyond_the_fixed_pattern_nothing_helps(self):
+        assert frames_for(50.0, self.LIGHT) is None
+        assert brightness_for(50.0, self.LIGHT) is None
+        assert pays_until(Light(4.0, 1.0)) is None
+        frames = pays_until(self.LIGHT)
+        assert self.LIGHT.snr(frames) >= 0.9 / 0.02 > self.LIGHT.snr(frames - 1)
+
+
+class TestSeriesAndSky:
+    def test_the_order_of_the_excitation(self, estimator, tmp_path):
+        powers, dwells = (1.0, 1.5, 1.0, 2.0), (1.0, 1.0, 2.0, 1.0)
+        advices = []
+        for number, (power, dwell) in enumerate(zip(powers, dwells, strict=True)):
+            path = tmp_path / f"{number}.tif"
+            tifffile.imwrite(path, frames_of(light_of("tissue", 20) * power**2 * dwell, 8, seed=number))
+            advices.append(advise(path, AdviseOptions(black=OFFSET_DN), estimator))
+        found = exponents(advices, powers, dwells)
+        assert found.power == pytest.approx(2, abs=0.1)
+        assert found.dwell == pytest.approx(1, abs=0.1)
+        with pytest.raises(UsageError, match="vary independently"):
+            exponents(advices, (1.0,) * 4, ())
+
+    def test_the_shortest_sub_exposure_of_a_sky(self, estimator, tmp_path):
+        sky = np.full((256, 256), 50.0)  # e- in 30 s
+        tifffile.imwrite(tmp_path / "a.tif", frames_of(sky, 2))
+        options = AdviseOptions(
+            black=OFFSET_DN, gain=1 / GAIN, read_noise_e=5.0, detector="ccd", level="median", sky=True, exposure_s=30.0
+        )
+        found = advise(tmp_path / "a.tif", options, estimator).sky
+        assert found.sky_rate == pytest.approx(50 / 30, rel=0.01)
+        assert found.read_share == pytest.approx(math.sqrt(1 + 25 / 50) - 1, rel=0.02)
+        assert dict(found.minimal_s)[0.05] == pytest.approx(25 / ((1.05**2 - 1) * 50 / 30), rel=0.02)
+        with pytest.raises(UsageError, match="--offset"):
+            advise(tmp_path / "a.tif", AdviseOptions(sky=True), estimator)
+
+
+class TestCommand:
+    def run(self, *arguments):
+        return CliRunner().invoke(app, ["advise", *map(str, arguments)])
+
+    def test_table_and_plot(self, stack, tmp_path):
+        result = self.run(
+            *(stack, "--target-snr", 10, "--offset", OFFSET_DN, "--max-dose", 3, "--plot", tmp_path / "a.png")
+        )
+        assert result.exit_code == 0, result.output
+        assert "effective photons" in result.stdout
+        assert "beyond the dose 3" in result.stdout
+        assert all(len(line) <= 80 for line in result.stdout.splitlines())
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_json(self, stack, tmp_path):
+        result = self.run(stack, tmp_path / "gone.tif", "--json", "--excess-noise", 1.3)
+        assert result.exit_code == 3
+        report = json.loads(result.stdout)
+        assert report["schema"] == "noisediag.advice/1"
+        (found,) = report["stacks"]
+        assert found["photons"] == "photons"
+        assert [average["frames"] for average in found["averages"]] == list(FRAMES)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--excess-noise", "0.5"),
+            ("--target-snr", "0"),
+            ("--power", "1,2"),
+            ("--power", "x"),
+            ("-o", "a.csv"),
+            ("--plot", "a.jpg"),
+        ],
+    )
+    def test_refused_before_any_work(self, stack, options, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        result = self.run(stack, *options)
+        assert result.exit_code == 2
+        assert len(result.stderr.splitlines()) == 1
