@@ -58,3 +58,8 @@ class CheckpointError(NoisediagError):
     """A checkpoint is missing, damaged, or does not match the code that loads it."""
 
     exit_code = 5
+
+
+def one_line(message: str) -> str:
+    """`message` with its line ends and repeated blanks folded."""
+    return " ".join(message.split())

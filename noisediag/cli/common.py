@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noisediag.errors import NoisediagError, UsageError
+from noisediag.errors import NoisediagError, UsageError, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SOME_FAILED, NONE_READABLE, INTERRUPTED, PIPE_CLOSED = 3, 4, 130, 141
 REPORT_SUFFIXES = (".json", ".csv")
 OUTPUT_PANEL, MODEL_PANEL = "Output", "Model"
+INPUT_PANEL = "What the file does not say, and which part of it to read"
 
 
 class Device(str, Enum):
@@ -44,17 +46,25 @@ Checkpoint = Annotated[
 OnDevice = Annotated[Device, typer.Option("--device", help="Where the model runs.", rich_help_panel=MODEL_PANEL)]
 
 
+def _of_input(help_text: str, metavar: str | None = None) -> typer.models.OptionInfo:
+    return typer.Option(help=help_text, metavar=metavar, rich_help_panel=INPUT_PANEL)
+
+
+Black = Annotated[float | None, _of_input("Black level, DN.")]
+White = Annotated[float | None, _of_input("White level, DN.")]
+Offset = Annotated[float | None, _of_input("The detector's offset, DN: another name for --black.")]
+Gain = Annotated[float | None, _of_input("Conversion gain, e-/DN.")]
+Channel = Annotated[str | None, _of_input("One channel or colour, by name or number.")]
+Frame = Annotated[int | None, _of_input("One frame of a stack, from 0.")]
+Roi = Annotated[str | None, _of_input("A part of the picture, px.", "X,Y,W,H")]
+
+
 def complain(message: str, path: str | Path | None = None) -> None:
     """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal."""
     from noisediag.reports.table import printable
 
     where = "" if path is None else f"{path}: "
     sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
-
-
-def one_line(message: str) -> str:
-    """`message` with its line ends and repeated blanks folded."""
-    return " ".join(message.split())
 
 
 def check_output(
@@ -76,6 +86,35 @@ def print_80(renderable: RenderableType) -> None:
     with console.capture() as capture:
         console.print(renderable)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())  # rich pads the last column
+
+
+def agreed(name: str, value: float | None, other_name: str, other: float | None) -> float | None:
+    """The one value that two options stand for. Raises UsageError where both are given and differ."""
+    if value is not None and other is not None and value != other:
+        raise UsageError(f"{name} {value:g} and {other_name} {other:g} are two names for one thing and differ")
+    return other if value is None else value
+
+
+def check_numbers(black: float | None, white: float | None, gain: float | None) -> None:
+    """Raise UsageError for levels and gains that no picture can have."""
+    for name, value in (("--black", black), ("--white", white), ("--gain", gain)):
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"{name} must be a finite number")
+    if gain is not None and gain <= 0:
+        raise UsageError("--gain must be above 0 e-/DN")
+    if black is not None and white is not None and black >= white:
+        raise UsageError(f"--black {black:g} must be below --white {white:g}")
+
+
+def area(text: str) -> tuple[int, int, int, int]:
+    """`--roi`: x, y, width, height. Raises UsageError."""
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--roi {text}: four whole numbers are needed, x,y,width,height") from None
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise UsageError(f"--roi {text}: x and y from 0, width and height from 1")
+    return x, y, width, height
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,27 +14,35 @@ from noisediag.cli.common import (
     OUTPUT_PANEL,
     REPORT_SUFFIXES,
     SOME_FAILED,
+    Black,
+    Channel,
     Checkpoint,
     Csv,
     Device,
     Force,
+    Frame,
+    Gain,
     Json,
+    Offset,
     OnDevice,
     Output,
+    Roi,
+    White,
+    agreed,
+    area,
+    check_numbers,
     check_output,
     complain,
     errors_in_words,
-    one_line,
     print_80,
 )
-from noisediag.errors import CheckpointError, InputError, UsageError
+from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
     from noisediag.footprint import CheckpointId, Footprint
     from noisediag.reports import Outcome
 
 MAP_SUFFIXES = (".tif", ".tiff")
-_INPUT_PANEL = "What the file does not say, and which part of it to read"
 
 
 def estimate(
@@ -54,22 +61,13 @@ def estimate(
         ),
     ] = None,
     force: Force = False,
-    black: Annotated[float | None, typer.Option(help="Black level, DN.", rich_help_panel=_INPUT_PANEL)] = None,
-    white: Annotated[float | None, typer.Option(help="White level, DN.", rich_help_panel=_INPUT_PANEL)] = None,
-    offset: Annotated[
-        float | None,
-        typer.Option(help="The detector's offset, DN: another name for --black.", rich_help_panel=_INPUT_PANEL),
-    ] = None,
-    gain: Annotated[float | None, typer.Option(help="Conversion gain, e-/DN.", rich_help_panel=_INPUT_PANEL)] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="One channel or colour, by name or number.", rich_help_panel=_INPUT_PANEL)
-    ] = None,
-    frame: Annotated[
-        int | None, typer.Option(help="One frame of a stack, from 0.", rich_help_panel=_INPUT_PANEL)
-    ] = None,
-    roi: Annotated[
-        str | None, typer.Option(metavar="X,Y,W,H", help="A part of the picture, px.", rich_help_panel=_INPUT_PANEL)
-    ] = None,
+    black: Black = None,
+    white: White = None,
+    offset: Offset = None,
+    gain: Gain = None,
+    channel: Channel = None,
+    frame: Frame = None,
+    roi: Roi = None,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
 ) -> None:
@@ -80,9 +78,9 @@ def estimate(
     with errors_in_words():
         if json and csv:
             raise UsageError("--json and --csv exclude each other")
-        black_dn = _agreed("--black", black, "--offset", offset)
-        _check_numbers(black_dn, white, gain)
-        area = None if roi is None else _area(roi)
+        black_dn = agreed("--black", black, "--offset", offset)
+        check_numbers(black_dn, white, gain)
+        region = None if roi is None else area(roi)
         _check_outputs(files, output, curve, sigma_map, force=force)
 
         from noisediag.estimator import Estimator
@@ -93,7 +91,7 @@ def estimate(
         estimator = Estimator(checkpoint, device.value)
 
         def measure(path: Path) -> Footprint:
-            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=area)
+            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region)
             footprint = estimator.estimate(image, gain=gain)
             if curve is not None:
                 with replacing(curve, force=force) as part:
@@ -120,12 +118,13 @@ def _each(
 ) -> list[Outcome]:
     """What became of every file, in order. Tables and CSV rows are printed as they come."""
     from noisediag.reports import Failure, csv, table
+    from noisediag.studies.attempt import attempt
 
     if style == "csv":
         sys.stdout.write(csv.header())
     outcomes: list[Outcome] = []
     for path in _progress(files, shown=style in ("", "json") or not sys.stdout.isatty()):
-        outcome = _attempt(path, measure, alone=len(files) == 1)
+        outcome = attempt(path, measure, alone=len(files) == 1)
         outcomes.append(outcome)
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)
@@ -138,29 +137,6 @@ def _each(
         if style == "csv":
             sys.stdout.write(csv.rows(outcome, checkpoint))
     return outcomes
-
-
-def _attempt(path: Path, measure: Callable[[Path], Footprint], *, alone: bool) -> Outcome:
-    """One file never takes the others with it: whatever happens to it becomes a Failure."""
-    from noisediag.footprint import path_fields
-    from noisediag.reports import Failure
-
-    named = f"{path_fields(str(path))['path']}: "  # readers put it in front of their reason, and so does `complain`
-    try:
-        return measure(path)
-    except InputError as error:
-        code, message = error.code, str(error).removeprefix(named)
-    except CheckpointError:
-        raise
-    except UsageError as error:  # an option that does not fit this file, as a channel it does not have
-        if alone:
-            raise
-        code, message = "unsupported", str(error).removeprefix(named)
-    except MemoryError:
-        code, message = "memory", "out of memory"
-    except Exception as error:  # a bug of ours must cost one file, not the run
-        code, message = "crashed", f"{type(error).__name__}: {error}"
-    return Failure(str(path), code, one_line(message))
 
 
 def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:
@@ -193,29 +169,3 @@ def _check_outputs(
         from noisediag.reports import plots
 
         plots.require()
-
-
-def _agreed(name: str, value: float | None, other_name: str, other: float | None) -> float | None:
-    if value is not None and other is not None and value != other:
-        raise UsageError(f"{name} {value:g} and {other_name} {other:g} are two names for one thing and differ")
-    return other if value is None else value
-
-
-def _check_numbers(black: float | None, white: float | None, gain: float | None) -> None:
-    for name, value in (("--black", black), ("--white", white), ("--gain", gain)):
-        if value is not None and not math.isfinite(value):
-            raise UsageError(f"{name} must be a finite number")
-    if gain is not None and gain <= 0:
-        raise UsageError("--gain must be above 0 e-/DN")
-    if black is not None and white is not None and black >= white:
-        raise UsageError(f"--black {black:g} must be below --white {white:g}")
-
-
-def _area(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--roi {text}: four whole numbers are needed, x,y,width,height") from None
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise UsageError(f"--roi {text}: x and y from 0, width and height from 1")
-    return x, y, width, height

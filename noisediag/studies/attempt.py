@@ -1,0 +1,34 @@
+"""One file never takes the others with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from noisediag.errors import CheckpointError, InputError, UsageError, one_line
+from noisediag.footprint import Footprint, path_fields
+from noisediag.reports import Failure, Outcome
+
+
+def attempt(path: Path, measure: Callable[[Path], Footprint], *, alone: bool = False) -> Outcome:
+    """`measure(path)`, or the Failure that whatever went wrong becomes.
+
+    `alone`: there is no other file, so an option that does not fit it is the user's error: UsageError. A damaged
+    checkpoint, CheckpointError, is never the file's fault.
+    """
+    named = f"{path_fields(str(path))['path']}: "  # readers put it in front of their reason; a Failure holds it apart
+    try:
+        return measure(path)
+    except InputError as error:
+        code, message = error.code, str(error).removeprefix(named)
+    except CheckpointError:
+        raise
+    except UsageError as error:  # an option that does not fit this file, as a channel it does not have
+        if alone:
+            raise
+        code, message = "unsupported", str(error).removeprefix(named)
+    except MemoryError:
+        code, message = "memory", "out of memory"
+    except Exception as error:  # a bug of ours must cost one file, not the run
+        code, message = "crashed", f"{type(error).__name__}: {error}"
+    return Failure(str(path), code, one_line(message))
