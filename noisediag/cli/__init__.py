@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import benchmark, estimate, pretrain, simulate
+from noisediag.cli import benchmark, distance, estimate, pretrain, simulate
 
 app = typer.Typer(
     name="noisediag",
@@ -48,3 +48,4 @@ app.command(no_args_is_help=True)(estimate.estimate)
 app.command(no_args_is_help=True)(simulate.simulate)
 app.command(no_args_is_help=True)(benchmark.benchmark)
 app.command(no_args_is_help=True)(pretrain.pretrain)
+app.command(no_args_is_help=True)(distance.distance)

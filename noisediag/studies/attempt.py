@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from noisediag.errors import CheckpointError, InputError, UsageError, one_line
-from noisediag.footprint import Footprint, path_fields
-from noisediag.reports import Failure, Outcome
+from noisediag.footprint import path_fields
+from noisediag.reports import Failure
+
+T = TypeVar("T")
 
 
-def attempt(path: Path, measure: Callable[[Path], Footprint], *, alone: bool = False) -> Outcome:
+def attempt(path: Path, measure: Callable[[Path], T], *, alone: bool = False) -> T | Failure:
     """`measure(path)`, or the Failure that whatever went wrong becomes.
 
     `alone`: there is no other file, so an option that does not fit it is the user's error: UsageError. A damaged
