@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import benchmark, distance, estimate, pretrain, simulate
+from noisediag.cli import benchmark, distance, estimate, explain, pretrain, simulate
 
 app = typer.Typer(
     name="noisediag",
@@ -49,3 +49,4 @@ app.command(no_args_is_help=True)(simulate.simulate)
 app.command(no_args_is_help=True)(benchmark.benchmark)
 app.command(no_args_is_help=True)(pretrain.pretrain)
 app.command(no_args_is_help=True)(distance.distance)
+app.command(no_args_is_help=True)(explain.explain)
