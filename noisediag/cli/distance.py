@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +21,8 @@ from noisediag.cli.common import (
     Output,
     check_output,
     errors_in_words,
-    print_80,
 )
-from noisediag.cli.gather import gather
+from noisediag.cli.gather import gather, hand_out
 from noisediag.errors import UsageError
 
 
@@ -77,16 +75,7 @@ def distance(
             raise typer.Exit(NONE_READABLE)
         options = study.DistanceOptions(a, b, permutations, seed)
         result = study.compare(options, estimator.checkpoint, embeddings, membership, failed=failed)
-        if json:
-            sys.stdout.write(study.dumps(result))
-        elif csv:
-            sys.stdout.write(study.dumps_csv(result))
-        elif output is None:
-            print_80(study.render(result))
-        if output is not None:
-            with replacing(output, force=force) as part:
-                text = study.dumps(result) if output.suffix == ".json" else study.dumps_csv(result)
-                part.write_text(text, encoding="utf-8")
+        hand_out(study, result, json=json, csv=csv, output=output, force=force)
         if plot is not None:
             with replacing(plot, force=force) as part:
                 distance_plot.draw(result, part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,9 +21,8 @@ from noisediag.cli.common import (
     Output,
     check_output,
     errors_in_words,
-    print_80,
 )
-from noisediag.cli.gather import gather
+from noisediag.cli.gather import gather, hand_out
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,16 +72,7 @@ def explain(
             raise typer.Exit(NONE_READABLE)
         options = study.ExplainOptions(str(source), permutations, seed)
         result = study.run(records, options, progress=console_progress)
-        if json:
-            sys.stdout.write(explain_report.dumps(result))
-        elif csv:
-            sys.stdout.write(explain_report.dumps_csv(result))
-        elif output is None:
-            print_80(explain_report.render(result))
-        if output is not None:
-            with replacing(output, force=force) as part:
-                text = explain_report.dumps(result) if output.suffix == ".json" else explain_report.dumps_csv(result)
-                part.write_text(text, encoding="utf-8")
+        hand_out(explain_report, result, json=json, csv=csv, output=output, force=force)
         if plots is not None:
             plots.mkdir(exist_ok=True)
             for name, draw in PLOTS.items():
