@@ -15,6 +15,7 @@ from noisediag.cop import checkpoint as store
 from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel, randomised
+from noisediag.cop.tokens import tokenize
 from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
@@ -104,10 +105,7 @@ class Estimator:
                 together = replace(together, name="all", frame=None, shape=whole_shape(members))
                 whole.append(_reconcile(together, planes[-len(bags) :]))
             else:
-                frames: dict[int | None, list[Plane]] = {}
-                for group, _ in bags:
-                    frames.setdefault(group[0].frame, []).append(group[0])
-                whole.append(self._luma(list(frames.values()), image, gain))
+                whole.append(self._luma(_by_frame(names), image, gain))
             whole[-1] = replace(whole[-1], channel=channel)
         flags = sorted(
             {flag for plane in whole for flag in plane.flags} | ({"rendered"} if image.domain == "rendered" else set())
@@ -160,14 +158,25 @@ class Estimator:
             return mosaic
         return maps[0] if len(maps) == 1 else np.stack(maps)
 
+    def embed(self, image: Image) -> np.ndarray:
+        """The file's own noise in the encoder's embedding, `(E,)` float32: `all` or `luma`, the mean over channels.
+
+        Raises the errors of `estimate`.
+        """
+        embeddings = []
+        for names in _channels(image).values():
+            if image.domain == "rendered" and len(names) > 1:
+                bags = [_luma_bag(members) for members in _by_frame(names)]
+            else:
+                bags = [cut([(p, p.load()) for p in members], MAX_TILES) for members in names]
+            with torch.inference_mode():
+                tokens = tokenize(torch.from_numpy(join(bags).tiles)[None].to(self.device))
+                embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
+        return np.mean(embeddings, axis=0)
+
     def _luma(self, frames: Sequence[Sequence[Plane]], image: Image, gain: float | None) -> PlaneFootprint:
         """Rendered colour: the luma of the stored codes (BT.601) of each frame as planes of their own."""
-        bags = []
-        for members in frames:
-            weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
-            luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
-            # The weights' own lattice is no quantisation of the picture.
-            bags.append(replace(cut([(members[0], np.asarray(luma))], MAX_TILES), step=None, container=None))
+        bags = [_luma_bag(members) for members in frames]
         first = [members[0] for members in frames]
         name = "luma" if len(frames[0]) > 1 else "all"
         return replace(self._describe(first, join(bags), image, gain, whole=True), name=name, frame=None)
@@ -371,6 +380,22 @@ def join(bags: Sequence[Bag]) -> Bag:
         index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(per, len(bag.tiles))).round().astype(int))
         picked.append(bag.tiles[index, :side_y, :side_x])
     return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
+
+
+def _luma_bag(members: Sequence[Plane]) -> Bag:
+    """The luma of one frame's colours."""
+    weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
+    luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
+    # The weights' own lattice is no quantisation of the picture.
+    return replace(cut([(members[0], np.asarray(luma))], MAX_TILES), step=None, container=None)
+
+
+def _by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:
+    """The colours of each frame, of a rendered file's groups."""
+    frames: dict[int | None, list[Plane]] = {}
+    for group in groups:
+        frames.setdefault(group[0].frame, []).append(group[0])
+    return list(frames.values())
 
 
 def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:

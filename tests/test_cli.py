@@ -130,6 +130,22 @@ class TestStreams:
         assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
         assert tifffile.imread(tmp_path / "m.tif").shape == (4, 6)
 
+    def test_a_map_for_numpy(self, model, picture, tmp_path):
+        assert estimate(picture, "--map", tmp_path / "m.npy").exit_code == 0
+        sigma = np.load(tmp_path / "m.npy")
+        assert (sigma.dtype, sigma.shape, sigma[0, 0]) == (np.float32, (4, 6), 2.5)
+
+    def test_one_number_and_nothing_else(self, model, picture, make_footprint):
+        sigma = make_footprint().derived.sigma_effective
+        for scale, factor in (((), 1), (("--scale", 255), 255), (("--scale", 65535), 65535)):
+            result = estimate(picture, picture, "--quiet-value", *scale)
+            assert result.exit_code == 0
+            assert [float(line) for line in result.stdout.splitlines()] == [pytest.approx(sigma * factor, rel=1e-3)] * 2
+
+    def test_options_for_denoisers(self, model, picture):
+        assert estimate(picture, "--format", "bm3d").stdout.startswith("sigma_psd=0.00")
+        assert estimate(picture, "--format", "fastdvdnet").stdout.startswith("--noise_sigma 0.4")
+
 
 class TestFailures:
     def test_one_bad_file_does_not_lose_the_others(self, model, picture, tmp_path):
@@ -159,6 +175,9 @@ class TestFailures:
         result = estimate(picture, picture, "--channel", "DAPI", "--csv")
         assert result.exit_code == 4
         assert result.stdout.count("unsupported") == 2
+
+    def test_film_grain_is_for_rendered_pictures(self, model, picture):
+        assert "rendered" in one_error(estimate(picture, "--format", "av1"), 2)
 
     def test_a_damaged_checkpoint(self, model, picture):
         model.broken = True
@@ -195,6 +214,9 @@ class TestUsage:
             ("--roi", "0,0,0,5"),
             ("--roi", "-1,0,4,5"),
             ("--json", "--csv"),
+            ("--json", "--quiet-value"),
+            ("--quiet-value", "--format", "bm3d"),
+            ("--scale", "255"),
             ("-o", "report.txt"),
             ("--curve", "curve.jpg"),
             ("--map", "map.png"),

@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from noisediag import __version__
-from noisediag.cli import advise, batch, benchmark, check, estimate, merge, pretrain, profile, report, simulate
+from noisediag.cli import (
+    advise,
+    batch,
+    benchmark,
+    check,
+    distance,
+    estimate,
+    explain,
+    merge,
+    pretrain,
+    profile,
+    report,
+    simulate,
+)
 
 app = typer.Typer(
     name="noisediag",
@@ -54,3 +67,5 @@ app.command(no_args_is_help=True)(pretrain.pretrain)
 app.command(no_args_is_help=True)(profile.profile)
 app.command(no_args_is_help=True)(check.check)
 app.command(no_args_is_help=True)(advise.advise)
+app.command(no_args_is_help=True)(distance.distance)
+app.command(no_args_is_help=True)(explain.explain)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,7 +43,23 @@ if TYPE_CHECKING:
     from noisediag.footprint import CheckpointId, Footprint
     from noisediag.reports import Outcome
 
-MAP_SUFFIXES = (".tif", ".tiff")
+MAP_SUFFIXES = (".tif", ".tiff", ".npy")
+
+
+class Scale(str, Enum):
+    """What white - black is for a denoiser."""
+
+    one = "1"
+    byte = "255"
+    word = "65535"
+
+
+class Handover(str, Enum):
+    """Who takes the noise."""
+
+    bm3d = "bm3d"
+    fastdvdnet = "fastdvdnet"
+    av1 = "av1"
 
 
 def estimate(
@@ -57,8 +74,23 @@ def estimate(
     sigma_map: Annotated[
         Path | None,
         typer.Option(
-            "--map", metavar="FILE.tif", help="Sigma of every pixel of the one FILE, DN.", rich_help_panel=OUTPUT_PANEL
+            "--map",
+            metavar="FILE.tif|.npy",
+            help="Sigma of every pixel of the one FILE, DN.",
+            rich_help_panel=OUTPUT_PANEL,
         ),
+    ] = None,
+    quiet_value: Annotated[
+        bool,
+        typer.Option("--quiet-value", help="Only the sigma, one number a file.", rich_help_panel=OUTPUT_PANEL),
+    ] = False,
+    scale: Annotated[
+        Scale | None,
+        typer.Option(help="Of --quiet-value: what white - black counts.", rich_help_panel=OUTPUT_PANEL),
+    ] = None,
+    handover: Annotated[
+        Handover | None,
+        typer.Option("--format", help="Only the option that this program takes.", rich_help_panel=OUTPUT_PANEL),
     ] = None,
     force: Force = False,
     black: Black = None,
@@ -76,8 +108,7 @@ def estimate(
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
     """
     with errors_in_words():
-        if json and csv:
-            raise UsageError("--json and --csv exclude each other")
+        _check_style(json=json, csv=csv, quiet_value=quiet_value, scale=scale, handover=handover)
         black_dn = agreed("--black", black, "--offset", offset)
         check_numbers(black_dn, white, gain)
         region = None if roi is None else area(roi)
@@ -85,7 +116,7 @@ def estimate(
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
-        from noisediag.reports import Failure, maps, plots
+        from noisediag.reports import Failure, denoisers, maps, plots
         from noisediag.reports.files import replacing
 
         estimator = Estimator(checkpoint, device.value)
@@ -97,12 +128,19 @@ def estimate(
                 with replacing(curve, force=force) as part:
                     plots.noise_curve(footprint, part)
             if sigma_map is not None:
+                write = maps.sigma_array if sigma_map.suffix == ".npy" else maps.sigma_map
                 with replacing(sigma_map, force=force) as part:
-                    maps.sigma_map(estimator.sigma_map(image, footprint), part)
+                    write(estimator.sigma_map(image, footprint), part)
+            if handover is not None:
+                lines[path] = denoisers.FORMATS[handover.value](footprint)
+            elif quiet_value:
+                lines[path] = denoisers.quiet_value(footprint, 1.0 if scale is None else float(scale.value))
             return footprint
 
-        style = "json" if json else "csv" if csv else "table" if output is None else ""
-        outcomes = _each(files, measure, estimator.checkpoint, style)
+        lines: dict[Path, str] = {}
+        alone = quiet_value or handover is not None
+        style = "line" if alone else "json" if json else "csv" if csv else "table" if output is None else ""
+        outcomes = _each(files, measure, estimator.checkpoint, style, lines)
         if style == "json":
             sys.stdout.write(_report(".json", outcomes, estimator.checkpoint))
         if output is not None:
@@ -114,9 +152,13 @@ def estimate(
 
 
 def _each(
-    files: Sequence[Path], measure: Callable[[Path], Footprint], checkpoint: CheckpointId, style: str
+    files: Sequence[Path],
+    measure: Callable[[Path], Footprint],
+    checkpoint: CheckpointId,
+    style: str,
+    lines: Mapping[Path, str],
 ) -> list[Outcome]:
-    """What became of every file, in order. Tables and CSV rows are printed as they come."""
+    """What became of every file, in order. Tables, CSV rows and `lines` are printed as they come."""
     from noisediag.reports import Failure, csv, table
     from noisediag.studies.attempt import attempt
 
@@ -134,9 +176,21 @@ def _each(
             if style == "table":
                 print_80(table.render(outcome))
                 print_80("")
+            elif style == "line":
+                sys.stdout.write(lines[path] + "\n")
         if style == "csv":
             sys.stdout.write(csv.rows(outcome, checkpoint))
     return outcomes
+
+
+def _check_style(*, json: bool, csv: bool, quiet_value: bool, scale: Scale | None, handover: Handover | None) -> None:
+    """Raise UsageError where stdout would have to hold two things."""
+    chosen = {"--json": json, "--csv": csv, "--quiet-value": quiet_value, "--format": handover is not None}
+    given = [name for name, wanted in chosen.items() if wanted]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other")
+    if scale is not None and not quiet_value:
+        raise UsageError("--scale is that of --quiet-value")
 
 
 def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:

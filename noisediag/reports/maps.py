@@ -18,3 +18,9 @@ def sigma_map(sigma_dn: np.ndarray, path: Path) -> None:
         metadata=None,
         software=False,
     )
+
+
+def sigma_array(sigma_dn: np.ndarray, path: Path) -> None:
+    """The same as a NumPy file, float32."""
+    with open(path, "wb") as file:  # given a name, numpy would add a suffix of its own
+        np.save(file, sigma_dn.astype(np.float32, copy=False))
