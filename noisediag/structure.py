@@ -6,6 +6,7 @@ Nothing here is learned. All of it is relative to what the picture itself shows,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,11 @@ def offsets(tiles: np.ndarray) -> float | None:
     The second differences of the offsets have six times their variance, whatever slow shading there is, and the error
     of the means, which is known from the scatter of the pixels.
     """
-    difference = np.diff(tiles.astype(np.float64), axis=1)
-    centre = np.median(difference, axis=2, keepdims=True)
-    spread = np.median(np.abs(difference - centre), axis=2, keepdims=True) / MAD_SD
-    kept = np.abs(difference - centre) <= CLIP * spread
+    difference = np.diff(np.ascontiguousarray(tiles, dtype=np.float32), axis=1)
+    centre = _middle(difference)
+    distance = np.abs(difference - centre)
+    spread = _middle(distance) / np.float32(MAD_SD)
+    kept = distance <= CLIP * spread
     count = kept.sum(axis=2)
     mean = np.where(kept, difference, 0).sum(axis=2) / count
     variance = np.where(kept, (difference - mean[..., None]) ** 2, 0).sum(axis=2) / count
@@ -71,6 +73,26 @@ def offsets(tiles: np.ndarray) -> float | None:
     return float(np.sqrt(found)) if found > FOUND**2 * expected / 6 else 0.0
 
 
+def _middle(values: np.ndarray) -> np.ndarray:
+    """Median along the last axis, `(..., 1)`; the upper one of two. Several times faster than np.median."""
+    middle = values.shape[-1] // 2
+    return np.sort(values, axis=-1)[..., middle : middle + 1]
+
+
+@cache
+def _window(height: int, width: int) -> np.ndarray:
+    """Hann window, `(height, width)`."""
+    return np.hanning(height)[:, None] * np.hanning(width)[None, :]
+
+
+@cache
+def _rings(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every bin of a real spectrum: cycles a pixel, number of its ring; and the bins in each ring."""
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    ring = np.minimum((radius * 2 * RINGS).astype(int), RINGS - 1)
+    return radius, ring, np.bincount(ring.ravel(), minlength=RINGS)
+
+
 def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
     """Share of the noise's variance in the strongest wave of `tiles` (T, H, W), and its period, vertical, horizontal.
 
@@ -81,23 +103,20 @@ def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
     if min(height, width) < 2 * BLOCK:
         return None, None
     flat = tiles.astype(np.float64) - tiles.mean(axis=(1, 2), keepdims=True)
-    window = np.hanning(height)[:, None] * np.hanning(width)[None, :]
+    window = _window(height, width)
     spectrum = (np.abs(np.fft.rfft2(flat * window)) ** 2).mean(axis=0)
-    down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
-    radius = np.hypot(down[:, None], across[None, :])
+    radius, ring, count = _rings(height, width)
     noise = float(np.median(spectrum[radius > 0.35]))
     if not noise > 0:
         return None, None
     fast = radius * min(height, width) >= LEAST_CYCLES
-    ring = np.minimum((radius * 2 * RINGS).astype(int), RINGS - 1)
-    count = np.bincount(ring.ravel(), minlength=RINGS)
-    usual = np.bincount(ring.ravel(), np.log(spectrum + 1e-6 * noise).ravel(), RINGS) / np.maximum(count, 1)
-    row, column = np.unravel_index(
-        np.argmax(np.where(fast, np.log(spectrum + 1e-6 * noise) - usual[ring], -np.inf)), spectrum.shape
-    )
+    level = np.log(spectrum + 1e-6 * noise)
+    usual = np.bincount(ring.ravel(), level.ravel(), RINGS) / np.maximum(count, 1)
+    row, column = np.unravel_index(np.argmax(np.where(fast, level - usual[ring], -np.inf)), spectrum.shape)
     beside = _beside(spectrum, int(row), int(column))
     if spectrum[row, column] < PEAK * beside:
         return 0.0, None
+    down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
     frequency = _refined(flat, float(down[row]) * height, float(across[column]) * width)
     amplitudes = _amplitudes(flat, frequency)
     mean = amplitudes.mean(axis=1)
