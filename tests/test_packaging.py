@@ -76,7 +76,9 @@ class TestMetadata:
         assert torch.specifier.contains(Version("2.13.0"))
         assert not torch.specifier.contains(Version("2.13.1"))
 
-    @pytest.mark.parametrize("extra", ["plot", "fits", "heif", "bioio", "benchmark", "test", "all"])
+    @pytest.mark.parametrize(
+        "extra", ["plot", "fits", "heif", "bioio", "benchmark", "parquet", "cluster", "explain", "test", "all"]
+    )
     def test_extras(self, extra):
         assert extra in (metadata.metadata("noisediag").get_all("Provides-Extra") or ())
 
