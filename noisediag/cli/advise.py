@@ -32,9 +32,9 @@ from noisediag.cli.common import (
     check_numbers,
     check_output,
     errors_in_words,
-    measured,
     print_80,
 )
+from noisediag.cli.gather import measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from noisediag.cli.common import (
     OnDevice,
     Output,
     check_output,
+    check_style,
     errors_in_words,
     print_80,
 )
@@ -112,8 +113,7 @@ def benchmark(
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
     """
     with errors_in_words():
-        if json and csv:
-            raise UsageError("--json and --csv exclude each other")
+        check_style(json=json, csv=csv)
         _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed})
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)

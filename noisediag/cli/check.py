@@ -20,10 +20,11 @@ from noisediag.cli.common import (
     OnDevice,
     Output,
     check_output,
+    check_style,
     errors_in_words,
-    measured,
     print_80,
 )
+from noisediag.cli.gather import measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def check(
     with errors_in_words():
         if not against_metadata:
             raise UsageError("say what to check the files against: --against-metadata")
-        if json and csv:
-            raise UsageError("--json and --csv exclude each other")
+        check_style(json=json, csv=csv)
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +17,6 @@ from noisediag.errors import NoisediagError, UsageError, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-T = TypeVar("T")
 
 SOME_FAILED, NONE_READABLE, INTERRUPTED, PIPE_CLOSED = 3, 4, 130, 141
 REPORT_SUFFIXES = (".json", ".csv")
@@ -73,25 +71,10 @@ def complain(message: str, path: str | Path | None = None) -> None:
     sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
 
 
-def measured(files: Sequence[Path], measure: Callable[[Path], T]) -> tuple[list[T], int]:
-    """What `measure` says of the files that could be read, in order, and how many could not.
-
-    Errors and warnings are a line on stderr each.
-    """
-    from noisediag.reports import Failure
-    from noisediag.studies.attempt import attempt
-    from noisediag.studies.running import console_progress
-
-    found: list[T] = []
-    outcomes = (attempt(path, measure, alone=len(files) == 1) for path in files)
-    for path, outcome in zip(files, console_progress(outcomes, len(files)), strict=True):
-        if isinstance(outcome, Failure):
-            complain(outcome.message, outcome.path)
-            continue
-        for warning in getattr(outcome, "warnings", ()):
-            complain(f"warning: {warning}", path)
-        found.append(outcome)
-    return found, len(files) - len(found)
+def check_style(*, json: bool, csv: bool) -> None:
+    """Raise UsageError where stdout would have to hold two formats."""
+    if json and csv:
+        raise UsageError("--json and --csv exclude each other")
 
 
 def check_output(

@@ -20,6 +20,7 @@ from noisediag.cli.common import (
     OnDevice,
     Output,
     check_output,
+    check_style,
     errors_in_words,
 )
 from noisediag.cli.gather import gather, hand_out
@@ -47,8 +48,7 @@ def distance(
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
     """
     with errors_in_words():
-        if json and csv:
-            raise UsageError("--json and --csv exclude each other")
+        check_style(json=json, csv=csv)
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)
         if plot is not None:

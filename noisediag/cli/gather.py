@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,20 +12,37 @@ from noisediag.cli.common import complain, print_80
 T = TypeVar("T")
 
 
-def gather(paths: Sequence[Path], measure: Callable[[Path], T]) -> tuple[dict[Path, T], int]:
-    """What `measure` says of every file it could read, and how many it could not: a line on stderr each."""
+def readable(paths: Sequence[Path], measure: Callable[[Path], T], *, alone: bool = False) -> Iterator[tuple[Path, T]]:
+    """What `measure` says of every file that it can read; each other is a line on stderr. `alone`: see `attempt`."""
     from noisediag.reports import Failure
     from noisediag.studies.attempt import attempt
     from noisediag.studies.running import console_progress
 
-    measured: dict[Path, T] = {}
-    outcomes = ((path, attempt(path, measure)) for path in paths)
+    outcomes = ((path, attempt(path, measure, alone=alone)) for path in paths)
     for path, outcome in console_progress(outcomes, len(paths)):
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)
         else:
-            measured[path] = outcome
-    return measured, len(paths) - len(measured)
+            yield path, outcome
+
+
+def gather(paths: Sequence[Path], measure: Callable[[Path], T]) -> tuple[dict[Path, T], int]:
+    """What `measure` says of the files of a folder, and how many could not be read."""
+    found = dict(readable(paths, measure))
+    return found, len(paths) - len(found)
+
+
+def measured(files: Sequence[Path], measure: Callable[[Path], T]) -> tuple[list[T], int]:
+    """What `measure` says of the files that were named, in order, and how many could not be read.
+
+    Their warnings are a line on stderr each, too.
+    """
+    found: list[T] = []
+    for path, outcome in readable(files, measure, alone=len(files) == 1):
+        for warning in getattr(outcome, "warnings", ()):
+            complain(f"warning: {warning}", path)
+        found.append(outcome)
+    return found, len(files) - len(found)
 
 
 def hand_out(report: Any, result: Any, *, json: bool, csv: bool, output: Path | None, force: bool) -> None:

@@ -21,9 +21,9 @@ from noisediag.cli.common import (
     check_output,
     complain,
     errors_in_words,
-    measured,
     print_80,
 )
+from noisediag.cli.gather import measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:

@@ -15,7 +15,16 @@ from torch.nn import functional
 
 from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit, group
 from noisediag.cop.fit import Objective, Report
-from noisediag.cop.heads import LEARNED, LEVELS, LIMIT_LEVEL, UNIFORM, Evidence, SensorHead, gather_evidence
+from noisediag.cop.heads import (
+    LEARNED,
+    LEVELS,
+    LIMIT_LEVEL,
+    UNIFORM,
+    Evidence,
+    SensorHead,
+    SensorReading,
+    gather_evidence,
+)
 from noisediag.cop.losses import pinball
 from noisediag.cop.models import SensorModel
 from noisediag.cop.simulation import CLIP_MARGIN, CleanPool, faint, sensor_batch
@@ -214,22 +223,22 @@ def standardise(head: SensorHead, data: HeadSet) -> None:
 def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, Any]:
     """Conformal tables of every parameter and of the curve, from pictures and RAW bags that the head has not seen."""
     with torch.inference_mode():
-        logits = head(data.evidence, data.embedding).present[data.clean]
-    alarms = {name: calibrate_alarm(logits[:, i]) for i, name in enumerate(LEARNED)}
-    tables, of_raw = _tables(head, data, alarms, raw=False), _tables(head, raw, alarms, raw=True)
+        reading, reading_of_raw = (head(each.evidence, each.embedding) for each in (data, raw))
+    alarms = {name: calibrate_alarm(reading.present[data.clean, i]) for i, name in enumerate(LEARNED)}
+    tables, of_raw = _tables(reading, data, alarms, raw=False), _tables(reading_of_raw, raw, alarms, raw=True)
     for kind, by_name in of_raw.items():
         for name, groups in by_name.items():
             tables[kind][name].update({own: value for own, value in groups.items() if own != EVERYTHING})
     return tables | {"alarms": alarms}
 
 
-def _tables(head: SensorHead, data: HeadSet, alarms: Mapping[str, float], *, raw: bool) -> dict[str, dict[str, Any]]:
+def _tables(
+    reading: SensorReading, data: HeadSet, alarms: Mapping[str, float], *, raw: bool
+) -> dict[str, dict[str, Any]]:
     spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
     seen = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
     groups = [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in seen]
     tail = RAW_TAIL if raw else TAIL
-    with torch.inference_mode():
-        reading = head(data.evidence, data.embedding)
     present = reading.present - torch.tensor([alarms[name] for name in LEARNED], device=reading.present.device)
     intervals: dict[str, Any] = {}
     limits: dict[str, Any] = {}

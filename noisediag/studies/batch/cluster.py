@@ -19,8 +19,7 @@ from noisediag.footprint import CheckpointId
 from noisediag.studies.batch.pool import Done, Limits, Reply, Worker
 from noisediag.studies.batch.worker import Reading
 
-LOCAL = "local"
-KINDS = {  # of --cluster, beside LOCAL: dask-jobqueue's class
+KINDS = {  # of --cluster, beside local: dask-jobqueue's class
     "slurm": "SLURMCluster",
     "pbs": "PBSCluster",
     "sge": "SGECluster",
@@ -38,7 +37,7 @@ class Cluster:
     """Workers of an existing scheduler, or of a cluster that is started for this run."""
 
     def __init__(self, reading: Reading, limits: Limits, *, scheduler: str | None, kind: str | None, count: int):
-        """`scheduler`: an address, as tcp://host:8786. Else `kind`, LOCAL or one of KINDS, of `count` workers.
+        """`scheduler`: an address, as tcp://host:8786. Else `kind`, "local" or one of KINDS, of `count` workers.
 
         Raises UsageError where the extra is missing.
         """
