@@ -93,6 +93,67 @@ class VarianceLaw:
 
 
 @dataclass(frozen=True)
+class SampledCurve:
+    """A noise curve without a formula: straight lines in ln sigma over sqrt(signal) between samples.
+
+    Constant beyond the first and the last. `signals` increase from 0 to 1, `sigmas` are positive; both normalised.
+    """
+
+    signals: tuple[float, ...]
+    sigmas: tuple[float, ...]
+
+    @overload
+    def sigma(self, x: float) -> float: ...
+
+    @overload
+    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+
+    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+        """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
+
+        >>> round(SampledCurve((0.0, 1.0), (0.01, 0.04)).sigma(0.25), 6)
+        0.02
+        """
+        at = np.sqrt(np.clip(x, 0.0, 1.0))
+        sigma = np.exp(np.interp(at, np.sqrt(self.signals), np.log(self.sigmas)))
+        return sigma if isinstance(x, np.ndarray) else float(sigma)
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """How the noise of one plane of a rendered picture is spread, whatever processing did it.
+
+    `lag1_h`, `lag1_v`: correlation with the next pixel to the right and below. `equivalent_blur_px`: width of the
+    kernel exp(-d^2/(2 rho^2)) that correlates white noise as much. `sigma_after_area`: standard deviation after
+    averaging squares of AREAS pixels a side, normalised.
+    """
+
+    name: str
+    lag1_h: float
+    lag1_v: float
+    equivalent_blur_px: float
+    sigma_after_area: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a picture shows of its processing. Probabilities lie in 0..1; None: unknown or meaningless.
+
+    `processed`: probability that the noise went through more than rounding to codes. `channel_correlation`: of the
+    noise in R and G, G and B, R and B. `block_strength`: see `jpeg.block_strength`.
+    """
+
+    planes: tuple[Spatial, ...]  # as the file's planes; the last one is luma, or the only plane
+    processed: float
+    denoised: float
+    upscaled: float
+    channel_correlation: tuple[float, float, float] | None
+    jpeg_quality: int | None
+    block_strength: float | None
+    resaved: bool | None
+
+
+@dataclass(frozen=True)
 class PlaneFootprint:
     """The footprint of one plane, or of one bag of planes (`all`, `luma`)."""
 
@@ -103,7 +164,7 @@ class PlaneFootprint:
     white_dn: float | None
     scale_source: str
     curve: tuple[CurvePoint, ...]
-    law: VarianceLaw
+    law: VarianceLaw | SampledCurve
     parameters: tuple[Estimate, ...]
     signal_median: float
     effective_sigma: float  # square root of the mean of sigma^2 over the signal histogram
@@ -223,6 +284,7 @@ class Footprint:
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     cfa_plane_colors: tuple[str, ...] = ()  # order of the NoiseProfile's pairs; empty: one pair
+    rendered: Rendered | None = None  # of pictures whose domain is "rendered"
 
     def __getitem__(self, name: str) -> Estimate:
         """The file's own estimate called `name`. Raises KeyError, naming what there is."""
@@ -265,7 +327,7 @@ class Footprint:
             "planes": [_plane_dict(plane) for plane in self.planes],
             "derived": _plain(self.derived),
             "structure": {**_plain(self.structure), "verdict": self.structure.verdict},
-            "rendered": None,
+            "rendered": None if self.rendered is None else _rendered_dict(self.rendered),
             "flags": list(self.flags),
             "warnings": [_text(warning) for warning in self.warnings],
         }
@@ -376,15 +438,18 @@ def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
     Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, or where a given gain has left
     a negative O, which the tag cannot hold, it is the straight line nearest to the law at the curve's signals, by least
     squares of the relative error of the variance, with O held at the law's floor and S at 0 where the free line would
-    fall below.
+    fall below. Raises ValueError for planes whose curve has no law (processed pictures).
     """
     count = len(planes)
-    shot = sum(plane.law.shot for plane in planes) / count
-    intercept = sum(plane.law.intercept for plane in planes) / count
-    square = sum(plane.law.square for plane in planes) / count
+    laws = [plane.law for plane in planes if isinstance(plane.law, VarianceLaw)]
+    if len(laws) < count:
+        raise ValueError("a noise curve without a law has no shot and read noise")
+    shot = sum(law.shot for law in laws) / count
+    intercept = sum(law.intercept for law in laws) / count
+    square = sum(law.square for law in laws) / count
     if square == 0 and intercept >= 0:
         return shot, intercept
-    floor = sum(plane.law.floor for plane in planes) / count
+    floor = sum(law.floor for law in laws) / count
     signals = np.array([point.signal for plane in planes for point in plane.curve])
     variances = np.maximum(shot * signals + intercept + square * signals**2, floor)
     if not variances.max(initial=0.0) > 0:
@@ -442,6 +507,33 @@ def _plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
         "parameters": [_parameter_dict(estimate) for estimate in plane.parameters],
         "channel": None if plane.channel is None else _text(plane.channel),
         "flags": list(plane.flags),
+    }
+
+
+def _rendered_dict(rendered: Rendered) -> dict[str, Any]:
+    whole = rendered.planes[-1]
+    return {
+        "jpeg_quality": rendered.jpeg_quality,
+        "block_strength": _number(rendered.block_strength),
+        "lag1_h": _number(whole.lag1_h),
+        "lag1_v": _number(whole.lag1_v),
+        "equivalent_blur_px": _number(whole.equivalent_blur_px),
+        "channel_correlation": _plain(rendered.channel_correlation),
+        "sigma_after_area_2_4_8": _plain(whole.sigma_after_area),
+        "processed": _number(rendered.processed),
+        "denoised": _number(rendered.denoised),
+        "upscaled": _number(rendered.upscaled),
+        "resaved": rendered.resaved,
+        "planes": [
+            {
+                "name": plane.name,
+                "lag1_h": _number(plane.lag1_h),
+                "lag1_v": _number(plane.lag1_v),
+                "equivalent_blur_px": _number(plane.equivalent_blur_px),
+                "sigma_after_area_2_4_8": _plain(plane.sigma_after_area),
+            }
+            for plane in rendered.planes
+        ],
     }
 
 

@@ -158,6 +158,11 @@ class Tokens:
         every = {f.name: getattr(self, f.name)[:, : t * ny * nx] for f in fields(self) if f.name != "grids"}
         return Tokens(**every, grids=self.grids[:1])
 
+    def select(self, bags: Tensor) -> Tokens:
+        """Some of the bags, by their numbers."""
+        every = {f.name: getattr(self, f.name)[bags] for f in fields(self) if f.name != "grids"}
+        return Tokens(**every, grids=self.grids)
+
     def join(self, parts: list[Tensor]) -> Tensor:
         """The inverse of `split`."""
         return torch.cat([p.reshape(p.shape[0], -1, *p.shape[4:]) for p in parts], dim=1)
@@ -215,7 +220,7 @@ def _box(padded: Tensor) -> Tensor:
     return total
 
 
-def _ring_mean(tiles: Tensor) -> Tensor:
+def ring_mean(tiles: Tensor) -> Tensor:
     """Mean of the 8 neighbours, those beyond the border mirrored: `(N, H, W)` to the same shape."""
     padded = functional.pad(tiles[:, None], (1, 1, 1, 1), mode="reflect")[:, 0]
     lines = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
@@ -255,7 +260,7 @@ def tokenize(bags: Tensor) -> Tokens:
     bands = band_matrix().to(tiles)
     marks = torch.stack([at_low, at_high, isolated_low, isolated_high]).to(tiles.dtype)
     groups = group_matrix().to(tiles)
-    away = clean - _ring_mean(clean)
+    away = clean - ring_mean(clean)
     square = away.square()
     powers = torch.stack([square, square * away, square.square()])
     means, energies, logs, rows, columns, shares, moments, pixels, grids = [], [], [], [], [], [], [], [], []

@@ -1,0 +1,108 @@
+"""Photographs by simulated cameras with the truth measured, for training and calibrating the rendered network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.cop.fit import Report
+from noisediag.cop.simulation import CleanPool
+from noisediag.cop.training import CROP
+from noisediag.genome import rendered
+
+DRAWS = 4  # photographs of one scene, of which the truth is measured
+KEPT = 2  # of them that are trained on
+FAINT = 0.004  # SD of the sensor's noise at a tenth of white: below, scenes and shrunk pictures only
+UPSCALED = 1.15
+NOT_UPSCALED = 1.02
+
+
+@dataclass(frozen=True)
+class RenderedSet:
+    """N scenes of one size, and what is true of the noise in them, see `genome.rendered.Measured`."""
+
+    pictures: Tensor  # (N, KEPT, 3, H, W) uint8
+    signal: Tensor  # (N, P, LEVELS)
+    sigma: Tensor  # (N, P, LEVELS)
+    lag1: Tensor  # (N, P, 2)
+    areas: Tensor  # (N, P, len(AREAS))
+    channels: Tensor  # (N, 3)
+    flags: Tensor  # (N, 3) processed, denoised, upscaled: 1 or 0; NaN: neither
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def select(self, index: Tensor | slice) -> RenderedSet:
+        return RenderedSet(*(getattr(self, entry.name)[index] for entry in fields(self)))
+
+    @staticmethod
+    def join(parts: list[RenderedSet]) -> RenderedSet:
+        names = [entry.name for entry in fields(RenderedSet)]
+        return RenderedSet(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+def scenes_for(pool: CleanPool, settings: rendered.Camera, n: int, size: int, generator: torch.Generator) -> Tensor:
+    """`n` scenes in linear light and colour, as large as `settings` needs them.
+
+    Half of them are small crops, as `CleanPool` shows them in finer detail, continued by their mirror images.
+    """
+    side = rendered.scene_px(settings, size)
+    fine = float(torch.rand((), generator=generator)) < 0.5
+    have = min(side + side % 2, CROP if fine else pool.pictures.shape[1])
+    faint = settings.shot_gain / 10 + settings.read_noise**2 < FAINT**2
+    gray = pool.draw(3 * n, have, generator, shrunk=torch.full((3 * n,), faint))
+    triples = mirrored(gray[:, None], side)[:, 0].unflatten(0, (3, n))
+    if settings.tone is None and settings.gray:
+        return triples[0][:, None].expand(-1, 3, -1, -1)
+    return rendered.colourise(triples, generator)
+
+
+def mirrored(pictures: Tensor, side: int) -> Tensor:
+    """`(N, C, H, W)` continued by mirror images, and cut, to `(N, C, side, side)`."""
+    while min(pictures.shape[2:]) < side:
+        down, across = (min(max(side - length, 0), length - 1) for length in pictures.shape[2:])
+        pictures = functional.pad(pictures, (0, across, 0, down), mode="reflect")
+    return pictures[..., :side, :side]
+
+
+def rendered_set(
+    pool: CleanPool,
+    count: int,
+    size: int,
+    seed: int,
+    *,
+    together: int = 2,
+    held_out: bool = False,
+    report: Report | None = None,
+) -> RenderedSet:
+    """`count` scenes, `together` a camera, photographed DRAWS times each."""
+    parts = []
+    for number in range(math.ceil(count / together)):
+        generator = torch.Generator().manual_seed((seed << 32) + number)
+        settings = rendered.sample_camera(generator, held_out=held_out)
+        scene = scenes_for(pool, settings, together, size, generator)
+        measured = rendered.measure(scene, settings, size, DRAWS, KEPT, generator)
+        parts.append(labelled(measured, settings))
+        if report is not None and number % 50 == 0:
+            report(number * together, {})
+    return RenderedSet.join(parts)
+
+
+def labelled(measured: rendered.Measured, settings: rendered.Camera) -> RenderedSet:
+    """With what is known of the camera."""
+    count = len(measured.pictures)
+    up = 1.0 if settings.scale > UPSCALED else 0.0 if settings.scale < NOT_UPSCALED else math.nan
+    processed = torch.full((count,), float(settings.processed))
+    return RenderedSet(
+        pictures=measured.pictures.to(torch.uint8),
+        signal=measured.signal,
+        sigma=measured.sigma,
+        lag1=measured.lag1,
+        areas=measured.areas,
+        channels=measured.channels,
+        flags=torch.stack([processed, measured.denoised, torch.full((count,), up)], 1),
+    )

@@ -1,0 +1,106 @@
+"""The loss of the rendered network, and batches of photographs by simulated cameras."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.cop.fit import Objective
+from noisediag.cop.losses import pinball
+from noisediag.cop.rendered import RenderedNet, RenderedPass, RenderedReading
+from noisediag.cop.rendered_simulation import RenderedSet
+from noisediag.genome.rendered import CODES
+
+LEAST_SIGMA = 0.5 / CODES  # less than half a code is not there to be measured
+CLIPPED = 1.0 / CODES  # clean signal this close to black or white is not scored
+MAX_ERROR = 1.5
+FINE_ERROR = 0.02
+FINE_WEIGHT = 0.02
+LEVELS = (0.05, 0.95)
+
+
+def scored(truth: RenderedSet) -> Tensor:
+    """Which levels of the curves count, `(N, P, LEVELS)`."""
+    lit = (truth.signal > CLIPPED) & (truth.signal < 1 - CLIPPED)
+    return lit & (truth.sigma >= LEAST_SIGMA)
+
+
+def curve_error(result: RenderedPass, truth: RenderedSet) -> Tensor:
+    """Mean |ln(sigma / true sigma)| over the scored levels, `(N, P)`; 0 where there is none."""
+    off = (result.log_sigma(truth.signal) - truth.sigma.clamp(min=1e-9).log()).abs().clamp(max=MAX_ERROR)
+    counted = scored(truth)
+    return (off * counted).sum(-1) / counted.sum(-1).clamp(min=1)
+
+
+def rendered_loss(network: RenderedNet, tiles: Tensor, truth: RenderedSet) -> tuple[Tensor, dict[str, float]]:
+    """`tiles` (B, T, 3, h, w), codes / 255. The curve at every pass; everything else once."""
+    results, reading = network(tiles)
+    total = torch.zeros((), device=tiles.device)
+    some = scored(truth).any(-1)
+    for number, result in enumerate(results):
+        error = curve_error(result, truth)
+        value = error + FINE_WEIGHT * (error / FINE_ERROR).log1p() + 0.5 * error.square()
+        value = value.sum() / some.sum().clamp(min=1)
+        total = total + {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3) * value
+    traits, numbers = traits_loss(reading, truth)
+    return total + traits, {"curve": float(error.detach()[some].mean()), **numbers}
+
+
+def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, dict[str, float]]:
+    """Correlations, areas, flags and the width of the intervals."""
+    seen = scored(truth).any(-1)  # (N, P) planes that have noise at all
+    weight = seen / seen.sum().clamp(min=1)
+    lag = ((reading.lag1 - truth.lag1).abs().mean(-1) * weight).sum()
+    areas = (reading.areas.clamp(min=1e-3).log() - truth.areas.clamp(min=1e-2).log()).abs().mean(-1)
+    areas = (areas * weight).sum()
+    every = seen.all(1)
+    channels = ((reading.channels - truth.channels).abs().mean(-1) * every).sum() / every.sum().clamp(min=1)
+    known = truth.flags.isfinite() & every[:, None]
+    flags = functional.binary_cross_entropy_with_logits(reading.flags, truth.flags.nan_to_num(), reduction="none")
+    flags = (flags * known).sum() / known.sum().clamp(min=1)
+    counted = scored(truth)
+    middle = reading.curve.log_sigma(truth.signal).detach()
+    miss = (truth.sigma.clamp(min=1e-9).log() - middle).clamp(-MAX_ERROR, MAX_ERROR)
+    widths = torch.stack(
+        [-at_signal(reading.spread[..., 0], truth.signal), at_signal(reading.spread[..., 1], truth.signal)]
+    )
+    quantile = sum(pinball(miss - widths[i], torch.tensor(LEVELS[i])) for i in (0, 1))
+    quantile = (quantile * counted).sum() / counted.sum().clamp(min=1)
+    total = lag + 0.4 * areas + 0.3 * channels + 0.1 * flags + quantile
+    return total, {"lag": float(lag.detach()), "areas": float(areas.detach()), "flags": float(flags.detach())}
+
+
+def at_signal(knots: Tensor, signal: Tensor) -> Tensor:
+    """Values at the knots (N, P, KNOTS) read at `signal` (N, P, L), between them by straight lines."""
+    return RenderedPass(2 * knots, knots, knots).log_sigma(signal)
+
+
+def rendered_objective(network: RenderedNet, sets: list[RenderedSet], batch_size: int) -> Objective:
+    """Batches of one of the `sets` each, with about as many pixels: `batch_size` pictures of the first set's size."""
+    pixels = [s.pictures.shape[-1] * s.pictures.shape[-2] for s in sets]
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        which = int(torch.randint(len(sets), (), generator=generator, device=generator.device))
+        data = sets[which]
+        count = max(2, round(batch_size * pixels[0] / pixels[which]))
+        index = torch.randint(len(data), (count,), generator=generator, device=generator.device)
+        draw = torch.randint(data.pictures.shape[1], (count,), generator=generator, device=generator.device)
+        symmetry = int(torch.randint(8, (), generator=generator, device=generator.device))
+        picture, truth = turned(data.pictures[index, draw], data.select(index), symmetry)
+        return rendered_loss(network, picture[:, None].float() / CODES, truth)
+
+    return objective
+
+
+def turned(pictures: Tensor, truth: RenderedSet, symmetry: int) -> tuple[Tensor, RenderedSet]:
+    """`pictures` (N, 3, H, W) mirrored or turned in one of 8 ways; turning swaps the two lags."""
+    if symmetry & 1:
+        pictures = pictures.flip(-1)
+    if symmetry & 2:
+        pictures = pictures.flip(-2)
+    if symmetry & 4:
+        pictures, truth = pictures.transpose(-1, -2), replace(truth, lag1=truth.lag1.flip(-1))
+    return pictures, truth

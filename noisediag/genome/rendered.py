@@ -1,0 +1,304 @@
+"""The genome `rendered`: what a camera's own processing leaves of the noise, with the truth measured by repetition.
+
+A scene in linear light goes through a Bayer mosaic, sensor noise, white balance, demosaicing, denoising, colour
+matrix, tone curve, sharpening, resizing, eight bits and JPEG, many times with new noise. Whatever these stages do to
+the noise, its variance, correlation and colour are those of the repetitions, not of a formula.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.genome import camera, sensor
+
+CODES = 255
+PLANES = ("R", "G", "B", "luma")
+LEVELS = 16  # of the clean signal, of equal count, at which the noise curve is measured
+AREAS = (2, 4, 8)  # px a side of the squares averaged by whoever looks from afar
+MARGIN = 12  # px that the stages see beyond the picture
+HELD_OUT = {"demosaicer": "constant_hue", "denoiser": "guided", "tone": "log"}  # never trained on
+DENOISED = 0.7  # of the noise's SD that a denoiser leaves at most to be called one
+KERNELS = ("area", "bilinear", "bicubic")
+COLOUR_MATRIX = ((1.7, -0.5, -0.2), (-0.25, 1.55, -0.3), (-0.05, -0.55, 1.6))  # of a usual camera to sRGB
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One way of processing; None: a stage that is left out."""
+
+    shot_gain: float  # of the sensor, normalised
+    read_noise: float
+    white_balance: tuple[float, float]  # gains of red and blue
+    demosaicer: str | None  # None: every pixel has all colours
+    second: str | None  # another demosaicer, blended in
+    mix: float  # share of the second
+    phase: int  # of the mosaic
+    denoiser: str | None
+    luma_strength: float
+    chroma_strength: float
+    blend: float  # share of the denoised picture
+    matrix: float  # share of COLOUR_MATRIX
+    tone: str | None  # None: the scene is what the file holds, and the noise is the sensor's own
+    shape: tuple[float, ...]  # of the tone curve, 0..1
+    sharpening: tuple[float, float] | None  # sigma in px, amount
+    scale: float  # of the resizing
+    kernel: str | None
+    gray: bool
+    first_jpeg: int | None  # an earlier compression
+    jpeg: int | None  # quality
+    subsampled: bool
+    offset: int  # px cropped from the compressed picture, so that its blocks begin elsewhere
+
+    @property
+    def processed(self) -> bool:
+        """Whether the noise has gone through more than rounding."""
+        return self.tone is not None or self.jpeg is not None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Pictures and the truth about their noise, for N scenes. Signals and sigmas are codes / 255."""
+
+    pictures: Tensor  # (N, kept, 3, H, W) codes of some of the repetitions
+    signal: Tensor  # (N, len(PLANES), LEVELS)
+    sigma: Tensor  # (N, len(PLANES), LEVELS)
+    lag1: Tensor  # (N, len(PLANES), 2) correlation with the next pixel: horizontally, vertically
+    areas: Tensor  # (N, len(PLANES), len(AREAS)) SD after averaging squares over the SD of a pixel
+    channels: Tensor  # (N, 3) correlation of R and G, G and B, R and B
+    denoised: Tensor  # (N,) 1 or 0; NaN between: too little was taken to say so
+
+
+def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Camera:
+    """A random camera; `held_out`: with the stages of HELD_OUT, which are never drawn otherwise."""
+    draws = iter(torch.rand(64, generator=generator).tolist())
+
+    def chance(share: float) -> bool:
+        return next(draws) < share
+
+    def between(low: float, high: float) -> float:
+        return low + (high - low) * next(draws)
+
+    def logarithmic(low: float, high: float) -> float:
+        return math.exp(between(math.log(low), math.log(high)))
+
+    def one_of(names: tuple[str, ...]) -> str:
+        return names[int(next(draws) * len(names))]
+
+    def stage(kind: str, names: dict[str, object]) -> str:
+        picked = one_of(tuple(name for name in names if name != HELD_OUT[kind]))
+        return HELD_OUT[kind] if held_out else picked
+
+    plain = chance(0.12) and not held_out  # the noise as it is, in eight bits
+    full_colour, denoised = chance(0.1), chance(0.7)
+    blended = chance(0.25) and not held_out
+    strength = logarithmic(0.4, 3.0)
+    resized = chance(0.35)
+    scale = logarithmic(0.5, 2.0)
+    sharpened = chance(0.6)
+    quality = round(100 - 50 * next(draws) ** 1.5) if chance(0.25 if plain else 0.75) else None
+    reduced = tuple(kernel for kernel in KERNELS if scale < 1 or kernel != "area")
+    return Camera(
+        shot_gain=logarithmic(3e-4, 0.08) * chance(0.7) if plain else logarithmic(2e-4, 0.04),
+        read_noise=logarithmic(1e-3, 0.16) if plain else logarithmic(5e-4, 0.02),
+        white_balance=(between(1.2, 2.6), between(1.2, 2.6)),
+        demosaicer=None if full_colour and not held_out else stage("demosaicer", dict(camera.DEMOSAICERS)),
+        second=stage("demosaicer", dict(camera.DEMOSAICERS)) if blended else None,
+        mix=between(0, 1),
+        phase=int(between(0, 4)),
+        denoiser=stage("denoiser", dict(camera.DENOISERS)) if denoised or held_out else None,
+        luma_strength=strength,
+        chroma_strength=strength * logarithmic(1.0, 3.0),
+        blend=between(0.4, 1.0),
+        matrix=between(0, 1),
+        tone=None if plain else stage("tone", dict(camera.TONES)),
+        shape=tuple(next(draws) for _ in range(5)),
+        sharpening=(between(0.5, 1.6), between(0.1, 1.6)) if sharpened else None,
+        scale=scale if resized else 1.0,
+        kernel=one_of(reduced) if resized else None,
+        gray=chance(0.2),
+        first_jpeg=round(between(50, 95)) if quality is not None and chance(0.15) else None,
+        jpeg=quality,
+        subsampled=chance(0.5),
+        offset=int(between(1, 8)) if chance(0.25) else 0,
+    )
+
+
+def scene_px(settings: Camera, size: int) -> int:
+    """Side of the square scene that `render` needs for a picture of `size` px."""
+    return math.ceil((size + 2 * MARGIN) / settings.scale)
+
+
+def colourise(gray: Tensor, generator: torch.Generator) -> Tensor:
+    """Scenes in linear light and colour, `(N, 3, H, W)`, from three display-referred gray ones each `(3, N, H, W)`.
+
+    The first gives the light, the others, smoothed or not, how its colour varies; a fifth stays without colour.
+    """
+    count = gray.shape[1]
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, 1, 1, generator=generator)
+
+    light = gray[0] ** draw(1.8, 2.4)
+    coarse = functional.interpolate(functional.avg_pool2d(gray[1:], 8), gray.shape[2:], mode="bilinear")
+    tints = torch.where(draw(0, 1) < 0.5, coarse, gray[1:])
+    own = draw(0, 1) < 0.3  # a colour that goes with the light
+    tints = torch.where(own, gray[:1].expand_as(tints), tints) - 0.5
+    vivid = torch.where(draw(0, 1) < 0.2, 0.0, draw(0.1, 1.6))
+    red, blue = (vivid * (sign * tint + draw(-0.3, 0.3)) for sign, tint in ((draw(-1, 1), tints[0]), (1.0, tints[1])))
+    green = -(red + blue) / 3
+    return (light[:, None] * torch.stack([red, green, blue], 1).exp()).clamp(0, 1)
+
+
+def render(scene: Tensor, settings: Camera, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`scene` (N, 3, side, side) in linear light, side from `scene_px`, to codes `(N, 3, size, size)`.
+
+    Also the standard deviation of the stabilised noise before and after denoising is of interest: the second result
+    is the picture before its denoiser's effect, both stabilised, `(2, N, 3, side, side)`, for `measure`.
+    """
+    gains = torch.tensor([settings.white_balance[0], 1.0, settings.white_balance[1]])[:, None, None]
+    if settings.tone is None:  # noise straight on what the file holds
+        noisy = _expose(scene, settings, torch.ones_like(gains), generator)
+        developed, stages = noisy, torch.stack([noisy, noisy])
+    else:
+        exposed = _expose(scene / gains, settings, gains, generator)
+        developed, stages = _denoise(exposed, settings, gains)
+        developed = camera.TONES[settings.tone](_to_srgb(developed, settings).clamp(0, 1), torch.tensor(settings.shape))
+        if settings.sharpening is not None:
+            developed = camera.sharpen(developed, *settings.sharpening)
+    total = size + 2 * MARGIN
+    if settings.kernel is not None:
+        developed = camera.resize(developed, total, total, settings.kernel)
+    developed = developed[..., :total, :total]
+    if settings.gray:
+        developed = camera.luma(developed)[:, None].expand_as(developed)
+    codes = (CODES * developed).round().clamp(0, CODES)
+    return _compress(codes, settings, size), stages
+
+
+def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, generator: torch.Generator) -> Measured:
+    """Photograph every `scene` (N, 3, side, side) `draws` times and measure what differs."""
+    count = len(scene)
+    pictures, stages = render(scene.repeat(draws, 1, 1, 1), settings, size, generator)
+    pictures = pictures.unflatten(0, (draws, count)).transpose(0, 1)  # (N, draws, 3, H, W)
+    stack = torch.cat([pictures, camera.luma(pictures)[:, :, None]], 2) / CODES
+    mean, residual = _centre(stack)
+    variance = residual.square().mean(1)  # (N, planes, H, W)
+    signal, sigma = _curve(mean[:, 0], variance)
+    total = variance.mean((-2, -1)).clamp(min=1e-12)
+    lag1 = torch.stack(
+        [
+            (residual[..., :, 1:] * residual[..., :, :-1]).mean((1, 3, 4)) / total,
+            (residual[..., 1:, :] * residual[..., :-1, :]).mean((1, 3, 4)) / total,
+        ],
+        -1,
+    )
+    areas = [functional.avg_pool2d(residual.flatten(0, 1), k).square().mean((-2, -1)) for k in AREAS]
+    areas = [(a.unflatten(0, (count, draws)).mean(1) / total).sqrt() for a in areas]
+    red, green, blue, _ = residual.unbind(2)
+    pairs = [(a * b).mean((1, 2, 3)) for a, b in ((red, green), (green, blue), (red, blue))]
+    norms = [(total[:, a] * total[:, b]).sqrt() for a, b in ((0, 1), (1, 2), (0, 2))]
+    before, after = (
+        _centre(stage.unflatten(0, (draws, count)).transpose(0, 1))[1].square().mean((1, 2, 3, 4)).sqrt()
+        for stage in stages
+    )
+    left = after / before.clamp(min=1e-9)
+    unsure = torch.where(left < DENOISED, 1.0, torch.nan)
+    return Measured(
+        pictures=pictures[:, :kept],
+        signal=signal,
+        sigma=sigma,
+        lag1=lag1,
+        areas=torch.stack(areas, -1),
+        channels=torch.stack([p / n for p, n in zip(pairs, norms, strict=True)], 1),
+        denoised=unsure if settings.denoiser is not None and settings.tone is not None else torch.zeros(count),
+    )
+
+
+def without_noise(settings: Camera) -> Camera:
+    """The same camera with a perfect sensor."""
+    return replace(settings, shot_gain=0.0, read_noise=0.0)
+
+
+def _expose(light: Tensor, settings: Camera, gains: Tensor, generator: torch.Generator) -> Tensor:
+    """Sensor noise on `light` (N, 3, H, W), mosaic, white balance, demosaicing; channels back in balance."""
+    height, width = light.shape[2:]
+    mosaicked = settings.demosaicer is not None and settings.tone is not None
+    masks = camera.bayer_masks(height, width, settings.phase)
+    if mosaicked:
+        light = (light * masks).sum(1)
+    flat = light.reshape(-1, *light.shape[-2:])
+    exact = torch.zeros(len(flat))
+    noise = sensor.SensorNoise(
+        shot_gain=exact + settings.shot_gain,
+        read_noise=exact + settings.read_noise,
+        multiplicative=exact,
+        impulse=exact,
+        salt_share=exact,
+        quantisation=exact,
+        row_noise=exact,
+        column_noise=exact,
+        correlation=exact,
+    )
+    exposed = sensor.corrupt(flat, noise, generator, black_clip=-0.05).image.reshape(light.shape)
+    if not mosaicked:
+        return exposed * gains
+    assert settings.demosaicer is not None
+    balanced = exposed * (masks * gains).sum(0)
+    first = camera.DEMOSAICERS[settings.demosaicer](balanced, masks)
+    if settings.second is None:
+        return first
+    return torch.lerp(first, camera.DEMOSAICERS[settings.second](balanced, masks), settings.mix)
+
+
+def _denoise(picture: Tensor, settings: Camera, gains: Tensor) -> tuple[Tensor, Tensor]:
+    """Denoise luma and chroma under the generalised Anscombe transform; also both pictures under it."""
+    gain = settings.shot_gain * gains
+    offset = 0.375 * gain.square() + (settings.read_noise * gains).square()
+    stable = 2 / gain * (gain * picture + offset).clamp(min=0).sqrt()
+    if settings.denoiser is None:
+        return picture, torch.stack([stable, stable])
+    bright = stable.mean(1)
+    chroma = stable - bright[:, None]
+    remove = camera.DENOISERS[settings.denoiser]
+    cleaned = remove(bright, settings.luma_strength)[:, None] + torch.stack(
+        [remove(plane, settings.chroma_strength) for plane in chroma.unbind(1)], 1
+    )
+    mixed = torch.lerp(stable, cleaned, settings.blend)
+    return ((mixed * gain / 2).square() - offset) / gain, torch.stack([stable, mixed])
+
+
+def _to_srgb(picture: Tensor, settings: Camera) -> Tensor:
+    matrix = torch.lerp(torch.eye(3), torch.tensor(COLOUR_MATRIX), settings.matrix)
+    return torch.einsum("ij,njhw->nihw", matrix, picture)
+
+
+def _compress(codes: Tensor, settings: Camera, size: int) -> Tensor:
+    """JPEG once or twice and the cut to `size`, from a picture MARGIN wider on all sides."""
+    inner = codes[..., MARGIN - settings.offset :, MARGIN - settings.offset :]
+    length = size + settings.offset
+    inner = inner[..., :length, :length]
+    if settings.first_jpeg is not None:
+        inner = camera.jpeg(inner, settings.first_jpeg, settings.subsampled)
+    if settings.jpeg is not None:
+        inner = camera.jpeg(inner, settings.jpeg, settings.subsampled)
+    return inner[..., settings.offset :, settings.offset :]
+
+
+def _centre(stack: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over the draws (N, 1, ...) of `(N, draws, ...)`, and residuals whose mean square is the variance."""
+    mean = stack.mean(1, keepdim=True)
+    return mean, (stack - mean) * math.sqrt(stack.shape[1] / (stack.shape[1] - 1))
+
+
+def _curve(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean signal and SD in LEVELS groups of equal count, each `(N, planes, LEVELS)`."""
+    flat, order = mean.flatten(2).sort(-1)
+    spread = variance.flatten(2).gather(-1, order)
+    usable = flat.shape[-1] // LEVELS * LEVELS
+    signal = flat[..., :usable].unflatten(-1, (LEVELS, -1)).mean(-1)
+    return signal, spread[..., :usable].unflatten(-1, (LEVELS, -1)).mean(-1).sqrt()
