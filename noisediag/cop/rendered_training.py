@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -28,6 +29,14 @@ def scored(truth: RenderedSet) -> Tensor:
     return lit & (truth.sigma >= LEAST_SIGMA)
 
 
+def excess(result: RenderedPass, truth: RenderedSet) -> Tensor:
+    """By how much the curve says noise of LEAST_SIGMA and more where there is less, mean of ln over levels, `(N, P)`."""
+    lit = (truth.signal > CLIPPED) & (truth.signal < 1 - CLIPPED)
+    absent = lit & (truth.sigma < LEAST_SIGMA)
+    above = (result.log_sigma(truth.signal) - math.log(LEAST_SIGMA)).clamp(min=0, max=MAX_ERROR)
+    return (above * absent).sum(-1) / absent.sum(-1).clamp(min=1)
+
+
 def curve_error(result: RenderedPass, truth: RenderedSet) -> Tensor:
     """Mean |ln(sigma / true sigma)| over the scored levels, `(N, P)`; 0 where there is none."""
     off = (result.log_sigma(truth.signal) - truth.sigma.clamp(min=1e-9).log()).abs().clamp(max=MAX_ERROR)
@@ -43,7 +52,7 @@ def rendered_loss(network: RenderedNet, tiles: Tensor, truth: RenderedSet) -> tu
     for number, result in enumerate(results):
         error = curve_error(result, truth)
         value = error + FINE_WEIGHT * (error / FINE_ERROR).log1p() + 0.5 * error.square()
-        value = value.sum() / some.sum().clamp(min=1)
+        value = value.sum() / some.sum().clamp(min=1) + 0.5 * excess(result, truth).mean()
         total = total + {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3) * value
     traits, numbers = traits_loss(reading, truth)
     return total + traits, {"curve": float(error.detach()[some].mean()), **numbers}

@@ -85,7 +85,7 @@ def demosaic_malvar(mosaic: Tensor, masks: Tensor) -> Tensor:
         return _filter(mosaic, [[value / 8 for value in row] for row in kernel])
 
     cross, horizontal, opposite = eighth(axial), eighth(along), eighth(diagonal)
-    vertical = eighth(list(zip(*along, strict=True)))
+    vertical = eighth([[row[i] for row in along] for i in range(5)])
     red_row = red.amax(1, keepdim=True)  # rows of the mosaic that hold red
     at_green = green > 0
     of_red = torch.where(at_green, torch.where(red_row > 0, horizontal, vertical), opposite)
