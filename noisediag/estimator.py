@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from noisediag import images
+from noisediag import images, processed
 from noisediag.cop import checkpoint as store
 from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel, randomised
-from noisediag.cop.tokens import tokenize
+from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.errors import UnreadableError, UsageError
-from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
+from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, Rendered, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
 from noisediag.images.image import Domain, Image, Plane
 from noisediag.structure import Arrangement, arrangement
@@ -91,25 +91,29 @@ class Estimator:
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
         planes: list[PlaneFootprint] = []
         whole: list[PlaneFootprint] = []
+        rendered: Rendered | None = None
+        align = BLOCK if image.domain == "rendered" else 1  # JPEG's blocks stay whole
         for channel, names in _channels(image).items():
             bags = []
             for members in names:
-                bag = cut([(p, p.load()) for p in members], MAX_TILES)
+                bag = cut([(p, p.load()) for p in members], MAX_TILES, align=align)
                 bags.append((members, bag))
                 planes.append(self._describe(members, bag, image, gain, whole=len(names) == 1))
-            if len(bags) == 1:
+            if image.domain == "rendered":
+                own, whole_one, rendered = self._rendered(planes[-len(bags) :], names, bags, image, gain)
+                planes[-len(bags) :] = own
+                whole.append(whole_one)
+            elif len(bags) == 1:
                 whole.append(replace(planes[-1], name="all", frame=None))
-            elif image.domain != "rendered":
+            else:
                 members = [p for group, _ in bags for p in group]
                 together = self._describe(members, join([b for _, b in bags]), image, gain, whole=True)
                 together = replace(together, name="all", frame=None, shape=whole_shape(members))
                 whole.append(_reconcile(together, planes[-len(bags) :]))
-            else:
-                whole.append(self._luma(_by_frame(names), image, gain))
             whole[-1] = replace(whole[-1], channel=channel)
-        flags = sorted(
-            {flag for plane in whole for flag in plane.flags} | ({"rendered"} if image.domain == "rendered" else set())
-        )
+        flags = {flag for plane in whole for flag in plane.flags}
+        if image.domain == "rendered":
+            flags |= {"rendered"} | (set() if rendered is None else rendered.flags)
         return Footprint(
             planes=(*planes, *whole),
             domain=image.domain,
@@ -119,8 +123,9 @@ class Estimator:
             sha256=image.sha256,
             acquisition=image.acquisition,
             cfa_plane_colors=image.cfa_plane_colors,
-            flags=tuple(flags),
-            warnings=(*image.warnings, *_doubts(whole, gain)),
+            flags=tuple(sorted(flags)),
+            warnings=(*image.warnings, *_doubts(whole, gain), *self._unread(image, rendered)),
+            rendered=rendered,
         )
 
     def sigma_map(self, image: Image, footprint: Footprint) -> np.ndarray:
@@ -159,27 +164,65 @@ class Estimator:
         return maps[0] if len(maps) == 1 else np.stack(maps)
 
     def embed(self, image: Image) -> np.ndarray:
-        """The file's own noise in the encoder's embedding, `(E,)` float32: `all` or `luma`, the mean over channels.
+        """The file's own noise in the encoder's embedding, `(E,)` float32; colours and CFA planes are one bag.
 
         Raises the errors of `estimate`.
         """
         embeddings = []
         for names in _channels(image).values():
-            if image.domain == "rendered" and len(names) > 1:
-                bags = [_luma_bag(members) for members in _by_frame(names)]
-            else:
-                bags = [cut([(p, p.load()) for p in members], MAX_TILES) for members in names]
+            bags = [cut([(p, p.load()) for p in members], MAX_TILES) for members in names]
             with torch.inference_mode():
                 tokens = tokenize(torch.from_numpy(join(bags).tiles)[None].to(self.device))
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         return np.mean(embeddings, axis=0)
 
-    def _luma(self, frames: Sequence[Sequence[Plane]], image: Image, gain: float | None) -> PlaneFootprint:
-        """Rendered colour: the luma of the stored codes (BT.601) of each frame as planes of their own."""
-        bags = [_luma_bag(members) for members in frames]
-        first = [members[0] for members in frames]
-        name = "luma" if len(frames[0]) > 1 else "all"
-        return replace(self._describe(first, join(bags), image, gain, whole=True), name=name, frame=None)
+    def _rendered(
+        self,
+        planes: list[PlaneFootprint],
+        names: Sequence[Sequence[Plane]],
+        bags: Sequence[tuple[Sequence[Plane], Bag]],
+        image: Image,
+        gain: float | None,
+    ) -> tuple[list[PlaneFootprint], PlaneFootprint, Rendered | None]:
+        """The planes of a rendered picture, its luma (or its only plane), and what processing has left in it.
+
+        Where the noise is as a sensor gives it, in eight bits, the sensor model's answer stands.
+        """
+        frames = _by_frame(names)
+        colours = len(frames[0])
+        if len(bags) == 1:
+            whole, whole_bag = replace(planes[0], name="all", frame=None), bags[0][1]
+        else:
+            whole_bag = join([_luma_bag(members) for members in frames])
+            whole = self._luma([members[0] for members in frames], whole_bag, image, gain, gray=colours == 1)
+        tiles = [join([bag for members, bag in bags if members[0].name == p.name]).tiles for p in frames[0]]
+        if self.model.rendered is None or colours not in (1, 3) or not processed.large_enough(tiles[0]):
+            return planes, whole, None
+        reading = processed.read(self.model, tiles, self.device)
+        seen = dict(zip([*dict.fromkeys(p.name for p in planes), whole.name], reading.planes, strict=False))
+        seen[whole.name] = reading.planes[-1]
+        if reading.processed:
+            planes = [
+                processed.replaced(plane, seen[plane.name], block_means(bag.tiles))
+                for plane, (_, bag) in zip(planes, bags, strict=True)
+            ]
+            whole = processed.replaced(whole, seen[whole.name], block_means(whole_bag.tiles))
+        first = planes[:colours] if colours > 1 else []
+        return planes, whole, processed.summary([*first, whole], reading, image)
+
+    def _unread(self, image: Image, rendered: Rendered | None) -> list[str]:
+        """A warning where a rendered picture was read as if its noise were a sensor's own."""
+        if image.domain != "rendered" or rendered is not None:
+            return []
+        why = "the checkpoint has no part for it" if self.model.rendered is None else "the picture is too small"
+        return [f"what a camera's processing does to noise was not looked at: {why}"]
+
+    def _luma(
+        self, first: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, gray: bool
+    ) -> PlaneFootprint:
+        """Rendered colour: the luma of the stored codes (BT.601) of all frames, whose `first` planes are given."""
+        plane = self._describe(first, bag, image, gain, whole=True)
+        return replace(plane, name="all" if gray else "luma", frame=None)
 
     def _describe(
         self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, whole: bool = False
@@ -324,8 +367,10 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
+def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int, *, align: int = 1) -> Bag:
     """At most about `limit` tiles of one size, spread evenly, normalised by each plane's own black and white.
+
+    They begin at multiples of `align` px.
 
     Raises UnreadableError where the pixels are too few or not finite.
     """
@@ -343,6 +388,7 @@ def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
         span = plane.white_dn - plane.black_dn
         for number in chosen:
             y, x = (int(number) // across) * (height // down), (int(number) % across) * (width // across)
+            y, x = y - y % align, x - x % align
             tile = values[y : y + side_y, x : x + side_x]
             raw.append(tile)
             tiles.append((tile.astype(np.float32) - np.float32(plane.black_dn)) / np.float32(span))
@@ -353,6 +399,13 @@ def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int) -> Bag:
     span = first.white_dn - first.black_dn
     step = images.code_step(np.stack(raw))
     return Bag(stack, None if step is None else step / span, _container_step(raw[0].dtype, step, span))
+
+
+def block_means(tiles: np.ndarray) -> np.ndarray:
+    """Means of 8 x 8 pixels of tiles `(T, h, w)`, h and w multiples of 8: `(T, h / 8, w / 8)`."""
+    count, height, width = tiles.shape
+    blocks: np.ndarray = tiles.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
+    return blocks
 
 
 def whole_shape(planes: Sequence[Plane]) -> tuple[int, int]:
@@ -387,7 +440,7 @@ def _luma_bag(members: Sequence[Plane]) -> Bag:
     weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
     luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
     # The weights' own lattice is no quantisation of the picture.
-    return replace(cut([(members[0], np.asarray(luma))], MAX_TILES), step=None, container=None)
+    return replace(cut([(members[0], np.asarray(luma))], MAX_TILES, align=BLOCK), step=None, container=None)
 
 
 def _by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:

@@ -151,6 +151,7 @@ class Rendered:
     jpeg_quality: int | None
     block_strength: float | None
     resaved: bool | None
+    flags: frozenset[str] = frozenset()  # of the closed list: beyond what pictures without them reach
 
 
 @dataclass(frozen=True)

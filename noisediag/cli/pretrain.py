@@ -21,6 +21,7 @@ class Stage(str, Enum):
     encoder = "encoder"
     sensor = "sensor"
     paper = "paper"
+    rendered = "rendered"
 
 
 def _recipe(help_text: str) -> typer.models.OptionInfo:
@@ -36,7 +37,11 @@ def pretrain(
         Path | None, typer.Option(metavar="FILE", help="Encoder that sensor and paper start from; ours unless given.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Sensor model whose noise curve is trained further.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Sensor model: its noise curve is trained further, or it gets a new part for rendered pictures.",
+        ),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Clean pictures beside the procedural scenes.")
@@ -54,6 +59,11 @@ def pretrain(
     curve_steps: Annotated[int | None, _recipe("Steps of the noise curve.")] = None,
     batch: Annotated[int | None, _recipe("Crops of one step.")] = None,
     paper_steps: Annotated[int | None, _recipe("Steps of the genome `paper`.")] = None,
+    rendered_pictures: Annotated[int | None, _recipe("Photographs that the stage rendered learns from.")] = None,
+    rendered_scenes: Annotated[int | None, _recipe("Procedural pictures that are photographed.")] = None,
+    rendered_steps: Annotated[int | None, _recipe("Steps of the stage rendered.")] = None,
+    rendered_batch: Annotated[int | None, _recipe("Photographs of one step.")] = None,
+    rendered_calibration: Annotated[int | None, _recipe("Photographs that its intervals are calibrated on.")] = None,
     head_pictures: Annotated[int | None, _recipe("Pictures that the sensor head learns from.")] = None,
     head_steps: Annotated[int | None, _recipe("Steps of the sensor head.")] = None,
     calibration_pictures: Annotated[int | None, _recipe("Pictures that the intervals are calibrated on.")] = None,
@@ -66,10 +76,10 @@ def pretrain(
     with errors_in_words():
         given_models = [model for model in (encoder, start) if model is not None]
         check_output("--output", output, (".safetensors",), inputs=given_models, force=force or resume)
-        if encoder is not None and stage is Stage.encoder:
+        if encoder is not None and stage not in (Stage.sensor, Stage.paper):
             raise UsageError("--encoder is where the stages sensor and paper start from")
-        if start is not None and stage is not Stage.sensor:
-            raise UsageError("--start is a sensor model that the stage sensor goes on from")
+        if start is not None and stage not in (Stage.sensor, Stage.rendered):
+            raise UsageError("--start is a sensor model that the stages sensor and rendered go on from")
         if images is not None and not images.is_dir():
             raise UsageError(f"--images {images}: is no folder")
 
@@ -87,6 +97,11 @@ def pretrain(
             "curve_steps": curve_steps,
             "batch": batch,
             "paper_steps": paper_steps,
+            "rendered_pictures": rendered_pictures,
+            "rendered_scenes": rendered_scenes,
+            "rendered_steps": rendered_steps,
+            "rendered_batch": rendered_batch,
+            "rendered_calibration": rendered_calibration,
             "head_pictures": head_pictures,
             "head_steps": head_steps,
             "calibration_pictures": calibration_pictures,
@@ -116,5 +131,7 @@ def pretrain(
                 recipes.train_encoder(recipe, run)
             elif stage is Stage.sensor:
                 recipes.train_sensor(recipe, run, encoder or checkpoint.shipped("encoder"), start)
+            elif stage is Stage.rendered:
+                recipes.train_rendered(recipe, run, start or checkpoint.shipped("sensor"))
             else:
                 recipes.train_paper(recipe, run, encoder or checkpoint.shipped("encoder"))

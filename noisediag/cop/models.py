@@ -15,6 +15,7 @@ from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
+from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.errors import CheckpointError
 from noisediag.genome import paper
@@ -64,17 +65,23 @@ class SensorAnswer:
 
 
 class SensorModel(nn.Module):
-    """Encoder, curve and head of the genome `sensor`; the default model of `estimate`."""
+    """Encoder, curve and head of the genome `sensor`, and what reads rendered pictures: the model of `estimate`."""
 
     KIND = "sensor"
 
     def __init__(
-        self, encoder: EncoderConfig, curve: CurveConfig, head: SensorHeadConfig, calibration: Mapping[str, Any]
+        self,
+        encoder: EncoderConfig,
+        curve: CurveConfig,
+        head: SensorHeadConfig,
+        calibration: Mapping[str, Any],
+        rendered: RenderedConfig | None = None,
     ):
         super().__init__()
         self.encoder, self.curve, self.head = Encoder(encoder), CurveNet(curve), SensorHead(head)
         self.familiarity = Familiarity(encoder.embedding)
         self.calibration = calibration  # conformal factors, see cop.calibration
+        self.rendered = None if rendered is None else RenderedNet(rendered)  # None: not trained yet
 
     def forward(self, bags: Tensor, step: Tensor, free_intercept: Tensor) -> SensorAnswer:
         """`bags` (B, T, H, W) normalised; `step` (B,) normalised distance of levels, 0 where none.
@@ -103,6 +110,7 @@ class SensorModel(nn.Module):
             "encoder": asdict(self.encoder.config),
             "curve": asdict(self.curve.config),
             "head": asdict(self.head.config),
+            "rendered": None if self.rendered is None else asdict(self.rendered.config),
         }
         store.save(path, _parts(self), {"kind": self.KIND, "config": config, "calibration": self.calibration, **header})
 
@@ -115,6 +123,7 @@ class SensorModel(nn.Module):
             store.config(found, "curve", CurveConfig),
             store.config(found, "head", SensorHeadConfig),
             _calibration(found),
+            None if _absent(found, "rendered") else store.config(found, "rendered", RenderedConfig),
         )
         store.load_into(found, _parts(model))
         return model.eval()
@@ -184,6 +193,11 @@ def _calibration(found: store.Checkpoint) -> Mapping[str, Any]:
     if not isinstance(calibration, dict):
         raise CheckpointError(f"checkpoint {found.name} has no interval calibration")
     return calibration
+
+
+def _absent(found: store.Checkpoint, name: str) -> bool:
+    """Whether the checkpoint says that it has no such part."""
+    return found.header["config"].get(name, ...) is None
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:

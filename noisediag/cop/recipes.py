@@ -17,6 +17,9 @@ from noisediag.cop.fit import FitConfig, Report, fit
 from noisediag.cop.head_training import HeadSet, calibration_of, head_objective, head_set, standardise
 from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
+from noisediag.cop.rendered import RenderedConfig, RenderedNet
+from noisediag.cop.rendered_simulation import rendered_set
+from noisediag.cop.rendered_training import rendered_calibration, rendered_objective
 from noisediag.cop.simulation import CleanPool
 from noisediag.cop.training import CROP, contrastive_objective, curve_objective, paper_objective
 from noisediag.genome import scenes
@@ -24,9 +27,11 @@ from noisediag.genome import scenes
 SCENE_PX = 2 * CROP
 SCENES_AT_ONCE = 100
 FAMILIAR_QUANTILE = 0.995
+LARGE_PX = 224
+PHOTOGRAPHS, CALIBRATION = 10_000, 20_000  # seeds, so that no camera is met twice
 HELD_OUT = 10  # one of so many images of the folder
 FURTHER_RATE = 1.2e-3  # learning rate of a curve network that is trained further
-STAGES = ("encoder", "sensor", "paper")
+STAGES = ("encoder", "sensor", "paper", "rendered")
 Announce = Callable[[str], None]
 Made = TypeVar("Made")
 
@@ -51,6 +56,12 @@ class Recipe:
     head_steps: int = 1500
     calibration_pictures: int = 8000
     raw_pictures: int = 900  # bags of CFA planes that the intervals of RAW files are calibrated on
+    rendered_pictures: int = 14000  # of 128 x 128 px that simulated cameras take; a fifth as many of 224 x 224
+    rendered_scenes: int = 5000
+    rendered_image_share: float = 0.6
+    rendered_steps: int = 12000
+    rendered_batch: int = 16  # pictures of 128 x 128 of one step and process, or as many pixels
+    rendered_calibration: int = 1000  # pictures
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,55 @@ def fit_head(
     _fit(model.head, head_objective(model.head, training, 512), config, run, "head")
     model.calibration = calibration_of(model.head, held_out, raw)
     return model.eval()
+
+
+def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
+    """The part of a sensor model that reads rendered pictures. Writes `start` with that part, the rest unchanged.
+
+    Of several processes each takes the photographs that it learns from itself.
+    """
+    found = store.read(start)
+    model = SensorModel.load(found)
+    rank = 0 if run.processes == 1 else distributed.get_rank()
+    own = replace(
+        recipe,
+        seed=recipe.seed + rank,
+        scenes=-(-recipe.rendered_scenes // run.processes),
+        image_share=recipe.rendered_image_share,
+    )
+    run.say("drawing scenes")
+    pool = clean_pool(own, torch.device("cpu"))
+    run.say("photographs")
+    count = -(-recipe.rendered_pictures // run.processes)
+    small = rendered_set(pool, count, CROP, PHOTOGRAPHS + own.seed, report=run.report)
+    large = rendered_set(pool, -(-count // 5), LARGE_PX, PHOTOGRAPHS + own.seed, together=1, report=run.report)
+    network = _seeded(lambda: RenderedNet(RenderedConfig()), recipe.seed).to(run.device)
+    run.say("rendered pictures")
+    config = FitConfig(steps=recipe.rendered_steps, processes=run.processes, seed=recipe.seed)
+    sets = [each.to(run.device) for each in (small, large)]
+    _fit(network, rendered_objective(network, sets, recipe.rendered_batch), config, run, "rendered")
+    if not run.leads:
+        return
+    run.say("intervals")
+    finish_rendered(recipe, run, model, network.cpu().eval(), found, config)
+
+
+def finish_rendered(
+    recipe: Recipe, run: Run, model: SensorModel, network: RenderedNet, found: store.Checkpoint, config: FitConfig
+) -> None:
+    """Calibrate a trained `network` on photographs of scenes it has not seen, and write `model` with it."""
+    fresh = clean_pool(recipe, torch.device("cpu"), part=1, count=-(-recipe.rendered_scenes // 8))
+    count = -(-recipe.rendered_calibration // 2)
+    held_out = [
+        rendered_set(fresh, count, size, CALIBRATION + recipe.seed, together=1, report=run.report)
+        for size in (CROP, LARGE_PX)
+    ]
+    model.rendered = network
+    model.calibration = {**model.calibration, "rendered": rendered_calibration(network, held_out)}
+    kept = {k: v for k, v in found.header.items() if k not in ("kind", "config", "calibration", "rendered")}
+    own = _header(recipe, fit=config, start_sha256=found.sha256)
+    model.cpu().save(run.output, {**kept, "rendered": own})
+    run.finish("rendered")
 
 
 def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:

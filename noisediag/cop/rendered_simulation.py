@@ -39,6 +39,9 @@ class RenderedSet:
     def select(self, index: Tensor | slice) -> RenderedSet:
         return RenderedSet(*(getattr(self, entry.name)[index] for entry in fields(self)))
 
+    def to(self, device: torch.device) -> RenderedSet:
+        return RenderedSet(*(getattr(self, entry.name).to(device) for entry in fields(self)))
+
     @staticmethod
     def join(parts: list[RenderedSet]) -> RenderedSet:
         names = [entry.name for entry in fields(RenderedSet)]

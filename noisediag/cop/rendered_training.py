@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from noisediag.cop.calibration import EVERYTHING, calibrate
 from noisediag.cop.fit import Objective
 from noisediag.cop.losses import pinball
-from noisediag.cop.rendered import RenderedNet, RenderedPass, RenderedReading
+from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading
 from noisediag.cop.rendered_simulation import RenderedSet
 from noisediag.genome.rendered import CODES
 
@@ -21,6 +23,8 @@ MAX_ERROR = 1.5
 FINE_ERROR = 0.02
 FINE_WEIGHT = 0.02
 LEVELS = (0.05, 0.95)
+ALARM_SHARE = 0.03  # of pictures without it that a flag is raised for
+CALIBRATED_AT_ONCE = 16
 
 
 def scored(truth: RenderedSet) -> Tensor:
@@ -30,7 +34,7 @@ def scored(truth: RenderedSet) -> Tensor:
 
 
 def excess(result: RenderedPass, truth: RenderedSet) -> Tensor:
-    """By how much the curve says noise of LEAST_SIGMA and more where there is less, mean of ln over levels, `(N, P)`."""
+    """By how much the curve says LEAST_SIGMA and more where there is less, mean of ln over levels, `(N, P)`."""
     lit = (truth.signal > CLIPPED) & (truth.signal < 1 - CLIPPED)
     absent = lit & (truth.sigma < LEAST_SIGMA)
     above = (result.log_sigma(truth.signal) - math.log(LEAST_SIGMA)).clamp(min=0, max=MAX_ERROR)
@@ -113,3 +117,31 @@ def turned(pictures: Tensor, truth: RenderedSet, symmetry: int) -> tuple[Tensor,
     if symmetry & 4:
         pictures, truth = pictures.transpose(-1, -2), replace(truth, lag1=truth.lag1.flip(-1))
     return pictures, truth
+
+
+def rendered_calibration(network: RenderedNet, held_out: list[RenderedSet]) -> dict[str, Any]:
+    """Conformal stretch of the curve's intervals and thresholds of the flags, on pictures not trained on.
+
+    A flag's threshold is the probability that pictures without it exceed in ALARM_SHARE of the cases, at least 1/2.
+    """
+    quantiles, truths, logits, flags = [], [], [], []
+    with torch.inference_mode():
+        for data in held_out:
+            for part in torch.arange(len(data)).split(CALIBRATED_AT_ONCE):
+                truth = data.select(part)
+                _, reading = network(truth.pictures[:, :1].float() / CODES)
+                middle = reading.curve.log_sigma(truth.signal)
+                below, above = (at_signal(reading.spread[..., i], truth.signal) for i in (0, 1))
+                counted = scored(truth)
+                quantiles.append(torch.stack([middle - below, middle, middle + above], -1)[counted])
+                truths.append(truth.sigma.log()[counted])
+                logits.append(reading.flags)
+                flags.append(truth.flags)
+    seen, known = torch.cat(logits), torch.cat(flags)
+    together = torch.cat(truths)
+    everything = calibrate(torch.cat(quantiles), together, [EVERYTHING] * len(together))
+    thresholds = {}
+    for i, name in enumerate(FLAGS):
+        without = seen[(known[:, i] == 0), i]
+        thresholds[name] = float(without.sigmoid().quantile(1 - ALARM_SHARE)) if len(without) else 0.5
+    return {"curve": list(everything[EVERYTHING]), "thresholds": {k: max(v, 0.5) for k, v in thresholds.items()}}

@@ -6,7 +6,7 @@ Each is a plain function of the picture and its own numbers; `genome.rendered` s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 BLOCK = 8
+Kernel = list[list[float]]
 
 # ITU-T T.81 Annex K: luminance and chrominance, as libjpeg scales them
 LUMA_TABLE = (
@@ -55,7 +56,7 @@ def bayer_masks(height: int, width: int, phase: int) -> Tensor:
     return torch.stack([red, 1 - red - blue, blue]).float()
 
 
-def _filter(picture: Tensor, kernel: list[list[float]]) -> Tensor:
+def _filter(picture: Tensor, kernel: Kernel) -> Tensor:
     """`kernel` over the last two axes, mirrored at the border."""
     weight = torch.tensor(kernel, device=picture.device)
     down, across = weight.shape[0] // 2, weight.shape[1] // 2
@@ -77,11 +78,11 @@ def demosaic_bilinear(mosaic: Tensor, masks: Tensor) -> Tensor:
 def demosaic_malvar(mosaic: Tensor, masks: Tensor) -> Tensor:
     """The linear filters of Malvar, He & Cutler 2004."""
     red, green, blue = masks
-    axial = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
-    along = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
-    diagonal = [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]]
+    axial: Kernel = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
+    along: Kernel = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
+    diagonal: Kernel = [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]]
 
-    def eighth(kernel: Sequence[Sequence[float]]) -> Tensor:
+    def eighth(kernel: Kernel) -> Tensor:
         return _filter(mosaic, [[value / 8 for value in row] for row in kernel])
 
     cross, horizontal, opposite = eighth(axial), eighth(along), eighth(diagonal)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from noisediag import __version__
-from noisediag.footprint import CheckpointId, Estimate, Footprint, PlaneFootprint, Quantity, arrange, derive
+from noisediag.footprint import CheckpointId, Estimate, Footprint, PlaneFootprint, Quantity, Rendered, arrange, derive
 from noisediag.footprint import path_fields as json_path
 from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.reports import Failure, Outcome
@@ -43,6 +43,8 @@ COLUMNS: tuple[str, ...] = (
     *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
     "DateTimeOriginal",
     *("correlated_share", "periodic_share", "pixel_independent"),
+    *("equivalent_blur_px", "sigma_area2_norm", "sigma_area4_norm", "sigma_area8_norm"),
+    *("jpeg_quality", "block_strength", "processed", "denoised", "upscaled", "resaved"),
 )
 TEXT_COLUMNS = frozenset(
     (
@@ -53,7 +55,7 @@ TEXT_COLUMNS = frozenset(
     )
 )
 WHOLE_COLUMNS = frozenset(
-    ("frame", "height_px", "width_px", "bit_depth", "pixel_independent")
+    ("frame", "height_px", "width_px", "bit_depth", "pixel_independent", "jpeg_quality", "resaved")
 )  # the others are numbers with a point
 
 
@@ -103,6 +105,18 @@ def _file_cells(footprint: Footprint) -> dict[str, Any]:
         "warnings": "; ".join(footprint.warnings),
         **{column: tags.get(tag) for tag, column in _ACQUISITION.items()},
         "DateTimeOriginal": tags.get("DateTimeOriginal"),
+        **(_processing_cells(footprint.rendered) if footprint.rendered is not None else {}),
+    }
+
+
+def _processing_cells(rendered: Rendered) -> dict[str, Any]:
+    return {
+        "jpeg_quality": rendered.jpeg_quality,
+        "block_strength": rendered.block_strength,
+        "processed": rendered.processed,
+        "denoised": rendered.denoised,
+        "upscaled": rendered.upscaled,
+        "resaved": None if rendered.resaved is None else int(rendered.resaved),
     }
 
 
@@ -139,6 +153,11 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
     }
+    seen = footprint.rendered.planes if footprint.rendered is not None else ()
+    for spatial in (spatial for spatial in seen if spatial.name == plane.name):
+        two, four, eight = spatial.sigma_after_area
+        cells |= {"lag1_h": spatial.lag1_h, "lag1_v": spatial.lag1_v, "equivalent_blur_px": spatial.equivalent_blur_px}
+        cells |= {"sigma_area2_norm": two, "sigma_area4_norm": four, "sigma_area8_norm": eight}
     for parameter in PARAMETERS:
         cells |= _parameter_cells(parameter, plane[parameter.name])
     return cells

@@ -13,7 +13,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from noisediag.footprint import MID_GREY, CurvePoint, Derived, Estimate, Footprint, PlaneFootprint, Quantity
+from noisediag.footprint import (
+    MID_GREY,
+    CurvePoint,
+    Derived,
+    Estimate,
+    Footprint,
+    PlaneFootprint,
+    Quantity,
+    Rendered,
+)
 
 WIDTH = 80
 TARGET_SNR_DB = 40.0  # of the frames-to-average hint
@@ -50,7 +59,13 @@ def render(footprint: Footprint) -> Group:
         ("parameters", _parameters(main)),
     ]
     others = _others(footprint)
-    if len(others) > 1:
+    rendered = footprint.rendered
+    if rendered is not None:
+        parts += [
+            ("noise over the picture, sigma in DN", _spatial(footprint, rendered)),
+            ("processing", _processing(rendered)),
+        ]
+    elif len(others) > 1:
         parts.append(("planes", _planes(others)))
     parts.append(("what follows", _consequences(footprint)))
     lines: list[Text | Table] = [_title(footprint)]
@@ -183,6 +198,49 @@ def _planes(planes: Sequence[PlaneFootprint]) -> Table:
         )
     if len(planes) > _MOST_PLANES:
         table.add_row(f"+ {len(planes) - _MOST_PLANES} more")
+    return table
+
+
+def _spatial(footprint: Footprint, rendered: Rendered) -> Table:
+    """Sigma at the median signal and after averaging squares, correlation with the next pixel, per plane."""
+    table = _table("plane", "median", "sigma", "of 2x2", "of 4x4", "of 8x8", "lag 1 h", "lag 1 v", "blur px")
+    table.columns[0].justify = "left"
+    planes = {plane.name: plane for plane in footprint.planes}
+    for seen in rendered.planes:
+        plane = planes[seen.name]
+        scale = _scale(plane) or 1.0
+        table.add_row(
+            printable(plane.name),
+            f"{100 * plane.signal_median:.2g} %",
+            number(plane.law.sigma(plane.signal_median) * scale, 2),
+            *(number(sigma * scale, 2) for sigma in seen.sigma_after_area),
+            f"{seen.lag1_h:.2f}",
+            f"{seen.lag1_v:.2f}",
+            f"{seen.equivalent_blur_px:.2f}" if seen.equivalent_blur_px else "-",
+        )
+    return table
+
+
+def _processing(rendered: Rendered) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    for name, value in (
+        ("processed", rendered.processed),
+        ("denoised", rendered.denoised),
+        ("upscaled", rendered.upscaled),
+    ):
+        verdict = "" if name == "processed" else "flagged" if name in rendered.flags else "not flagged"
+        table.add_row(f"{name}, probability", f"{100 * value:.0f} %", verdict)
+    if rendered.jpeg_quality is not None:
+        again = {True: "saved more than once", False: "saved once", None: ""}[rendered.resaved]
+        table.add_row("JPEG quality", str(rendered.jpeg_quality), again)
+    if rendered.block_strength is not None:
+        table.add_row("block strength", f"{rendered.block_strength:.2f}", "0: none")
+    if rendered.channel_correlation is not None:
+        shown = ", ".join(f"{value:.2f}" for value in rendered.channel_correlation)
+        table.add_row("channel correlation", "", f"{shown} (R-G, G-B, R-B)")
     return table
 
 

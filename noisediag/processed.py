@@ -1,0 +1,170 @@
+"""What processing has made of the noise of a rendered picture: the network's answer as parts of a footprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+
+from noisediag.cop.models import SensorModel
+from noisediag.cop.rendered import FLAGS, KNOTS, SMALLEST_SIDE
+from noisediag.errors import CheckpointError
+from noisediag.footprint import CurvePoint, Estimate, PlaneFootprint, Rendered, SampledCurve, Spatial
+from noisediag.genome.correlation import autocorrelation
+from noisediag.genome.parameters import parameter
+from noisediag.genome.rendered import CODES, PLANES
+from noisediag.images.image import Image
+
+MAX_TILES = 12  # of 256 x 256 px that are looked at
+LEAST_SIGMA = 0.5 / CODES  # below half a code nothing is measured
+MAX_LOG_WIDTH = 7.0  # of half an interval, natural logarithm
+UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # of light; processing has mixed them up
+BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px
+
+
+@dataclass(frozen=True)
+class ProcessedPlane:
+    """The noise of one plane: its curve, the half-widths of its interval in ln sigma at the knots, its spread."""
+
+    curve: SampledCurve
+    below: np.ndarray  # (KNOTS,)
+    above: np.ndarray  # (KNOTS,)
+    lag1: tuple[float, float]
+    areas: tuple[float, ...]  # SD after averaging over the SD of a pixel
+
+
+@dataclass(frozen=True)
+class ProcessedReading:
+    """Everything the rendered network says of a picture; `planes` R, G, B and luma, or the only one."""
+
+    planes: tuple[ProcessedPlane, ...]
+    probability: Mapping[str, float]  # of FLAGS
+    raised: frozenset[str]  # flags whose probability is beyond what pictures without them reach
+    channels: tuple[float, float, float] | None
+
+    @property
+    def processed(self) -> bool:
+        return "processed" in self.raised
+
+
+def large_enough(tiles: np.ndarray) -> bool:
+    """Whether tiles (T, h, w) can be read at all."""
+    return min(tiles.shape[-2:]) >= SMALLEST_SIDE
+
+
+def read(model: SensorModel, colours: Sequence[np.ndarray], device: torch.device) -> ProcessedReading:
+    """`colours`: tiles (T, h, w) of red, green and blue, or of gray alone; codes / white, at least SMALLEST_SIDE wide.
+
+    Raises CheckpointError where the model's calibration does not cover rendered pictures.
+    """
+    network = model.rendered
+    calibration = model.calibration.get("rendered")
+    if network is None or not isinstance(calibration, Mapping):
+        raise CheckpointError("the checkpoint has no part for rendered pictures")
+    gray = len(colours) == 1
+    chosen = np.unique(np.linspace(0, len(colours[0]) - 1, min(MAX_TILES, len(colours[0]))).round().astype(int))
+    tiles = np.stack([colours[0 if gray else i][chosen] for i in range(3)], 1)
+    with torch.inference_mode():
+        _, reading = network(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None].to(device))
+    low, high = (float(factor) for factor in calibration["curve"])
+    signals = tuple(float(k) for k in (np.arange(KNOTS) / (KNOTS - 1)) ** 2)
+    sigmas = (reading.curve.log_variance[0] / 2).exp().double().cpu().numpy()
+    spread = reading.spread[0].double().cpu().numpy()
+    lags, areas = (value[0].double().cpu().numpy() for value in (reading.lag1, reading.areas))
+    planes = [
+        ProcessedPlane(
+            curve=SampledCurve(signals, tuple(float(s) for s in sigmas[i])),
+            below=np.clip(low * spread[i, :, 0], 0, MAX_LOG_WIDTH),
+            above=np.clip(high * spread[i, :, 1], 0, MAX_LOG_WIDTH),
+            lag1=(float(lags[i, 0]), float(lags[i, 1])),
+            areas=tuple(float(a) for a in areas[i]),
+        )
+        for i in range(len(PLANES))
+    ]
+    probability = dict(zip(FLAGS, (float(p) for p in reading.flags[0].sigmoid()), strict=True))
+    thresholds = calibration["thresholds"]
+    red_green, green_blue, red_blue = (float(c) for c in reading.channels[0])
+    return ProcessedReading(
+        planes=tuple(planes[-1:] if gray else planes),
+        probability=probability,
+        raised=frozenset(name for name in FLAGS if probability[name] > thresholds[name]),
+        channels=None if gray else (red_green, green_blue, red_blue),
+    )
+
+
+def spatial(plane: PlaneFootprint, seen: ProcessedPlane) -> Spatial:
+    """How the noise of `plane` is spread."""
+    return Spatial(
+        name=plane.name,
+        lag1_h=seen.lag1[0],
+        lag1_v=seen.lag1[1],
+        equivalent_blur_px=equivalent_blur_px(sum(seen.lag1) / 2),
+        sigma_after_area=tuple(plane.effective_sigma * share for share in seen.areas),
+    )
+
+
+def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, image: Image) -> Rendered:
+    """The picture's own account; `planes` as those of `reading`."""
+    return Rendered(
+        planes=tuple(spatial(plane, seen) for plane, seen in zip(planes, reading.planes, strict=True)),
+        processed=reading.probability["processed"],
+        denoised=reading.probability["denoised"],
+        upscaled=reading.probability["upscaled"],
+        channel_correlation=reading.channels,
+        jpeg_quality=None,
+        block_strength=None,
+        resaved=None,
+        flags=reading.raised & {"denoised", "upscaled"},
+    )
+
+
+def replaced(plane: PlaneFootprint, seen: ProcessedPlane, signals: np.ndarray) -> PlaneFootprint:
+    """`plane` with the curve of processed noise; `signals`, any shape: those of the picture.
+
+    Shot, read and multiplicative noise are no longer defined: null with the flag `rendered`. The correlation is the
+    kernel that would correlate white noise as much. Where the curve lies below half a code, it may also be 0.
+    """
+    at = np.array([point.signal for point in plane.curve])
+    sigmas = seen.curve.sigma(at)
+    knots = np.sqrt(seen.curve.signals)
+    below, above = (np.interp(np.sqrt(np.clip(at, 0, 1)), knots, widths) for widths in (seen.below, seen.above))
+    lows = np.where(sigmas < LEAST_SIGMA, 0.0, sigmas * np.exp(-below))
+    columns = (at, sigmas, lows, sigmas * np.exp(above))
+    points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
+    blur = equivalent_blur_px(sum(seen.lag1) / 2)
+    return replace(
+        plane,
+        curve=points,
+        law=seen.curve,
+        effective_sigma=float(np.sqrt(np.mean(np.square(seen.curve.sigma(np.asarray(signals, np.float64)))))),
+        parameters=tuple(_as_processed(estimate, blur) for estimate in plane.parameters),
+    )
+
+
+def _as_processed(estimate: Estimate, blur: float) -> Estimate:
+    cleared = replace(estimate, value=None, low=None, high=None, value_dn=None, low_dn=None, high_dn=None, flag=None)
+    if estimate.name in UNDEFINED:
+        return replace(cleared, present=None, flag="rendered")
+    if estimate.name == "correlation":
+        if blur < parameter("correlation").low:
+            return replace(cleared, present=0.0, low=0.0, flag="below_floor")
+        return replace(cleared, value=blur, present=1.0)
+    return estimate
+
+
+def equivalent_blur_px(lag1: float) -> float:
+    """Width of the kernel exp(-d^2/(2 rho^2)) that gives white noise the correlation `lag1`, px; 0 for none.
+
+    >>> round(equivalent_blur_px(0.5), 2)
+    0.61
+    """
+    lags = _lags()
+    return 0.0 if lag1 < lags[0] else float(np.interp(lag1, lags, BLUR_GRID))
+
+
+@cache
+def _lags() -> np.ndarray:
+    return np.array([autocorrelation(float(rho), 1)[0, 1] for rho in BLUR_GRID])
