@@ -45,6 +45,7 @@ TILES = 8  # along each side of a larger picture
 ROUNDING = 1 / math.sqrt(12)  # standard deviation of a coefficient's error from rounded pixels
 OUTLIERS = 0.02  # share of coefficients that no lattice explains
 LEAST = 1.5  # a coefficient below may be a rounded zero: it says nothing
+SURE = 3.0  # from here even where the roundings of a smooth block add up
 PATCHES = 192  # in which all 64 offsets of the grid are tried
 PATCH = 2 * SIDE - 1  # px
 LOW = 6  # frequencies of a patch, along each axis
@@ -59,12 +60,15 @@ FEW_OPEN = 500  # coefficients; below, clipped pixels are not left out
 FEW = 60  # coefficients above `LEAST`; fewer decide nothing
 COMPRESSED = 25.0  # nats for a standard table over none
 COMPRESSED_SHARE = 0.035  # nats a coefficient, likewise: quality 100 gives 0.06
+ASTRAY = 0.05  # share of coefficients off the lattice of the last compression, at most
+LAST_SURE = 97  # quality; the steps beyond are mostly 1
 FREE_COMPRESSED = 100.0  # the same for a table of any kind
 FREE_SHARE = 0.15
 ALONE = 2.0  # times the evidence of the next best offset, for a table of any kind
 OTHER_TABLE = 1.5  # times the evidence of the best standard table from which the table is not standard
-TWICE = 30.0  # nats for an earlier compression on the same grid, the frequency that says most left out
-OTHER_GRID = 7.0  # standard deviations for an earlier grid
+TWICE = 15.0  # nats for an earlier compression on the same grid
+TRIMMED = 3  # frequencies that say most, left out of them
+OTHER_GRID = 6.5  # standard deviations for an earlier grid
 OTHER_GRID_ALONE = 1.6  # times those of the next best offset
 OTHER_GRID_FLOOR = 25.0  # cosines, in square; keeps a handful of coefficients from standing out
 TWICE_FREE = 60.0  # the same for a table of any kind
@@ -374,27 +378,41 @@ def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Fo
         return seen, None
     tables = _tables(tuple(QUALITIES.tolist()))
     steps = tuple(range(1, int(tables.max()) + 1))
-    scores = counts @ _lattice_scores(steps, FINE_BINS, PER_FINE_BIN)
-    standard = scores[np.arange(SIDE * SIDE), tables - 1][:, telling].sum(axis=1)
-    best = int(standard.argmax())
-    own = scores.max(axis=1) - FREE
-    free = float(np.maximum(own[telling], 0).sum())
-    other = free > OTHER_TABLE * max(float(standard[best]), 0) + FREE_COMPRESSED
-    if standard[best] > COMPRESSED + COMPRESSED_SHARE * seen and not (other and alone):
-        return seen, _Found(int(QUALITIES[best]), True, offset, tables[best])
-    if alone and free > FREE_COMPRESSED + FREE_SHARE * seen:
-        table = np.where(telling & (own > 0), scores.argmax(axis=1) + 1, 0)
+    lattice = _lattice_scores(steps, FINE_BINS, PER_FINE_BIN)
+    scores = counts @ lattice
+    sure = slice(int(SURE * PER_FINE_BIN), -1)
+    astray = counts[:, sure] @ (lattice[sure] < math.log(2 * OUTLIERS)).astype(np.float32)
+    allowed = ASTRAY * counts[:, sure].sum(axis=1)
+    telling_steps = np.flatnonzero(telling), (tables - 1)[:, telling]
+    standard = scores[telling_steps].sum(axis=1)
+    # A finer table leaves the multiples of a coarser one nearly where they were: the last is the one that all fit.
+    fits = astray[telling_steps].sum(axis=1) <= allowed[telling].sum()
+    best = int(np.where(fits, standard, -np.inf).argmax()) if fits.any() else int(standard.argmax())
+    quality = int(QUALITIES[best])
+    own = np.where(astray <= allowed[:, None], scores, 0)
+    gain = np.where(telling, np.maximum(own.max(axis=1) - FREE, 0), 0)
+    free = float(gain.sum())
+    # Tables of mostly ones fit any lattice.
+    unsure = not fits.any() or quality > LAST_SURE
+    other = alone and unsure and free > OTHER_TABLE * max(float(standard[best]), 0) + FREE_COMPRESSED
+    if other and free > FREE_COMPRESSED + FREE_SHARE * seen:
+        table = np.where(gain > 0, own.argmax(axis=1) + 1, 0)
         return seen, _Found(_nearest(table), False, offset, table)
+    if standard[best] > COMPRESSED + COMPRESSED_SHARE * seen:
+        return seen, _Found(quality, True, offset, tables[best])
     return seen, None
 
 
 def _earlier(view: _View, found: _Found) -> bool | None:
     """Whether there are traces of a compression before `found`."""
     size = view.coefficients(found.offset)
-    seen, same = _same_grid(size, found.table)
+    seen, standard, free = _same_grid(size, found.table)
     if view.patches is None or seen < FEW:
         return None
-    return same or _other_grid(view.patches, found)
+    if standard > TWICE or free > TWICE_FREE:
+        return True
+    grid, next_grid = _other_grid(view.patches, found)
+    return grid > max(OTHER_GRID, OTHER_GRID_ALONE * next_grid)
 
 
 @dataclass(frozen=True)
@@ -426,8 +444,8 @@ def _combs(second: int) -> _Combs:
     return _Combs(steps, step, first_size.astype(float), low, up)
 
 
-def _same_grid(size: np.ndarray, table: np.ndarray) -> tuple[int, bool]:
-    """How many coefficients (blocks, 64) were compared, and whether they show an earlier table.
+def _same_grid(size: np.ndarray, table: np.ndarray) -> tuple[int, float, float]:
+    """How many coefficients (blocks, 64) were compared, and nats for an earlier table, of libjpeg and of any kind.
 
     The smooth density behind the multiples of each frequency is taken as exponential, fitted to them.
     """
@@ -453,8 +471,12 @@ def _same_grid(size: np.ndarray, table: np.ndarray) -> tuple[int, bool]:
         index -= tables[:, frequency] > second
         known = (index >= 0) & (index < len(combs.steps)) & (tables[:, frequency] != second)
         gains[known, frequency] = gain[index[known]]
-    standard = gains.sum(axis=1) - gains.max(axis=1)
-    return seen, bool(standard.max() > TWICE or free.sum() - free.max() > TWICE_FREE)
+    return seen, float(_trimmed(gains).max()), float(_trimmed(free[None])[0])
+
+
+def _trimmed(gains: np.ndarray) -> np.ndarray:
+    """Sums of `gains` (n, frequencies) without the largest, in which a density may be off its exponential."""
+    return np.sort(gains, axis=1)[:, :-TRIMMED].sum(axis=1)
 
 
 def _comb_gain(counts: np.ndarray, least: int, second: int, combs: _Combs) -> np.ndarray:
@@ -476,8 +498,8 @@ def _comb_gain(counts: np.ndarray, least: int, second: int, combs: _Combs) -> np
     return gain
 
 
-def _other_grid(counts: np.ndarray, found: _Found) -> bool:
-    """Whether coefficients at another offset gather at multiples of a standard table's steps.
+def _other_grid(counts: np.ndarray, found: _Found) -> tuple[float, float]:
+    """How much coefficients at the two best other offsets gather at a standard table's steps, standard deviations.
 
     `counts`: `_View.patches`. The mean cosine over the step is compared with that of all other offsets, weighted by
     what the later quantisation left of it.
@@ -497,7 +519,7 @@ def _other_grid(counts: np.ndarray, found: _Found) -> bool:
     frequency = np.arange(index.shape[1])
     z = excess[:, frequency, index].sum(axis=2) / np.sqrt(variance[:, frequency, index].sum(axis=2) + OTHER_GRID_FLOOR)
     ordered = np.sort(z.max(axis=1))
-    return bool(ordered[-1] > max(OTHER_GRID, OTHER_GRID_ALONE * ordered[-2]))
+    return float(ordered[-1]), float(ordered[-2])
 
 
 @cache

@@ -22,7 +22,7 @@ from noisediag import jpeg
 from noisediag.genome import sensor
 from noisediag.images.picture import jpeg_tables
 
-QUALITIES = (50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 98, 99, 100)
+QUALITIES = (50, 60, 70, 80, 90, 95, 98, 100)
 FIRST = SECOND = (50, 75, 85, 90, 95)
 SUBSAMPLINGS = ("4:4:4", "4:2:0")
 SHIFT = (3, 5)  # px cut off between two compressions
@@ -134,10 +134,12 @@ def show(tally: Tally) -> None:
         print(f"never compressed, {content}: {_percent(found)} % of {len(found)} said to be compressed")
     for route, found in tally.once.items():
         print(f"compressed once, from {route}: {_percent(found)} % of {len(found)} said to be resaved")
-    print(f"false alarms by domain: {({name: count for name, count in tally.false.items() if count})}")
+    print(f"false alarms by domain: { ({name: count for name, count in tally.false.items() if count}) }")
     for aligned in (True, False):
         if tally.twice:
-            print(f"resaved, found in %, {'same grid' if aligned else 'other grid'}; rows: first, columns: last quality")
+            print(
+                f"resaved, found in %, {'same grid' if aligned else 'other grid'}; rows: first, columns: last quality"
+            )
             print("      " + " ".join(f"{second:5d}" for second in SECOND))
             for first in FIRST:
                 print(f"  {first:3d} " + " ".join(_percent(tally.twice[aligned, first, second]) for second in SECOND))
@@ -150,8 +152,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--even", action="store_true", help="the files that the thresholds were set on")
     parser.add_argument("--step", type=int, default=1, help="only every n-th of them")
+    parser.add_argument("--once", action="store_true", help="leave out pictures compressed twice, most of the time")
     options = parser.parse_args()
-    show(measure(pictures(options.data, even=options.even, step=options.step)))
+    show(measure(pictures(options.data, even=options.even, step=options.step), twice=not options.once))
 
 
 if __name__ == "__main__":
