@@ -187,12 +187,32 @@ def test_pictures_that_show_nothing() -> None:
 
 
 def test_large_pictures_are_looked_at_in_part() -> None:
-    """1 MP, grid begun in the middle of a block, two of whose tiles meet nothing but white."""
-    whole = colours(1, size=1040)[0]
+    """More than is looked at whole, the grid begun in the middle of a block, a quarter of it white."""
+    whole = colours(1, size=640)[0]
     decoded = through(whole, 88)[6:, 3:].copy()
-    decoded[:200] = 255
+    decoded[:160] = 255
+    assert decoded[..., 0].size > jpeg.MAX_PIXELS
     found = jpeg.traces(decoded)
     assert (found.quality, found.offset, found.standard, found.resaved) == (88, (2, 5), True, False)
+
+
+def test_other_lattices_are_no_jpeg(some: list[np.ndarray]) -> None:
+    """Coarse codes, palettes, repeated pixels, other codecs, and a JPEG with noise on top or made smaller."""
+    for codes in some:
+        picture = PIL.Image.fromarray(codes)
+        buffer = io.BytesIO()
+        picture.save(buffer, "WEBP", quality=60)
+        decoded = through(codes, 70)
+        grain = np.random.default_rng(0).normal(0, 3, codes.shape)
+        changed = {
+            "coarse": codes // 8 * 8 + 3,
+            "palette": np.asarray(picture.quantize(64).convert("RGB")),
+            "repeated": codes[:96, :96].repeat(2, axis=0).repeat(2, axis=1),
+            "webp": np.asarray(PIL.Image.open(buffer)),
+            "noise": np.rint(np.clip(decoded + grain, 0, 255)).astype(np.uint8),
+            "smaller": np.asarray(PIL.Image.fromarray(decoded).resize((150, 150), PIL.Image.Resampling.BILINEAR)),
+        }
+        assert {name: jpeg.quality_of_pixels(values) for name, values in changed.items()} == dict.fromkeys(changed)
 
 
 @pytest.mark.skipif(DOMAINS is None, reason="NOISEDIAG_DOMAINS names no folder of clean pictures")
