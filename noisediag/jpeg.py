@@ -465,6 +465,8 @@ def _same_grid(size: np.ndarray, table: np.ndarray) -> tuple[int, float, float]:
             continue
         seen += total
         combs = _combs(second)
+        if not len(combs.steps):
+            continue
         gain = _comb_gain(counts, least, second, combs)
         free[frequency] = max(float(gain.max()) - FREE_COMB, 0)
         index = tables[:, frequency] - combs.steps[0]

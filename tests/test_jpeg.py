@@ -93,6 +93,23 @@ def test_reader_keeps_the_tables(tmp_path: Path, some: list[np.ndarray], option:
     assert read(tmp_path / "a.png").jpeg is None
 
 
+def test_extreme_tables(tmp_path: Path, some: list[np.ndarray]) -> None:
+    """Steps of 16 bits are read and looked at; a step of 0 is damage, and no table."""
+    path = tmp_path / "a.jpg"
+    steps = [1] * 8 + [600] * 56
+    PIL.Image.fromarray(some[0]).save(path, qtables=[steps, steps])
+    with PIL.Image.open(path) as opened:
+        tables = jpeg_tables(opened)
+        found = jpeg.traces(np.asarray(opened), tables)
+    assert tables is not None
+    assert max(tables.luma) == 600
+    assert found.standard is False
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\xff\xdb") + 6] = 0  # behind marker, length and number, the high byte is 0 already
+    path.write_bytes(bytes(data))
+    assert read(path).jpeg is None
+
+
 def test_rows_of_tables_are_vertical_frequencies() -> None:
     table = np.full(64, 1)
     table[8] = 40  # vertical frequency 1, horizontal 0

@@ -96,19 +96,18 @@ def to_pixels(picture: PIL.Image.Image) -> tuple[np.ndarray, list[str]]:
 
 
 def jpeg_tables(picture: PIL.Image.Image) -> JpegTables | None:
-    """The quantiser tables of a JPEG file; None for other formats."""
+    """The quantiser tables of a JPEG file; None for other formats, and for damaged tables that hold a step of 0."""
     if not isinstance(picture, PIL.JpegImagePlugin.JpegImageFile):
         return None
     # One entry a component: identifier, horizontal and vertical sampling factor, number of its table.
-    luma, *others = picture.layer
-    if not others:
-        return JpegTables(tuple(picture.quantization[luma[3]]), None, None)
-    chroma = others[0]
-    return JpegTables(
-        tuple(picture.quantization[luma[3]]),
-        tuple(picture.quantization[chroma[3]]),
-        _SUBSAMPLING.get((luma[1] / chroma[1], luma[2] / chroma[2])),
-    )
+    components = picture.layer[:2]
+    luma, *chroma = (tuple(picture.quantization[component[3]]) for component in components)
+    if not all(map(all, (luma, *chroma))):
+        return None
+    if not chroma:
+        return JpegTables(luma, None, None)
+    horizontal, vertical = (components[0][axis] / components[1][axis] for axis in (1, 2))
+    return JpegTables(luma, chroma[0], _SUBSAMPLING.get((horizontal, vertical)))
 
 
 def exif(picture: PIL.Image.Image) -> dict[str, Any]:
