@@ -51,6 +51,19 @@ class Plane:
 
 
 @dataclass(frozen=True)
+class JpegTables:
+    """How a JPEG file is compressed: quantiser steps (64,), rows from low to high vertical frequency.
+
+    `chroma`: of the first colour difference, None in gray files. `subsampling`: "4:4:4", "4:2:2", "4:2:0", "4:4:0" or
+    "4:1:1"; None in gray files and for other factors.
+    """
+
+    luma: tuple[int, ...]
+    chroma: tuple[int, ...] | None
+    subsampling: str | None
+
+
+@dataclass(frozen=True)
 class Image:
     """A file, or an array, as the estimator sees it."""
 
@@ -62,4 +75,5 @@ class Image:
     acquisition: Mapping[str, Any] = field(default_factory=dict)  # ExifTool tag names
     cfa_plane_colors: tuple[str, ...] = ()  # colours in the order of DNG CFAPlaneColor, e.g. ("R", "G", "B")
     frames: int = 1
+    jpeg: JpegTables | None = None
     warnings: tuple[str, ...] = ()

@@ -16,10 +16,18 @@ import PIL.WebPImagePlugin
 
 from noisediag.errors import TooLargeError, UnsupportedError
 from noisediag.images import metadata
-from noisediag.images.image import Image
+from noisediag.images.image import Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
+# Sampling factors of luma over those of chroma, horizontal and vertical.
+_SUBSAMPLING: dict[tuple[float, float], str] = {
+    (1, 1): "4:4:4",
+    (2, 1): "4:2:2",
+    (2, 2): "4:2:0",
+    (1, 2): "4:4:0",
+    (4, 1): "4:1:1",
+}
 
 
 def read(path: Path) -> Image:
@@ -36,7 +44,15 @@ def read(path: Path) -> Image:
         else:
             pixels, notes = to_pixels(picture)
             warnings += notes
-    return Image(rendered_planes(pixels), "rendered", "pillow", acquisition=acquisition, warnings=tuple(warnings))
+        tables = jpeg_tables(picture)
+    return Image(
+        rendered_planes(pixels),
+        "rendered",
+        "pillow",
+        acquisition=acquisition,
+        jpeg=tables,
+        warnings=tuple(warnings),
+    )
 
 
 @contextlib.contextmanager
@@ -77,6 +93,21 @@ def to_pixels(picture: PIL.Image.Image) -> tuple[np.ndarray, list[str]]:
     if pixels.ndim == 3:
         pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
     return pixels, warnings
+
+
+def jpeg_tables(picture: PIL.Image.Image) -> JpegTables | None:
+    """The quantiser tables of a JPEG file; None for other formats, and for damaged tables that hold a step of 0."""
+    if not isinstance(picture, PIL.JpegImagePlugin.JpegImageFile):
+        return None
+    # One entry a component: identifier, horizontal and vertical sampling factor, number of its table.
+    components = picture.layer[:2]
+    luma, *chroma = (tuple(picture.quantization[component[3]]) for component in components)
+    if not all(map(all, (luma, *chroma))):
+        return None
+    if not chroma:
+        return JpegTables(luma, None, None)
+    horizontal, vertical = (components[0][axis] / components[1][axis] for axis in (1, 2))
+    return JpegTables(luma, chroma[0], _SUBSAMPLING.get((horizontal, vertical)))
 
 
 def exif(picture: PIL.Image.Image) -> dict[str, Any]:
