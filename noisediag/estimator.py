@@ -20,6 +20,7 @@ from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, Rendered, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
 from noisediag.images.image import Domain, Image, Plane
+from noisediag.jpeg import Traces, traces
 from noisediag.structure import Arrangement, arrangement
 
 DEFAULT_CHECKPOINT = "sensor"
@@ -208,7 +209,7 @@ class Estimator:
             ]
             whole = processed.replaced(whole, seen[whole.name], block_means(whole_bag.tiles))
         first = planes[:colours] if colours > 1 else []
-        return planes, whole, processed.summary([*first, whole], reading, image)
+        return planes, whole, processed.summary([*first, whole], reading, _traces(frames[0], image))
 
     def _unread(self, image: Image, rendered: Rendered | None) -> list[str]:
         """A warning where a rendered picture was read as if its noise were a sensor's own."""
@@ -441,6 +442,14 @@ def _luma_bag(members: Sequence[Plane]) -> Bag:
     luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
     # The weights' own lattice is no quantisation of the picture.
     return replace(cut([(members[0], np.asarray(luma))], MAX_TILES, align=BLOCK), step=None, container=None)
+
+
+def _traces(members: Sequence[Plane], image: Image) -> Traces | None:
+    """What JPEG has left in the first frame; None where its codes are not those of 8 bits."""
+    codes = [plane.load() for plane in members]
+    if any(plane.dtype != np.uint8 for plane in codes):
+        return None
+    return traces(codes[0] if len(codes) == 1 else np.stack(codes, -1), image.jpeg)
 
 
 def _by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:

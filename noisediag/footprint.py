@@ -149,6 +149,7 @@ class Rendered:
     upscaled: float
     channel_correlation: tuple[float, float, float] | None
     jpeg_quality: int | None
+    jpeg_standard: bool | None  # its quantisation tables are libjpeg's, not a camera's
     block_strength: float | None
     resaved: bool | None
     flags: frozenset[str] = frozenset()  # of the closed list: beyond what pictures without them reach
@@ -515,6 +516,7 @@ def _rendered_dict(rendered: Rendered) -> dict[str, Any]:
     whole = rendered.planes[-1]
     return {
         "jpeg_quality": rendered.jpeg_quality,
+        "jpeg_standard": rendered.jpeg_standard,
         "block_strength": _number(rendered.block_strength),
         "lag1_h": _number(whole.lag1_h),
         "lag1_v": _number(whole.lag1_v),

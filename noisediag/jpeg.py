@@ -111,6 +111,11 @@ def luma_table(quality: int) -> np.ndarray:
     return _scaled(STANDARD_LUMA, quality)
 
 
+def chroma_table(quality: int) -> np.ndarray:
+    """libjpeg's chroma steps, as `luma_table`."""
+    return _scaled(STANDARD_CHROMA, quality)
+
+
 def _scaled(base: np.ndarray, quality: int) -> np.ndarray:
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return np.clip((base * scale + 50) // 100, 1, 255)
@@ -124,7 +129,7 @@ def quality_of_tables(tables: JpegTables) -> TableQuality:
     """
     luma = np.array(tables.luma)
     nearest = _nearest(luma)
-    chroma = tables.chroma is None or np.array_equal(tables.chroma, _scaled(STANDARD_CHROMA, nearest))
+    chroma = tables.chroma is None or np.array_equal(tables.chroma, chroma_table(nearest))
     return TableQuality(nearest, bool(chroma and np.array_equal(luma, luma_table(nearest))))
 
 

@@ -16,7 +16,7 @@ from noisediag.footprint import CurvePoint, Estimate, PlaneFootprint, Rendered, 
 from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import parameter
 from noisediag.genome.rendered import CODES, PLANES
-from noisediag.images.image import Image
+from noisediag.jpeg import Traces
 
 MAX_TILES = 12  # of 256 x 256 px that are looked at
 LEAST_SIGMA = 0.5 / CODES  # below half a code nothing is measured
@@ -106,18 +106,20 @@ def spatial(plane: PlaneFootprint, seen: ProcessedPlane) -> Spatial:
     )
 
 
-def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, image: Image) -> Rendered:
-    """The picture's own account; `planes` as those of `reading`."""
+def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, jpeg: Traces | None) -> Rendered:
+    """The picture's own account; `planes` as those of `reading`, `jpeg` what compression has left."""
     return Rendered(
         planes=tuple(spatial(plane, seen) for plane, seen in zip(planes, reading.planes, strict=True)),
         processed=reading.probability["processed"],
         denoised=reading.probability["denoised"],
         upscaled=reading.probability["upscaled"],
         channel_correlation=reading.channels,
-        jpeg_quality=None,
-        block_strength=None,
-        resaved=None,
-        flags=reading.raised & {"denoised", "upscaled"},
+        jpeg_quality=None if jpeg is None else jpeg.quality,
+        jpeg_standard=None if jpeg is None else jpeg.standard,
+        block_strength=None if jpeg is None else jpeg.block_strength,
+        resaved=None if jpeg is None else jpeg.resaved,
+        flags=(reading.raised & {"denoised", "upscaled"})
+        | (frozenset({"resaved"}) if jpeg is not None and jpeg.resaved else frozenset()),
     )
 
 

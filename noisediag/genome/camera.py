@@ -8,35 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from noisediag import jpeg as jpeg_traces
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 BLOCK = 8
 Kernel = list[list[float]]
-
-# ITU-T T.81 Annex K: luminance and chrominance, as libjpeg scales them
-LUMA_TABLE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
-CHROMA_TABLE = (
-    (17, 18, 24, 47, 99, 99, 99, 99),
-    (18, 21, 26, 66, 99, 99, 99, 99),
-    (24, 26, 56, 99, 99, 99, 99, 99),
-    (47, 66, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-)
 
 
 def luma(picture: Tensor) -> Tensor:
@@ -300,9 +281,8 @@ def resize(picture: Tensor, height: int, width: int, kernel: str) -> Tensor:
 
 def jpeg_tables(quality: int) -> Tensor:
     """Luminance and chrominance steps of libjpeg at `quality` 1..100, `(2, 8, 8)`."""
-    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    base = torch.tensor([LUMA_TABLE, CHROMA_TABLE])
-    return ((base * scale + 50) // 100).clamp(1, 255).float()
+    steps = np.stack([jpeg_traces.luma_table(quality), jpeg_traces.chroma_table(quality)])
+    return torch.from_numpy(steps).float().reshape(2, BLOCK, BLOCK)
 
 
 def _dct(device: torch.device) -> Tensor:

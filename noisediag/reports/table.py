@@ -235,7 +235,8 @@ def _processing(rendered: Rendered) -> Table:
         table.add_row(f"{name}, probability", f"{100 * value:.0f} %", verdict)
     if rendered.jpeg_quality is not None:
         again = {True: "saved more than once", False: "saved once", None: ""}[rendered.resaved]
-        table.add_row("JPEG quality", str(rendered.jpeg_quality), again)
+        own = "" if rendered.jpeg_standard else "about: a camera's own tables"
+        table.add_row("JPEG quality", str(rendered.jpeg_quality), ", ".join(part for part in (own, again) if part))
     if rendered.block_strength is not None:
         table.add_row("block strength", f"{rendered.block_strength:.2f}", "0: none")
     if rendered.channel_correlation is not None:
