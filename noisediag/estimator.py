@@ -93,6 +93,7 @@ class Estimator:
         planes: list[PlaneFootprint] = []
         whole: list[PlaneFootprint] = []
         rendered: Rendered | None = None
+        unread: list[str] = []
         align = BLOCK if image.domain == "rendered" else 1  # JPEG's blocks stay whole
         for channel, names in _channels(image).items():
             bags = []
@@ -104,6 +105,8 @@ class Estimator:
                 own, whole_one, rendered = self._rendered(planes[-len(bags) :], names, bags, image, gain)
                 planes[-len(bags) :] = own
                 whole.append(whole_one)
+                why = self._why_unread(_by_frame(names)[0], bags[0][1].tiles)
+                unread = [f"what processing does to noise was not looked at: {why}"] if why else []
             elif len(bags) == 1:
                 whole.append(replace(planes[-1], name="all", frame=None))
             else:
@@ -125,7 +128,7 @@ class Estimator:
             acquisition=image.acquisition,
             cfa_plane_colors=image.cfa_plane_colors,
             flags=tuple(sorted(flags)),
-            warnings=(*image.warnings, *_doubts(whole, gain), *self._unread(image, rendered)),
+            warnings=(*image.warnings, *_doubts(whole, gain), *unread),
             rendered=rendered,
         )
 
@@ -197,7 +200,7 @@ class Estimator:
             whole_bag = join([_luma_bag(members) for members in frames])
             whole = self._luma([members[0] for members in frames], whole_bag, image, gain, gray=colours == 1)
         tiles = [join([bag for members, bag in bags if members[0].name == p.name]).tiles for p in frames[0]]
-        if self.model.rendered is None or colours not in (1, 3) or not processed.large_enough(tiles[0]):
+        if self._why_unread(frames[0], tiles[0]) is not None:
             return planes, whole, None
         reading = processed.read(self.model, tiles, self.device)
         seen = dict(zip([*dict.fromkeys(p.name for p in planes), whole.name], reading.planes, strict=False))
@@ -211,12 +214,15 @@ class Estimator:
         first = planes[:colours] if colours > 1 else []
         return planes, whole, processed.summary([*first, whole], reading, _traces(frames[0], image))
 
-    def _unread(self, image: Image, rendered: Rendered | None) -> list[str]:
-        """A warning where a rendered picture was read as if its noise were a sensor's own."""
-        if image.domain != "rendered" or rendered is not None:
-            return []
-        why = "the checkpoint has no part for it" if self.model.rendered is None else "the picture is too small"
-        return [f"what a camera's processing does to noise was not looked at: {why}"]
+    def _why_unread(self, members: Sequence[Plane], tiles: np.ndarray) -> str | None:
+        """Why processing is not looked at in a rendered picture; None where it is."""
+        if self.model.rendered is None:
+            return "the checkpoint has no part for it"
+        if not processed.large_enough(tiles):
+            return "the picture is too small"
+        if any(p.scale_source == "override" for p in members):
+            return "black and white are not the file's own"
+        return None if len(members) in (1, 3) else f"it has {len(members)} channels"
 
     def _luma(
         self, first: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, gray: bool

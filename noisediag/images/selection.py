@@ -56,7 +56,13 @@ def select(
         if region != tuple(roi):
             warnings += (f"roi shrunk to {','.join(map(str, region))}, whole periods of the colour-filter pattern",)
         planes = tuple(_cropped(plane, region) for plane in planes)
-    return replace(image, planes=planes, frames=1 if frame is not None else image.frames, warnings=warnings)
+    return replace(
+        image,
+        planes=planes,
+        frames=1 if frame is not None else image.frames,
+        jpeg=None if roi is not None else image.jpeg,  # whose blocks begin elsewhere now
+        warnings=warnings,
+    )
 
 
 def _channel(channel: str | int, names: list[str]) -> str:
