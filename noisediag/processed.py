@@ -161,7 +161,7 @@ def equivalent_blur_px(lag1: float) -> float:
     """Width of the kernel exp(-d^2/(2 rho^2)) that gives white noise the correlation `lag1`, px; 0 for none.
 
     >>> round(equivalent_blur_px(0.5), 2)
-    0.61
+    0.64
     """
     lags = _lags()
     return 0.0 if lag1 < lags[0] else float(np.interp(lag1, lags, BLUR_GRID))

@@ -17,6 +17,7 @@ from noisediag.genome import rendered
 DRAWS = 4  # photographs of one scene, of which the truth is measured
 KEPT = 2  # of them that are trained on
 FAINT = 0.004  # SD of the sensor's noise at a tenth of white: below, scenes and shrunk pictures only
+FINE, LARGE_FINE = 0.4, 0.3  # shares of the scenes, see `scenes_for`
 UPSCALED = 1.15
 NOT_UPSCALED = 1.02
 
@@ -51,13 +52,16 @@ class RenderedSet:
 def scenes_for(pool: CleanPool, settings: rendered.Camera, n: int, size: int, generator: torch.Generator) -> Tensor:
     """`n` scenes in linear light and colour, as large as `settings` needs them.
 
-    Half of them are small crops, as `CleanPool` shows them in finer detail, continued by their mirror images.
+    Most show much in little room, as pictures do that were made smaller: mosaics of shrunk ones, in their own
+    contrast, of CROP px and continued by their mirror images or as large as the pool's. The rest is varied as
+    `CleanPool` does.
     """
     side = rendered.scene_px(settings, size)
-    fine = float(torch.rand((), generator=generator)) < 0.5
-    have = min(side + side % 2, CROP if fine else pool.pictures.shape[1])
+    kind = float(torch.rand((), generator=generator))
+    have = min(side + side % 2, CROP if kind < FINE else pool.pictures.shape[1])
     faint = settings.shot_gain / 10 + settings.read_noise**2 < FAINT**2
-    gray = pool.draw(3 * n, have, generator, shrunk=torch.full((3 * n,), faint))
+    shrunk = torch.full((3 * n,), faint or kind < FINE + LARGE_FINE)
+    gray = pool.draw(3 * n, have, generator, shrunk=shrunk, varied=kind >= FINE + LARGE_FINE)
     triples = mirrored(gray[:, None], side)[:, 0].unflatten(0, (3, n))
     if settings.tone is None and settings.gray:
         return triples[0][:, None].expand(-1, 3, -1, -1)

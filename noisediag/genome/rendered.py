@@ -136,7 +136,8 @@ def scene_px(settings: Camera, size: int) -> int:
 def colourise(gray: Tensor, generator: torch.Generator) -> Tensor:
     """Scenes in linear light and colour, `(N, 3, H, W)`, from three display-referred gray ones each `(3, N, H, W)`.
 
-    The first gives the light, the others, smoothed or not, how its colour varies; a fifth stays without colour.
+    The first gives the light. Its colour mostly stays within an object: it follows the first picture without its
+    texture; sometimes it varies as smoothly as light does, with the texture itself, or as another picture does.
     """
     count = gray.shape[1]
 
@@ -144,11 +145,14 @@ def colourise(gray: Tensor, generator: torch.Generator) -> Tensor:
         return low + (high - low) * torch.rand(count, 1, 1, generator=generator)
 
     light = gray[0] ** draw(1.8, 2.4)
+    objects = camera.denoise_guided(gray[:1], 0.1).expand(2, -1, -1, -1)
+    phases = torch.stack([2 * math.pi * (draw(0.3, 2.0) * plane + draw(0, 1)) for plane in objects])
     coarse = functional.interpolate(functional.avg_pool2d(gray[1:], 8), gray.shape[2:], mode="bilinear")
-    tints = torch.where(draw(0, 1) < 0.5, coarse, gray[1:])
-    own = draw(0, 1) < 0.3  # a colour that goes with the light
-    tints = torch.where(own, gray[:1].expand_as(tints), tints) - 0.5
-    vivid = torch.where(draw(0, 1) < 0.2, 0.0, draw(0.1, 1.6))
+    kind = draw(0, 1)
+    tints = phases.cos() / 2
+    for least, other in ((0.6, coarse), (0.75, gray[:1].expand_as(coarse)), (0.9, gray[1:])):
+        tints = torch.where(kind > least, other - 0.5, tints)
+    vivid = torch.where(draw(0, 1) < 0.15, 0.0, draw(0.1, 1.6))
     red, blue = (vivid * (sign * tint + draw(-0.3, 0.3)) for sign, tint in ((draw(-1, 1), tints[0]), (1.0, tints[1])))
     green = -(red + blue) / 3
     return (light[:, None] * torch.stack([red, green, blue], 1).exp()).clamp(0, 1)
