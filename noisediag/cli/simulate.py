@@ -58,7 +58,7 @@ def simulate(
     seed: Annotated[int, _file("The same seed gives the same bytes.")] = 0,
     force: Force = False,
 ) -> None:
-    """Write a noisy picture, or a stack, with a known footprint; print the truth as JSON and write it beside the file."""
+    """Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written beside it."""
     with errors_in_words():
         from dataclasses import replace
 

@@ -24,12 +24,15 @@ MIN_SIDE_PX = 16
 FOUND = 4.0  # standard deviations from which an offset of rows or a correlation is no chance
 SLOW = 0.05  # more variance two frames apart than one frame apart
 FAR = 10.0  # standard deviations beyond which a value is no noise of this law
-FAR_FROM_BLACK, FAR_FROM_WHITE = 4.0, 6.0  # the same of a pixel's mean, where a value is black or white
+FAR_FROM_BLACK, FAR_FROM_WHITE = (
+    4.0,
+    8.0,
+)  # the same of a pixel's mean, where a value is black or white; few electrons have long tails
 LEVELS = 12  # on which the noise is told roughly, to find such values
 SAMPLED = 1 << 18  # pixels looked at for that
 MIN_IMPULSES, LEAST_IMPULSES = 20, 1e-4  # pixels and share of them
 LOCAL_CHANGE = 1.3  # times the law's variance: something moves in that part of the picture
-MAD_SD = 0.6745  # of a standard deviation
+MAD_SD, P80_SD = 0.6745, 1.2816  # standard deviations that half, and 80 %, of a difference's values lie within
 
 
 @dataclass(frozen=True)
@@ -300,8 +303,10 @@ def _rough_sd(difference: Floats, mean: Floats) -> Floats:
     place = np.searchsorted(edges, at)
     spread = np.zeros(len(edges) + 1)
     for number in np.unique(place):
-        spread[number] = np.median(some[place == number])
-    return spread[np.searchsorted(edges, mean)] / MAD_SD
+        middle, most = np.quantile(some[place == number], (0.5, 0.8))
+        # Of few electrons the median is a step too low or too high; where it is 0 nothing can be told.
+        spread[number] = max(middle / MAD_SD, most / P80_SD) if middle > 0 else 0.0
+    return spread[np.searchsorted(edges, mean)]
 
 
 def line_parts(differences: Iterable[Floats]) -> Iterator[tuple[int, list[tuple[float, float]]]]:

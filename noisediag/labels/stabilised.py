@@ -36,8 +36,8 @@ class Transform:
         inside = self.shot * x + 0.375 * self.shot**2 + self.offset
         return 2 / self.shot * np.sqrt(np.maximum(inside, 0.0))
 
-    def variance(self, signal: float) -> float:
-        """Of f at clean `signal`, with the clipping of the file."""
+    def moments(self, signal: float) -> tuple[float, float]:
+        """At clean `signal`: the mean of the file's values, clipped as they are, and the variance of f."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
         weights = weights / weights.sum()
         if self.shot == 0 or signal / self.shot > MANY or signal <= 0:
@@ -51,14 +51,19 @@ class Transform:
         probability = shares[:, None] * weights
         transformed = self(x)
         mean = float((probability * transformed).sum())
-        return float((probability * (transformed - mean) ** 2).sum())
+        return float((probability * x).sum()), float((probability * (transformed - mean) ** 2).sum())
 
-    def variances(self, signals: Floats) -> Floats:
-        """Of f at each of `signals`, any shape, interpolated between GRID of them."""
-        low, high = float(signals.min()), float(signals.max())
+    def variances(self, means: Floats) -> Floats:
+        """Of f where the file's values have each of `means`, any shape; interpolated between GRID signals up to white.
+
+        Clipping moves the mean, so that it is not the clean signal.
+        """
+        low, high = min(float(means.min()), 0.0), max(float(means.max()), 1.0)
         # Few electrons, where the variance bends most, are at the dark end.
         at = low + (high - low) * np.linspace(0, 1, GRID) ** 2
-        return np.interp(signals, at, [self.variance(x) for x in at])
+        seen, variance = np.array([self.moments(x) for x in at]).T
+        rising = np.concatenate([[True], np.diff(np.maximum.accumulate(seen)) > 0])
+        return np.interp(means, seen[rising], variance[rising])
 
 
 def _electrons(mean: float) -> tuple[Floats, Floats]:

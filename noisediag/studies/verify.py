@@ -33,7 +33,7 @@ LEAST_BINS = 5  # that must be judged
 BLOCK = 8  # px a side, of the blocks of a single picture
 LEAST_BLOCKS = 25  # of a bin: the variance of their 400 values is known to 7 %
 SMOOTH = 1.3  # times the roughness that noise alone gives to means of 2 x 2 pixels
-CLIPPED_SHARE = 0.01  # of a bin's pixels: beyond, the bin is not judged
+CLIPPED_SHARE = 0.5  # of a bin's pixels: beyond, their mean says nothing of the light, and the bin is not judged
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,8 @@ def _from_repeats(
     inner = (slice(1, -1), slice(1, -1))
     notes = [f"left out: {one.what}: {one.reason}" for one in seen.rejected]
     bins = _bins(
-        smooth(signal).ravel(),
+        smooth(signal).ravel(),  # a pixel's own mean is noisy, and the variance no straight line of it
         (squares / seen.pairs)[inner].ravel(),
-        signal[inner].ravel(),
         clipped[inner].ravel(),
         transform,
         each=seen.pairs,
@@ -215,7 +214,7 @@ def _from_blocks(x: Floats, transform: Transform) -> list[Bin]:
     if not even.any():
         even = roughness <= np.quantile(roughness / expected, 0.25) * expected
     each = (BLOCK // 2) ** 2
-    return _bins(signal[even], variance[even], signal[even], clipped[even], transform, each=each, least=LEAST_BLOCKS)
+    return _bins(signal[even], variance[even], clipped[even], transform, each=each, least=LEAST_BLOCKS)
 
 
 def _in_blocks(values: Floats, side: int) -> Floats:
@@ -226,14 +225,14 @@ def _in_blocks(values: Floats, side: int) -> Floats:
 
 
 def _bins(
-    key: Floats, variance: Floats, signal: Floats, clipped: Floats, transform: Transform, *, each: int, least: int = 1
+    signal: Floats, variance: Floats, clipped: Floats, transform: Transform, *, each: int, least: int = 1
 ) -> list[Bin]:
-    """BINS of equal count by `key`; `each`: values behind every variance; `least`: variances that a bin needs."""
-    if not key.size:
+    """BINS of equal count by `signal`; `each`: values behind every variance; `least`: variances that a bin needs."""
+    if not signal.size:
         return []
     expected = transform.variances(signal)
-    edges = np.quantile(key, np.linspace(0, 1, BINS + 1)[1:-1])
-    place = np.searchsorted(edges, key)
+    edges = np.quantile(signal, np.linspace(0, 1, BINS + 1)[1:-1])
+    place = np.searchsorted(edges, signal)
     found = []
     for number in range(BINS):
         inside = place == number
