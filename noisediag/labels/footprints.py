@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 CURVE_POINTS = 16
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
 UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
+SEEN_RANGE = 3.0  # standard deviations; a fixed pattern alone, whose pixels are noisier, reaches as far as 2
 CLIPPED_SHARE = 0.05
 FEW_PIXELS = 64 * 64
 SD_90 = 1.6449  # standard deviations from the middle to the ends of a 90 % interval
@@ -119,7 +120,7 @@ def _parameters(found: Found, plane: Plane, floor: float, span: float | None) ->
     law, median = found.law, float(np.median(found.signal))
     variance = max(float(law.variance(np.array([median]))[0]), floor)
     # Without black only a range of signal shows the gain.
-    unseen = not plane.offset_known and _range(found.signal) < math.sqrt(variance)
+    unseen = not plane.offset_known and _range(found.signal) < SEEN_RANGE * math.sqrt(variance)
     shot = _drawn("shot_gain", law.slope, law.slopes, unsure=lambda high: high * median > UNSURE_SHARE * variance)
     without = {
         "shot_gain": Estimate("shot_gain", None, None, None, None, "weakly_identified") if unseen else shot,

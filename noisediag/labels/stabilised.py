@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MANY = 1e3  # electrons from which their number is taken to be Gaussian: the variance moves by less than 1e-4
-NODES = 48  # of the Gauss-Hermite quadrature
+NODES = np.linspace(-6, 6, 241)  # standard deviations; the transform has a kink at 0, so they lie close
 REACH = 8.0  # standard deviations of the electrons' number that are summed
-GRID = 257  # signals at which the expected variance is computed; between them it is interpolated
+GRID = 129  # signals at which the expected variance is computed; between them it is interpolated
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Transform:
 
     def moments(self, signal: float) -> tuple[float, float]:
         """At clean `signal`: the mean of the file's values, clipped as they are, and the variance of f."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-        weights = weights / weights.sum()
+        weights = np.exp(-(NODES**2) / 2)
+        weights /= weights.sum()
         if self.shot == 0 or signal / self.shot > MANY or signal <= 0:
             shot = max(self.shot * signal, 0.0)
             values = np.array([signal])
@@ -47,7 +47,7 @@ class Transform:
         else:
             values, shares = _electrons(signal / self.shot)
             values, spread = values * self.shot, np.sqrt(self.offset)
-        x = np.clip(values[:, None] + spread * nodes, self.low, self.high)
+        x = np.clip(values[:, None] + spread * NODES, self.low, self.high)
         probability = shares[:, None] * weights
         transformed = self(x)
         mean = float((probability * transformed).sum())

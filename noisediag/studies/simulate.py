@@ -32,6 +32,7 @@ FORMATS = (".tif", ".tiff", ".png", ".dng")
 BIT_DEPTHS = range(8, 17)
 SIDE_PX = range(16, 16385)
 FRAMES = range(1, 1001)
+COARSER = 1.5  # DN, from which a truth's step is quantisation
 CURVE_SIGNALS = np.linspace(0.02, 1, 33)  # where the law is turned into a DNG NoiseProfile
 BASE_ISO_GAIN = 1e-5  # 1/e-: a sensor of 100,000 electrons at ISO 100
 
@@ -205,6 +206,8 @@ def read_noise_options(report: Path) -> NoiseOptions:
             for name in NAMES
             if name in found and found[name]["value"] is not None and (found[name].get("present", 1) or 0) >= 0.5
         }
+        if "planes" not in told and values.get("quantisation", 1.0) * (told["white_dn"] - told["black_dn"]) < COARSER:
+            del values["quantisation"]  # the codes of that file, no noise of it
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
         raise UnreadableError(f"{report}: is no noisediag report with an estimate in it") from error
     return NoiseOptions(**values)

@@ -13,8 +13,6 @@ from noisediag.labels.bursts import from_stack
 S = READ = 0.01
 
 
-
-
 def law(footprint):
     """S and variance at black, of planted ones."""
     own = footprint.planes[-1].law
@@ -59,7 +57,12 @@ class TestSensor:
 
     @pytest.mark.parametrize(
         ("name", "planted", "tolerance"),
-        [("row_noise", 0.02, 0.1), ("column_noise", 0.02, 0.1), ("correlation", 1.0, 0.05), ("multiplicative", 0.2, 0.05)],
+        [
+            ("row_noise", 0.02, 0.1),
+            ("column_noise", 0.02, 0.1),
+            ("correlation", 1.0, 0.05),
+            ("multiplicative", 0.2, 0.05),
+        ],
     )
     def test_other_noises_are_measured_and_leave_the_gain_alone(self, leaves, stack, name, planted, tolerance):
         footprint = from_stack(stack([leaves[:256, :256]] * 8, **{name: planted}))
