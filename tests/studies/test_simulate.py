@@ -233,7 +233,7 @@ def test_the_truth_stands_beside_the_file(flat: Path, tmp_path: Path) -> None:
     assert truth.read_text() == told.dumps()
     assert simulate.read_noise_options(truth) == NoiseOptions(shot_gain=1e-3)
     path.unlink()
-    with pytest.raises(UsageError, match="truth.json: exists"):
+    with pytest.raises(UsageError, match=r"truth\.json: exists"):
         simulate.run(SimulateOptions(path, clean=flat))
     assert not path.exists()
 
