@@ -114,9 +114,9 @@ def _measured(
     first = found[0][0]
     shown = [seen for _, seen in found]
     if image.domain == "raw-linear" and len(found) > 1:
-        planes.append(_together(found, generator))
+        planes.append(together([(plane, _found(seen, plane)) for plane, seen in found]))
     elif image.domain == "rendered" and {plane.name for plane, _ in found} == set(LUMA):
-        frames = [_luma(members) for members in zip(*columns, strict=True)]
+        frames = [luma(members) for members in zip(*columns, strict=True)]
         shown.append(repeats.measure(frames, generator, names=names, curved=frames[0].offset_known))
         planes.append(describe(_found(shown[-1], frames[0]), frames[0], name="luma"))
     elif len(planes) == 1:
@@ -164,6 +164,8 @@ def _found(seen: Repeats, plane: Plane) -> Found:
     return Found(
         law=scaled(seen.law, span),
         signal=(smooth(seen.mean) - plane.black_dn) / span,
+        sums=rescaled(seen.sums, plane.black_dn, span),
+        pairs=np.full(seen.sums.shape[1], float(seen.pairs)),
         row=offsets_of(seen.rows, span),
         column=offsets_of(seen.columns, span),
         lag1=lag_spread((down + right) / 2, error),
@@ -189,26 +191,27 @@ def offsets_of(offsets: Offsets, span: float) -> Spread:
     return Spread(offsets.sigma / span, offsets.error / span, offsets.limit / span)
 
 
-def _together(found: Sequence[tuple[Plane, Repeats]], generator: np.random.Generator) -> PlaneFootprint:
+def together(parts: Sequence[tuple[Plane, Found]]) -> PlaneFootprint:
     """The colours of a RAW file as one: each normalised by its own levels, all bins in one line."""
-    blocks = min(len(seen.sums) for _, seen in found)
-    sums = np.concatenate(
-        [rescaled(seen.sums[:blocks], plane.black_dn, plane.white_dn - plane.black_dn) for plane, seen in found], axis=1
-    )
-    pairs = min(seen.pairs for _, seen in found)
-    parts = [_found(seen, plane) for plane, seen in found]
-    plane = found[0][0]
+    planes, found = [plane for plane, _ in parts], [one for _, one in parts]
+    blocks = min(len(one.sums) for one in found)
+    sums = np.concatenate([one.sums[:blocks] for one in found], axis=1)
+    pairs = np.concatenate([one.pairs for one in found])
+    curved = all(one.law.square_limit is not None or one.law.square > 0 for one in found)
     whole = Found(
-        law=law(sums, pairs, generator, curved=True),
-        signal=np.concatenate([part.signal.ravel() for part in parts]),
-        row=_mean([part.row for part in parts]),
-        column=_mean([part.column for part in parts]),
-        lag1=_mean([part.lag1 for part in parts]),
-        impulse=_mean([part.impulse for part in parts]),
-        clipped=max(part.clipped for part in parts),
+        law=law(sums, pairs, np.random.default_rng(0), curved=curved),
+        signal=np.concatenate([one.signal.ravel() for one in found]),
+        sums=sums,
+        pairs=pairs,
+        row=_mean([one.row for one in found]),
+        column=_mean([one.column for one in found]),
+        lag1=_mean([one.lag1 for one in found]),
+        impulse=_mean([one.impulse for one in found]),
+        multiplicative=_mean([one.multiplicative for one in found]),
+        clipped=max(one.clipped for one in found),
     )
-    same = all((p.black_dn, p.white_dn) == (plane.black_dn, plane.white_dn) for p, _ in found)
-    return describe(whole, plane, name="all", same_scale=same)
+    same = len({(plane.black_dn, plane.white_dn) for plane in planes}) == 1
+    return describe(whole, planes[0], name="all", same_scale=same)
 
 
 def _mean(spreads: Sequence[Spread | None]) -> Spread | None:
@@ -223,7 +226,7 @@ def _mean(spreads: Sequence[Spread | None]) -> Spread | None:
     return Spread(amount, error, max(spread.limit for spread in known))
 
 
-def _luma(members: Sequence[Plane]) -> Plane:
+def luma(members: Sequence[Plane]) -> Plane:
     """The luma of one frame's colours as a plane; its lattice is that of the weights, no quantisation."""
 
     def load() -> Floats:

@@ -49,6 +49,8 @@ class Found:
 
     law: Law
     signal: Floats
+    sums: Floats  # of `binned`, behind the law
+    pairs: Floats  # of frames, behind each bin
     row: Spread | None = None
     column: Spread | None = None
     lag1: Spread | None = None

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError, UsageError
-from noisediag.footprint import Footprint, Measurement, PlaneFootprint
-from noisediag.images.image import Plane
-from noisediag.labels.bursts import Reading, lag_spread, offsets_of, scaled
+from noisediag.footprint import Footprint, Measurement
+from noisediag.images.image import LUMA, Plane
+from noisediag.labels.bursts import Reading, lag_spread, luma, offsets_of, together
 from noisediag.labels.footprints import Found, describe
 from noisediag.labels.line import binned, law, rescaled
 from noisediag.labels.repeats import lag_sums, line_parts, offsets, without_lines
@@ -23,6 +23,7 @@ from noisediag.labels.screening import COARSE_PX, alone, coarse, look, smooth
 Floats = NDArray[np.float64]
 
 PAIRS = 1.5  # of frames, that know a variance as well as one frame whose mean is known
+MOVED_SHARE = 0.03  # of the variance; sharpening and tone curves alone explain more of it than of two frames
 MIN_SIDE_PX = 2 * COARSE_PX
 
 
@@ -66,13 +67,17 @@ def from_files(noisy: Path, clean: Path, reading: Reading) -> Footprint:
     names, others = ([plane.name for plane in one.planes] for one in (image, truth))
     if names != others or image.frames > 1 or truth.frames > 1:
         raise UnsupportedError(f"{noisy.name} and {clean.name} are no single pictures of one kind")
-    planes: list[PlaneFootprint] = []
-    for own, other in zip(image.planes, truth.planes, strict=True):
-        name = own.name if len(names) > 1 else "all"
-        try:
-            planes.append(describe(measure(own, other), own, name=name, channel=own.channel))
-        except UnsupportedError as error:
-            raise UnsupportedError(f"{noisy.name} and {clean.name}: {error}") from None
+    try:
+        found = [(own, measure(own, other)) for own, other in zip(image.planes, truth.planes, strict=True)]
+        single = len(found) == 1
+        planes = [describe(one, p, name="all" if single else p.name, channel=p.channel) for p, one in found]
+        if image.domain == "raw-linear" and not single:
+            planes.append(together(found))
+        elif image.domain == "rendered" and set(names) == set(LUMA):
+            own, other = luma(image.planes), luma(truth.planes)
+            planes.append(describe(measure(own, other), own, name="luma"))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{noisy.name} and {clean.name}: {error}") from None
     flags = {flag for plane in planes for flag in plane.flags}
     if image.domain == "rendered":
         flags.add("rendered")
@@ -102,7 +107,9 @@ def measure(noisy: Plane, clean: Plane) -> Found:
     signal = _fitted(clean.load().astype(np.float64), values)
     top = min(noisy.white_dn, float(values.max()))
     bottom = float(values.min())
-    reason = alone(replace(look(signal, values, black_dn=noisy.black_dn, top_dn=top), brightness=0.0))
+    reason = alone(
+        replace(look(signal, values, black_dn=noisy.black_dn, top_dn=top), brightness=0.0), moved_share=MOVED_SHARE
+    )
     if reason is not None:
         raise UnsupportedError(reason)
     # As the difference of two frames has it: twice the variance of one.
@@ -113,12 +120,14 @@ def measure(noisy: Plane, clean: Plane) -> Found:
     low, high = (values <= bottom).astype(np.float64), (values >= top).astype(np.float64)
     parts: list[Floats] = [signal, noise**2 / 2, np.ones(noise.shape), low, high]
     mean, variance, weight, low, high = (part[1:-1, 1:-1] for part in parts)
-    sums = rescaled(binned(mean, variance, weight, low, high, key=smooth(signal)), noisy.black_dn, 1.0)
-    found = law(sums, PAIRS, np.random.default_rng(0), curved=noisy.offset_known, mean_noise=0.0)
     span = noisy.white_dn - noisy.black_dn
+    sums = rescaled(binned(mean, variance, weight, low, high, key=smooth(signal)), noisy.black_dn, span)
+    found = law(sums, PAIRS, np.random.default_rng(0), curved=noisy.offset_known, mean_noise=0.0)
     return Found(
-        law=scaled(found, span),
+        law=found,
         signal=(signal - noisy.black_dn) / span,
+        sums=sums,
+        pairs=np.full(sums.shape[1], PAIRS),
         row=offsets_of(rows, span),
         column=offsets_of(columns, span),
         lag1=lag_spread((down + right) / 2 / energy, 1 / math.sqrt(noise.size)),

@@ -19,7 +19,7 @@ from noisediag.errors import UnsupportedError
 from noisediag.footprint import Footprint, Measurement, PlaneFootprint, Quantity, Rejected
 from noisediag.images.image import Image, Plane
 from noisediag.labels import repeats
-from noisediag.labels.bursts import SD_90, Reading, offsets_of
+from noisediag.labels.bursts import SD_90, Reading, offsets_of, together
 from noisediag.labels.footprints import Found, Spread, describe
 from noisediag.labels.line import BLOCKS, law, rescaled
 from noisediag.labels.repeats import Repeats
@@ -67,6 +67,7 @@ def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -
             sizes = [f"{i.planes[0].shape[1]} x {i.planes[0].shape[0]} px" for i in (image, first)]
             raise UnsupportedError(f"{file.name} has {sizes[0]}, {shots[0][0].name} {sizes[1]}")
     planes: list[PlaneFootprint] = []
+    parts: list[tuple[Plane, Found]] = []
     rejected: list[Rejected] = []
     used = 0
     for place, own in enumerate(first.planes):
@@ -74,7 +75,10 @@ def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -
         found, plane, left_out, used, dark_pattern = measure(columns[: len(flats)], columns[len(flats) :])
         name = own.name if len(first.planes) > 1 else "all"
         planes.append(replace(describe(found, plane, name=name), dark_pattern=dark_pattern))
+        parts.append((plane, found))
         rejected += left_out
+    if len(planes) > 1 and first.domain == "raw-linear":
+        planes.append(together(parts))
     return _footprint(first, planes, [file for file, _ in shots], rejected, used)
 
 
@@ -111,6 +115,8 @@ def measure(
         Found(
             law=found,
             signal=np.concatenate([(level.seen.mean.ravel() - plane.black_dn) / span for level in levels]),
+            sums=sums,
+            pairs=pairs,
             row=offsets_of(darkest.rows, span),
             column=offsets_of(darkest.columns, span),
             multiplicative=pattern,
@@ -239,6 +245,7 @@ def _footprint(
         acquisition=first.acquisition,
         flags=tuple(flags),
         warnings=first.warnings,
+        cfa_plane_colors=first.cfa_plane_colors,
         measurement=Measurement(
             route="flats",
             files=tuple(str(file) for file in files),

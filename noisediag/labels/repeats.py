@@ -31,6 +31,7 @@ FAR_FROM_BLACK, FAR_FROM_WHITE = (
 LEVELS = 12  # on which the noise is told roughly, to find such values
 SAMPLED = 1 << 18  # pixels looked at for that
 MIN_IMPULSES, LEAST_IMPULSES = 20, 1e-4  # pixels and share of them
+LOCAL_VALUES = 200  # of a part, below which its variance says too little of it
 LOCAL_CHANGE = 1.3  # times the law's variance: something moves in that part of the picture
 MAD_SD, P80_SD = 0.6745, 1.2816  # standard deviations that half, and 80 %, of a difference's values lie within
 
@@ -349,6 +350,7 @@ def _still(seen: _Seen, black: float, generator: np.random.Generator, *, curved:
     observed = sums[..., VARIANCE].sum(axis=1)
     chance = 1 + FOUND * np.sqrt(3 / np.maximum(sums[..., COUNT].sum(axis=1) * seen.pairs, 1))
     moving = observed > np.maximum(LOCAL_CHANGE, chance) * np.maximum(expected, 1e-300)
+    moving &= sums[..., COUNT].sum(axis=1) * seen.pairs >= LOCAL_VALUES
     if not moving.any() or moving.sum() > len(moving) // 4:
         return sums, []
     share = 100 * moving.sum() / len(moving)

@@ -81,16 +81,16 @@ def verdicts(looks: Sequence[Look]) -> Mapping[int, str]:
     return reasons
 
 
-def alone(pair: Look) -> str | None:
-    """Why a pair cannot be used, whatever the others look like."""
+def alone(pair: Look, *, moved_share: float = MOVED_SHARE) -> str | None:
+    """Why a pair cannot be used, whatever the others look like. `moved_share`: that a shift may explain."""
     if pair.variance == 0:
         return "identical"
     if pair.saturated > SATURATED:
         return f"saturated: {100 * pair.saturated:.0f} % of the pixels"
     if abs(pair.brightness) > BRIGHTNESS:
         return f"the brightness changes by {100 * pair.brightness:+.0f} %"
-    if pair.moved > max(MOVED_SHARE, MOVED_CHANCE * pair.moved_by_chance):
-        return f"the scene moves, by about {np.hypot(*pair.shift_px):.1f} px"
+    if pair.moved > max(moved_share, MOVED_CHANCE * pair.moved_by_chance):
+        return f"the scene moves, by about {np.hypot(*pair.shift_px):.2g} px"
     if pair.changed > CHANGED_SHARE:
         return "the scene changes"
     return None

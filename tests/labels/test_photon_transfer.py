@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.labels import metadata, pairs, photon_transfer
@@ -104,6 +105,18 @@ class TestPairs:
         assert footprint["read_noise"].value_dn == pytest.approx(5, rel=0.1)
         assert footprint.measurement.route == "pairs"
         assert [row.path for row in label_table([footprint]).rows] == [pair[0]]
+
+    def test_colours_end_with_the_luma(self, leaves, tmp_path):
+        generator = np.random.default_rng(0)
+        clean = np.rint(60 + 120 * np.stack([leaves, leaves.T, 1 - leaves], axis=-1)).astype(np.uint8)
+        noisy = np.clip(np.rint(clean + generator.normal(0, 5, clean.shape)), 0, 255).astype(np.uint8)
+        for name, pixels in (("noisy.png", noisy), ("clean.png", clean)):
+            Image.fromarray(pixels).save(tmp_path / name)
+        footprint = pairs.from_files(tmp_path / "noisy.png", tmp_path / "clean.png", Reading())
+        assert [plane.name for plane in footprint.planes] == ["R", "G", "B", "luma"]
+        luma = 5 * np.sqrt(0.299**2 + 0.587**2 + 0.114**2)
+        for plane, sigma in zip(footprint.planes, (5, 5, 5, luma), strict=True):
+            assert plane.effective_sigma * 255 == pytest.approx(sigma, rel=0.02)
 
     def test_other_scenes_and_sizes(self, pair, leaves, tmp_path):
         tifffile.imwrite(tmp_path / "other.tif", np.rint(leaves.T * 3000).astype(np.uint16))

@@ -91,7 +91,9 @@ class TestSensor:
 class TestRejection:
     def test_a_drift_of_one_pixel(self, leaves, stack):
         frames = [np.roll(leaves, t, axis=1)[:256, 64:320] for t in range(4)]
-        with pytest.raises(UnsupportedError, match=r"frame 0 and frame 1: the scene moves, by about 1\.\d px .*2 more"):
+        with pytest.raises(
+            UnsupportedError, match=r"frame 0 and frame 1: the scene moves, by about [\d.]+ px .*2 more"
+        ):
             from_stack(stack(frames))
 
     def test_one_step_leaves_the_other_pairs(self, leaves, stack):
