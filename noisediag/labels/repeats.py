@@ -33,7 +33,7 @@ SAMPLED = 1 << 18  # pixels looked at for that
 MIN_IMPULSES, LEAST_IMPULSES = 20, 1e-4  # pixels and share of them
 LOCAL_VALUES = 200  # of a part, below which its variance says too little of it
 LOCAL_CHANGE = 1.3  # times the law's variance: something moves in that part of the picture
-MAD_SD, P80_SD = 0.6745, 1.2816  # standard deviations that half, and 80 %, of a difference's values lie within
+MAD_SD, P65_SD = 0.6745, 0.9346  # standard deviations that half, and 65 %, of a difference's values lie within
 
 
 @dataclass(frozen=True)
@@ -304,9 +304,9 @@ def _rough_sd(difference: Floats, mean: Floats) -> Floats:
     place = np.searchsorted(edges, at)
     spread = np.zeros(len(edges) + 1)
     for number in np.unique(place):
-        middle, most = np.quantile(some[place == number], (0.5, 0.8))
+        middle, most = np.quantile(some[place == number], (0.5, 0.65))
         # Of few electrons the median is a step too low or too high; where it is 0 nothing can be told.
-        spread[number] = max(middle / MAD_SD, most / P80_SD) if middle > 0 else 0.0
+        spread[number] = max(middle / MAD_SD, most / P65_SD) if middle > 0 else 0.0
     return spread[np.searchsorted(edges, mean)]
 
 
