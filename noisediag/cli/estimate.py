@@ -116,7 +116,6 @@ def estimate(
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
-        from noisediag.labels.bursts import with_repeats
         from noisediag.reports import Failure, denoisers, maps, plots
         from noisediag.reports.files import replacing
 
@@ -126,6 +125,8 @@ def estimate(
             image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region)
             footprint = estimator.estimate(image, gain=gain)
             if image.frames > 1:
+                from noisediag.labels.bursts import with_repeats
+
                 footprint = with_repeats(footprint, image)
             if curve is not None:
                 with replacing(curve, force=force) as part:
