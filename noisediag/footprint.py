@@ -40,7 +40,10 @@ FLAGS = (
 
 @dataclass(frozen=True)
 class Estimate:
-    """One parameter. `value` None: unknown, and `flag` says why (`below_floor`: low 0, high = the detection limit)."""
+    """One parameter. `value` None: unknown, and `flag` says why (`below_floor`: low 0, high = the detection limit).
+
+    Of a measurement that cannot show it, a parameter has neither value nor flag.
+    """
 
     name: str
     value: float | None
@@ -156,6 +159,17 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """A derived quantity under its own symbol and unit. Bounds are None where the interval does not carry over."""
+
+    symbol: str
+    unit: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class PlaneFootprint:
     """The footprint of one plane, or of one bag of planes (`all`, `luma`)."""
 
@@ -176,6 +190,7 @@ class PlaneFootprint:
     offset_known: bool = True
     flags: tuple[str, ...] = ()
     arrangement: Arrangement | None = None  # of the file's own footprint; None: not looked at
+    dark_pattern: Quantity | None = None  # EMVA 1288 DSNU, where dark frames were measured
 
     @property
     def label(self) -> str:
@@ -193,17 +208,6 @@ class PlaneFootprint:
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """A derived quantity under its own symbol and unit. Bounds are None where the interval does not carry over."""
-
-    symbol: str
-    unit: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
 class Derived:
     """What follows from one plane. None: unknown, unidentified, or meaningless (no electrons in rendered pictures)."""
 
@@ -217,7 +221,7 @@ class Derived:
     conversion_gain: Quantity  # its inverse, e-/DN
     sigma_d: Quantity  # EMVA 1288 temporal dark noise: the read noise in electrons
     PRNU1288: Quantity
-    DSNU1288: Quantity  # one picture cannot tell a fixed dark pattern from a temporal one: always unknown
+    DSNU1288: Quantity  # one picture cannot tell a fixed dark pattern from a temporal one: known of dark frames only
     signal_median: float  # normalised
     sigma_at_median: float  # normalised
     snr_db_at_median: float | None
@@ -273,13 +277,37 @@ class CheckpointId:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """What a measurement left out, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How a footprint was measured. `route`: repeats, flats or pairs; `quantities`: what else was found on the way."""
+
+    route: str
+    files: tuple[str, ...]
+    frames: int
+    frames_used: int
+    rejected: tuple[Rejected, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
+
+
+@dataclass(frozen=True)
 class Footprint:
-    """The noise of one file. `planes[-1]` is the file's own footprint (`all`, or `luma` for rendered colour)."""
+    """The noise of one file. `planes[-1]` is the file's own footprint (`all`, or `luma` for rendered colour).
+
+    `measurement`: how it was measured; None: it is an estimate, of a model, the `checkpoint`. `measured`: beside an
+    estimate, what the frames of the same stack show by their differences.
+    """
 
     planes: tuple[PlaneFootprint, ...]
     domain: str
     reader: str
-    checkpoint: CheckpointId
+    checkpoint: CheckpointId | None
     path: str | None = None
     sha256: str | None = None
     acquisition: Mapping[str, Any] = field(default_factory=dict)
@@ -287,6 +315,8 @@ class Footprint:
     warnings: tuple[str, ...] = ()
     cfa_plane_colors: tuple[str, ...] = ()  # order of the NoiseProfile's pairs; empty: one pair
     rendered: Rendered | None = None  # of pictures whose domain is "rendered"
+    measurement: Measurement | None = None
+    measured: Footprint | None = None
 
     def __getitem__(self, name: str) -> Estimate:
         """The file's own estimate called `name`. Raises KeyError, naming what there is."""
@@ -301,6 +331,11 @@ class Footprint:
     def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised."""
         return self.planes[-1].law.sigma(x)
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """What the measurement left out; nothing of an estimate."""
+        return () if self.measurement is None else self.measurement.rejected
 
     @property
     def curve(self) -> tuple[CurvePoint, ...]:
@@ -332,6 +367,8 @@ class Footprint:
             "rendered": None if self.rendered is None else _rendered_dict(self.rendered),
             "flags": list(self.flags),
             "warnings": [_text(warning) for warning in self.warnings],
+            **({} if self.measurement is None else {"how": "measured", "measurement": _plain(self.measurement)}),
+            **({} if self.measured is None else {"measured": self.measured.to_dict()}),
         }
 
     def _noise_profile(self) -> tuple[tuple[float, float], ...] | None:
@@ -392,7 +429,7 @@ def derive(
         conversion_gain=inverse_gain,
         sigma_d=dark_noise,
         PRNU1288=uniformity,
-        DSNU1288=Quantity("DSNU1288", "e-"),
+        DSNU1288=plane.dark_pattern or Quantity("DSNU1288", "e-"),
         signal_median=plane.signal_median,
         sigma_at_median=plane.law.sigma(plane.signal_median),
         snr_db_at_median=_snr_db(plane, plane.signal_median),
@@ -569,7 +606,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Quantity):
         keys = ("value", "low", "high", "unit", "symbol")
         return {key: _plain(getattr(value, key)) for key in keys}
-    if isinstance(value, CurvePoint | Derived | Structure):
+    if isinstance(value, CurvePoint | Derived | Measurement | Rejected | Structure):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {_text(str(key)): _plain(item) for key, item in value.items()}

@@ -39,7 +39,7 @@ class FakeModel:
             raise MemoryError
         if options["channel"] == "DAPI":
             raise UsageError(f"{path}: has no channel 'DAPI'")
-        return SimpleNamespace(path=str(path))
+        return SimpleNamespace(path=str(path), frames=1)
 
     def modules(self):
         model = self

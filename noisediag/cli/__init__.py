@@ -19,12 +19,15 @@ from noisediag.cli import (
     distance,
     estimate,
     explain,
+    measure,
     merge,
     pretrain,
     profile,
     report,
     simulate,
+    verify,
 )
+from noisediag.cli.common import ManyValues
 
 app = typer.Typer(
     name="noisediag",
@@ -69,3 +72,5 @@ app.command(no_args_is_help=True)(check.check)
 app.command(no_args_is_help=True)(advise.advise)
 app.command(no_args_is_help=True)(distance.distance)
 app.command(no_args_is_help=True)(explain.explain)
+app.command(no_args_is_help=True, cls=ManyValues)(measure.measure)
+app.command(no_args_is_help=True)(verify.verify)

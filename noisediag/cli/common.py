@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from noisediag.errors import NoisediagError, UsageError, one_line
 
@@ -61,6 +62,22 @@ Gain = Annotated[float | None, _of_input("Conversion gain, e-/DN.")]
 Channel = Annotated[str | None, _of_input("One channel or colour, by name or number.")]
 Frame = Annotated[int | None, _of_input("One frame of a stack, from 0.")]
 Roi = Annotated[str | None, _of_input("A part of the picture, px.", "X,Y,W,H")]
+
+
+class ManyValues(typer.core.TyperCommand):
+    """A command whose repeatable options take all the words up to the next option: --flats A B C D."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        many = {opt for param in self.params if getattr(param, "multiple", False) for opt in param.opts}
+        spread: list[str] = []
+        option: str | None = None
+        for word in args:
+            if word.startswith("-") and word != "-":
+                option = word if word in many else None
+                spread += [] if option else [word]
+            else:
+                spread += [option, word] if option else [word]
+        return super().parse_args(ctx, spread)
 
 
 def complain(message: str, path: str | Path | None = None) -> None:

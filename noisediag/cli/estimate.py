@@ -124,6 +124,10 @@ def estimate(
         def measure(path: Path) -> Footprint:
             image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region)
             footprint = estimator.estimate(image, gain=gain)
+            if image.frames > 1:
+                from noisediag.labels.bursts import with_repeats
+
+                footprint = with_repeats(footprint, image)
             if curve is not None:
                 with replacing(curve, force=force) as part:
                     plots.noise_curve(footprint, part)

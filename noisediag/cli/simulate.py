@@ -52,10 +52,13 @@ def simulate(
     bit_depth: Annotated[int, _file("Bits of the file's codes, 8 to 16.")] = 16,
     black: Annotated[int, _file("Black level, DN.")] = 0,
     white: Annotated[int | None, _file("White level, DN; the largest code unless given.")] = None,
+    frames: Annotated[int, _file("Frames of a stack (.tif): the same scene, noise of their own.")] = 1,
+    drift: Annotated[float, _file("How far the scene moves from frame to frame, px.")] = 0.0,
+    bleach: Annotated[float, _file("Share of the light that is gone in the last frame.")] = 0.0,
     seed: Annotated[int, _file("The same seed gives the same bytes.")] = 0,
     force: Force = False,
 ) -> None:
-    """Write a noisy picture with a known footprint; print the truth as JSON."""
+    """Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written beside it."""
     with errors_in_words():
         from dataclasses import replace
 
@@ -84,6 +87,9 @@ def simulate(
             black_dn=black,
             white_dn=white,
             exposure=exposure,
+            frames=frames,
+            drift_px=drift,
+            bleach=bleach,
             force=force,
         )
         sys.stdout.write(study.run(options).dumps())

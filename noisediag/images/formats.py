@@ -12,6 +12,12 @@ import rawpy
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images.metadata import tiff_holds_raw
 
+# What pictures are called; only for folders, where a look into every file would take hours.
+_RAW_NAMES = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
+_SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif"
+_PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif"
+SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES}".split())
+
 Format = Literal["raw", "tiff", "picture", "npy", "fits", "bio", "heif"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

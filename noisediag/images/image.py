@@ -14,6 +14,8 @@ import numpy as np
 Domain = Literal["raw-linear", "linear", "rendered"]
 ScaleSource = Literal["file", "override", "assumed"]
 
+LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601, as in JPEG
+
 
 @dataclass(frozen=True)
 class Lattice:

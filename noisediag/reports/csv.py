@@ -45,13 +45,14 @@ COLUMNS: tuple[str, ...] = (
     *("correlated_share", "periodic_share", "pixel_independent"),
     *("equivalent_blur_px", "sigma_area2_norm", "sigma_area4_norm", "sigma_area8_norm"),
     *("jpeg_quality", "block_strength", "processed", "denoised", "upscaled", "resaved"),
+    "how",
 )
 TEXT_COLUMNS = frozenset(
     (
         *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
         *("plane", "channel", "scale_source", "plane_flags", "flags", "warnings", "Make", "Model"),
         *(f"{parameter.name}_flag" for parameter in PARAMETERS),
-        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal"),
+        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal", "how"),
     )
 )
 WHOLE_COLUMNS = frozenset(
@@ -64,12 +65,12 @@ def header() -> str:
     return ",".join(COLUMNS) + "\n"
 
 
-def rows(outcome: Outcome, checkpoint: CheckpointId) -> str:
+def rows(outcome: Outcome, checkpoint: CheckpointId | None) -> str:
     """The lines of one input: one a plane, the file's own footprint last; a single one for an input that failed."""
     made_by = {
         "noisediag_version": __version__,
-        "checkpoint_name": checkpoint.name,
-        "checkpoint_sha256": checkpoint.sha256,
+        "checkpoint_name": None if checkpoint is None else checkpoint.name,
+        "checkpoint_sha256": None if checkpoint is None else checkpoint.sha256,
     }
     if isinstance(outcome, Failure):
         error = {"status": "error", "error_code": outcome.code, "error_message": outcome.message}
@@ -78,7 +79,7 @@ def rows(outcome: Outcome, checkpoint: CheckpointId) -> str:
     return "".join(_row({**common, **_plane_cells(plane, outcome)}) for plane in outcome.planes)
 
 
-def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
+def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> str:
     """The whole report, header first."""
     return header() + "".join(rows(outcome, checkpoint) for outcome in outcomes)
 
@@ -106,6 +107,7 @@ def _file_cells(footprint: Footprint) -> dict[str, Any]:
         **{column: tags.get(tag) for tag, column in _ACQUISITION.items()},
         "DateTimeOriginal": tags.get("DateTimeOriginal"),
         **(_processing_cells(footprint.rendered) if footprint.rendered is not None else {}),
+        "how": "estimated" if footprint.measurement is None else "measured",
     }
 
 

@@ -19,6 +19,7 @@ from noisediag.footprint import (
     Derived,
     Estimate,
     Footprint,
+    Measurement,
     PlaneFootprint,
     Quantity,
     Rendered,
@@ -44,6 +45,7 @@ FLAG_WORDS = {
 }
 _CURVE_ROWS = 5
 _MOST_PLANES = 8
+_MOST_REJECTED = 5
 _WHOLES = ("all", "luma")  # planes that stand for several
 _SHOWN_UNITS = ("1/e-", "px")  # the others are fractions: of white - black, of the signal, of the pixels
 
@@ -68,10 +70,18 @@ def render(footprint: Footprint) -> Group:
     elif len(others) > 1:
         parts.append(("planes", _planes(others)))
     parts.append(("what follows", _consequences(footprint)))
+    if footprint.measured is not None:
+        frames = footprint.measured.measurement.frames_used if footprint.measured.measurement else 0
+        parts.append((f"estimated, and measured from {frames} frames", _beside(footprint, footprint.measured)))
     lines: list[Text | Table] = [_title(footprint)]
     for heading, table in parts:
         lines += [Text(f"\n{heading}", style="bold"), table]
-    lines.append(Text(f"\n{footprint.structure.verdict}"))
+    if footprint.measurement is None:
+        lines.append(Text(f"\n{footprint.structure.verdict}"))
+    for rejected in (footprint.measured or footprint).rejected[:_MOST_REJECTED]:
+        lines.append(Text(f"left out: {printable(rejected.what)}: {printable(rejected.reason)}"))
+    if (more := len((footprint.measured or footprint).rejected) - _MOST_REJECTED) > 0:
+        lines.append(Text(f"left out: {more} more"))
     if footprint.flags:
         lines.append(Text("\nflags: " + ", ".join(FLAG_WORDS[flag] for flag in footprint.flags), style="yellow"))
     return Group(*lines)
@@ -130,10 +140,37 @@ def _title(footprint: Footprint) -> Text:
     if main.black_dn is not None and main.white_dn is not None:
         what.append(f"black {main.black_dn:g}, white {main.white_dn:g} DN ({main.scale_source})")
     title = Text(printable(footprint.path or "array"), style="bold")
-    for line in (" ".join(camera), ", ".join(what)):
+    how = "" if footprint.measurement is None else _how(footprint.measurement)
+    for line in (" ".join(camera), ", ".join(what), how):
         if line:
             title.append("\n" + printable(line), style="not bold")
     return title
+
+
+def _how(measurement: Measurement) -> str:
+    """How it was measured, and what the frames do beside their noise."""
+    words = {"repeats": "repeats", "flats": "flat fields and darks", "pairs": "a clean counterpart"}
+    parts = [f"measured by {words[measurement.route]}, {measurement.frames_used} of {measurement.frames} frames"]
+    parts += [
+        f"{one.symbol.replace('_', ' ')} {number(one.value, 2)} {one.unit}"
+        for one in measurement.quantities
+        if one.value is not None
+    ]
+    return ", ".join(parts)
+
+
+def _beside(estimated: Footprint, measured: Footprint) -> Table:
+    """Values of the file's own planes with their intervals."""
+    table = _table("noise", "unit", "estimated", "90 % interval", "measured", "90 % interval")
+    for column in (0, 1):
+        table.columns[column].justify = "left"
+    for one in estimated.planes[-1].parameters:
+        cells = []
+        for entry in (one, measured[one.name]):
+            significant = 2 if entry.value is None else digits(entry.value, entry.low, entry.high)
+            cells += [number(entry.value, significant), _bounds(entry, significant)]
+        table.add_row(one.name.replace("_", " "), one.unit if one.unit in _SHOWN_UNITS else "", *cells)
+    return table
 
 
 def _curve(plane: PlaneFootprint) -> Table:
@@ -277,6 +314,12 @@ def _facts(derived: Derived, *, fixed: bool, seen: bool) -> Iterator[tuple[str, 
         remark = "; the multiplicative part only if it is no fixed pattern" if fixed else ""
         frames = frames_to_average(derived.snr_db_at_18pct)
         yield "frames to average", str(frames), f"for {TARGET_SNR_DB:.0f} dB at 18 %{remark}"
+    if derived.DSNU1288.high is not None:  # of dark frames
+        for quantity in (derived.K, derived.sigma_d, derived.PRNU1288, derived.DSNU1288):
+            if quantity.value is not None:
+                yield f"EMVA 1288 {quantity.symbol}", *_with_interval(quantity)
+            elif quantity.high is not None:
+                yield f"EMVA 1288 {quantity.symbol}", f"< {number(quantity.high, 2)}", quantity.unit
     for index, (shot, offset) in enumerate(derived.dng_noise_profile or ()):
         yield "" if index else "DNG NoiseProfile", number(shot, 3), number(offset, 3)
 

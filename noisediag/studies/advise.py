@@ -26,8 +26,9 @@ from noisediag.errors import UnsupportedError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.footprint import CheckpointId
 from noisediag.images.image import Image, Plane
+from noisediag.labels.repeats import measure
+from noisediag.labels.screening import smooth
 from noisediag.studies.profile import line, shows_noise
-from noisediag.studies.repeats import measure, smooth
 
 Floats = NDArray[np.float64]
 

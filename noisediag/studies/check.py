@@ -70,7 +70,7 @@ class CheckResult:
 
     rows: tuple[Comparison, ...]
     silent: tuple[str, ...]
-    checkpoint: CheckpointId
+    checkpoint: CheckpointId | None
 
 
 def run(footprints: Sequence[Footprint]) -> CheckResult:

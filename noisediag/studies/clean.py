@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from noisediag import images
 from noisediag.errors import UsageError
+from noisediag.images.image import LUMA
 
 Floats = NDArray[np.float64]
 
-LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as in JPEG
 BAYER = "RGGB"
 NEUTRAL = (0.5, 1.0, 0.67)  # what a daylit grey gives in the R, G and B planes of a common sensor (DNG AsShotNeutral)
 SUFFIXES = frozenset({".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy", ".fits"})
@@ -45,7 +45,7 @@ class Clean:
 
     @property
     def luma(self) -> Floats:
-        return self.signal if self.signal.ndim == 2 else self.signal @ LUMA
+        return self.signal if self.signal.ndim == 2 else self.signal @ np.array(list(LUMA.values()))
 
 
 def read_clean(path: Path) -> Clean:

@@ -120,7 +120,7 @@ class FlatScore:
 
     job: FlatJob
     errors: Mapping[str, float]
-    checkpoint: CheckpointId
+    checkpoint: CheckpointId | None
 
 
 def run(options: LimitOptions, *, models: Models | None = None, progress: Progress | None = None) -> LimitResult:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.footprint import LEVEL, CheckpointId, Footprint, PlaneFootprint
+from noisediag.labels.line import fit
 
 Floats = NDArray[np.float64]
 
 DRAWS = 200  # of the interval
-ITERATIONS = 30  # of the fit; it changes by less than 0.1 % after 20
-SMALLEST = 0.1  # of a residual in its own standard deviations: nearer ones weigh alike
 BAND_SD = 2 * 1.6449  # standard deviations between the ends of a 90 % band
 WEAK_RATIO = 3.0  # high / low of a value that the files hardly determine, as in an estimate
 
@@ -67,7 +66,7 @@ class Profile:
 
     entries: tuple[Entry, ...]
     warnings: tuple[str, ...]
-    checkpoint: CheckpointId
+    checkpoint: CheckpointId | None
 
 
 def suitable(footprint: Footprint) -> Footprint:
@@ -144,33 +143,6 @@ def interpolate(entries: Sequence[Entry], iso: float) -> Entry:
         if one.name in others
     )
     return Entry(first.make, first.model, iso, (), colours)
-
-
-def fit(signal: Floats, log_variance: Floats, sd: Floats, *, free: bool = False) -> tuple[Floats, Floats]:
-    """S and O of the line nearest to points of the variance, for each draw: `(B,)` from `(B, points)`.
-
-    The sum of |variance / line - 1| / `sd` is made small, by reweighting: a few files whose texture was taken for
-    noise then do not move it. O is not below 0, but for `free` (black is not where the signal is 0).
-    """
-    variance = np.exp(log_variance)
-    line = variance
-    weight = 1 / sd**2
-    for _ in range(ITERATIONS):
-        w = weight / line**2
-        sums = [np.sum(w * power, axis=-1) for power in (1.0, signal, signal**2)]
-        right = [np.sum(w * power * variance, axis=-1) for power in (1.0, signal)]
-        determinant = sums[0] * sums[2] - sums[1] ** 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.where(determinant > 0, (sums[0] * right[1] - sums[1] * right[0]) / determinant, 0.0)
-            offset = np.where(determinant > 0, (sums[2] * right[0] - sums[1] * right[1]) / determinant, 0.0)
-        through_black, level = right[1] / sums[2], right[0] / sums[0]
-        if not free:
-            slope, offset = np.where(offset < 0, through_black, slope), np.maximum(offset, 0.0)
-        slope, offset = np.where(slope < 0, 0.0, slope), np.where(slope < 0, level, offset)
-        line = np.maximum(slope[..., None] * signal + offset[..., None], 1e-6 * variance)
-        residual = np.abs(variance / line - 1) / sd
-        weight = 1 / (sd**2 * np.maximum(residual, SMALLEST))
-    return slope, offset
 
 
 def _colours(footprints: Sequence[Footprint], generator: np.random.Generator) -> list[Colour]:

@@ -20,8 +20,10 @@ from noisediag.footprint import MID_GREY, CurvePoint, PlaneFootprint, VarianceLa
 from noisediag.genome import scenes, sensor
 from noisediag.genome.parameters import NAMES, PARAMETERS, parameter
 from noisediag.reports import files
+from noisediag.reports.json import first_image
 from noisediag.studies.clean import NEUTRAL, mosaic, read_clean
 from noisediag.studies.dng import DngTags, write_dng
+from noisediag.studies.folder import TRUTH_SUFFIX
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +31,8 @@ SCHEMA = "noisediag.simulation/1"
 FORMATS = (".tif", ".tiff", ".png", ".dng")
 BIT_DEPTHS = range(8, 17)
 SIDE_PX = range(16, 16385)
+FRAMES = range(1, 1001)
+COARSER = 1.5  # DN, from which a truth's step is quantisation
 CURVE_SIGNALS = np.linspace(0.02, 1, 33)  # where the law is turned into a DNG NoiseProfile
 BASE_ISO_GAIN = 1e-5  # 1/e-: a sensor of 100,000 electrons at ISO 100
 
@@ -55,7 +59,8 @@ class SimulateOptions:
     """What to write. Either `clean`, a file, or a procedural `scene` of `size` (height, width); `white_dn` None:
     2^bits - 1.
 
-    `exposure` multiplies the light before the noise: what goes beyond white is clipped there.
+    `exposure` multiplies the light before the noise: what goes beyond white is clipped there. `frames` of the same
+    scene with noise of their own, each `drift_px` further to the right, the last one darker by the share `bleach`.
     """
 
     output: Path
@@ -68,6 +73,9 @@ class SimulateOptions:
     black_dn: int = 0
     white_dn: int | None = None
     exposure: float = 1.0
+    frames: int = 1
+    drift_px: float = 0.0
+    bleach: float = 0.0
     force: bool = False
 
 
@@ -95,6 +103,9 @@ class Simulation:
             "shape": list(self.shape),
             "seed": options.seed,
             "exposure": options.exposure,
+            "frames": options.frames,
+            "drift_px": options.drift_px,
+            "bleach": options.bleach,
             "bit_depth": options.bit_depth,
             "black_dn": options.black_dn,
             "white_dn": self.white_dn,
@@ -120,7 +131,7 @@ class Simulation:
 
 
 def run(options: SimulateOptions) -> Simulation:
-    """Write the noisy file and return its truth; the same options give the same bytes.
+    """Write the noisy file and, beside it, its truth, which is returned; the same options give the same bytes.
 
     A DNG is an RGGB mosaic: row and column offsets run through the whole mosaic, while correlation acts within each
     colour plane, in pixels of that plane, as a plane is what an estimate looks at. A colour TIFF or PNG has three
@@ -134,35 +145,70 @@ def run(options: SimulateOptions) -> Simulation:
     is_dng = options.output.suffix.lower() == ".dng"
     if is_dng:
         signal = mosaic(signal)
-    stack = torch.from_numpy(np.atleast_3d(signal).transpose(2, 0, 1).astype(np.float32))
+    if colour and options.frames > 1:
+        raise UsageError("--frames: a stack is gray, and the clean picture has colours")
     step = 1 / (white - options.black_dn)
-    noisy = _corrupt(stack, options.noise, generator, low=-options.black_dn * step, step=step, bayer=is_dng)
-    codes = np.rint(noisy.image.double().numpy() / step + options.black_dn)
+    low = -options.black_dn * step
+    frames, impulses = [], []
+    for number in range(options.frames):
+        stack = torch.from_numpy(np.atleast_3d(_moved(signal, options, number)).transpose(2, 0, 1).astype(np.float32))
+        noisy = _corrupt(stack, options.noise, generator, low=low, step=step, bayer=is_dng)
+        frames.append(np.rint(noisy.image.double().numpy() / step + options.black_dn))
+        impulses.append(float(noisy.impulse_share.mean()))
+    codes = np.concatenate(frames)
     values = {name: getattr(options.noise, name) for name in NAMES}
-    values |= {"impulse": float(noisy.impulse_share.mean()), "quantisation": max(options.noise.quantisation, step)}
+    values |= {"impulse": sum(impulses) / len(impulses), "quantisation": max(options.noise.quantisation, step)}
     profile = noise_profile([_planted(values, options, white)])
     one_byte = options.bit_depth == 8 and not is_dng
     container: NDArray[np.unsignedinteger[Any]] = codes.astype(np.uint8 if one_byte else np.uint16)
-    with files.replacing(options.output, force=options.force) as part:
+    one = (*container.shape[1:], 3) if len(container) == 3 and colour else container.shape[1:]
+    shape = container.shape if options.frames > 1 else one
+    told = Simulation(options, white, shape, tuple(values[name] for name in NAMES), profile)
+    with (
+        files.replacing(truth_path(options.output), force=options.force) as beside,
+        files.replacing(options.output, force=options.force) as part,
+    ):
         _write(part, container, options, white, colour, profile)
-    shape = container.shape[1:] if len(container) == 1 else (*container.shape[1:], len(container))
-    return Simulation(options, white, shape, tuple(values[name] for name in NAMES), profile)
+        beside.write_text(told.dumps(), encoding="utf-8")
+    return told
+
+
+def truth_path(output: Path) -> Path:
+    """Where the truth of a simulated file stands."""
+    return output.with_name(output.name + TRUTH_SUFFIX)
+
+
+def _moved(signal: Floats, options: SimulateOptions, number: int) -> Floats:
+    """Frame `number` of the scene: shifted to the right (bicubic, its border repeated), and bleached."""
+    if number and options.drift_px:
+        height, width = signal.shape
+        at = (torch.arange(width, dtype=torch.float64) - number * options.drift_px) * 2 / (width - 1) - 1
+        down = torch.linspace(-1, 1, height, dtype=torch.float64)
+        grid = torch.stack([at.expand(height, width), down[:, None].expand(height, width)], dim=-1)
+        picture = torch.from_numpy(np.ascontiguousarray(signal, np.float64))[None, None]
+        moved = torch.nn.functional.grid_sample(
+            picture, grid[None], mode="bicubic", padding_mode="border", align_corners=True
+        )
+        signal = moved[0, 0].clamp(0, float(signal.max())).numpy()
+    return signal * (1 - options.bleach * number / max(options.frames - 1, 1))
 
 
 def read_noise_options(report: Path) -> NoiseOptions:
-    """The noise of the last plane of the first picture of a `noisediag.report/1`, to be simulated anew.
+    """The noise of the last plane of the first picture of a report, .json or .jsonl, or of a simulation's truth.
 
     Unknown values and noises that the report calls absent are left out. Raises UnreadableError for anything else.
     """
     try:
-        plane = json.loads(report.read_text(encoding="utf-8"))["images"][0]["planes"][-1]
-        found = {entry["name"]: entry for entry in plane["parameters"]}
+        told = first_image(report)
+        found = {entry["name"]: entry for entry in (told["planes"][-1] if "planes" in told else told)["parameters"]}
         values = {
             name: float(found[name]["value"])
             for name in NAMES
-            if name in found and found[name]["value"] is not None and (found[name]["present"] or 0) >= 0.5
+            if name in found and found[name]["value"] is not None and (found[name].get("present", 1) or 0) >= 0.5
         }
-    except (OSError, UnicodeDecodeError, ValueError, LookupError, TypeError) as error:
+        if "planes" not in told and values.get("quantisation", 1.0) * (told["white_dn"] - told["black_dn"]) < COARSER:
+            del values["quantisation"]  # the codes of that file, no noise of it
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
         raise UnreadableError(f"{report}: is no noisediag report with an estimate in it") from error
     return NoiseOptions(**values)
 
@@ -184,6 +230,10 @@ def _check(options: SimulateOptions) -> int:
         raise UsageError(f"0 <= black < white < 2^{options.bit_depth} does not hold for {options.black_dn} and {white}")
     if not (math.isfinite(options.exposure) and options.exposure > 0):
         raise UsageError("--exposure: a factor above 0")
+    if options.frames not in FRAMES or (options.frames > 1 and options.output.suffix.lower() not in (".tif", ".tiff")):
+        raise UsageError(f"--frames: {FRAMES.start} to {FRAMES.stop - 1}, and a stack is a .tif")
+    if not (math.isfinite(options.drift_px) and 0 <= options.bleach < 1):
+        raise UsageError("--drift: pixels a frame; --bleach: a share of 0 to below 1")
     for entry in fields(options.noise):
         value = getattr(options.noise, entry.name)
         high = 1.0 if entry.name == "salt_share" else parameter(entry.name).high
@@ -193,6 +243,7 @@ def _check(options: SimulateOptions) -> int:
         raise UsageError("--quantisation: finer than the steps of the file; leave it out or raise --bit-depth")
     sources = () if options.clean is None else (options.clean,)
     files.check(options.output, inputs=sources, force=options.force)
+    files.check(truth_path(options.output), force=options.force)
     return white
 
 
@@ -275,7 +326,8 @@ def _write(
         )
         write_dng(path, codes[0].astype(np.uint16), tags)
         return
-    picture = np.ascontiguousarray(codes.transpose(1, 2, 0)) if colour else codes[0]
+    one = codes[0] if len(codes) == 1 else codes
+    picture = np.ascontiguousarray(codes.transpose(1, 2, 0)) if colour else one
     if suffix == ".png":
         path.write_bytes(imagecodecs.png_encode(picture, level=6))
         return

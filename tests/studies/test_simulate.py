@@ -179,7 +179,7 @@ def test_impossible_requests_are_refused_before_the_work(
 ) -> None:
     options = SimulateOptions(tmp_path / "noisy.tif", scene="flat", size=(32, 32))
     with pytest.raises(UsageError, match=message):
-        simulate.run(replace(options, **change))  # type: ignore[arg-type]
+        simulate.run(replace(options, **change))
     assert not list(tmp_path.glob("*.tif"))
 
 
@@ -200,3 +200,66 @@ def test_the_sample_is_what_its_truth_says() -> None:
         assert list(raw.raw_image_visible.shape) == told["shape"]
         assert raw.white_level == told["white_dn"]
         assert set(raw.black_level_per_channel) == {told["black_dn"]}
+
+
+def test_a_stack_is_one_scene_with_noise_of_its_own(flat: Path, tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    options = SimulateOptions(path, clean=flat, noise=NoiseOptions(read_noise=0.02), frames=5, bleach=0.5)
+    told = simulate.run(options)
+    image = images.read(path)
+    assert (image.frames, told.shape) == (5, (5, 256, 384))
+    frames = np.stack([plane.load() for plane in image.planes]) / 65535
+    means = frames.mean(axis=(1, 2))
+    assert means == pytest.approx([LEVEL * factor for factor in (1, 0.875, 0.75, 0.625, 0.5)], rel=1e-3)
+    _close(frames[0].std(), 0.02, frames[0].size)
+    assert abs(np.corrcoef(frames[0].ravel(), frames[1].ravel())[0, 1]) < 5 / math.sqrt(frames[0].size)
+    assert told.to_dict()["frames"] == 5
+
+
+@pytest.mark.parametrize("drift", [1.0, 0.5])
+def test_a_drift_moves_the_scene_to_the_right(tmp_path: Path, drift: float) -> None:
+    path = tmp_path / "stack.tif"
+    simulate.run(SimulateOptions(path, scene="photo", size=(64, 96), frames=3, drift_px=drift))
+    first, _, third = (plane.load().astype(float) for plane in images.read(path).planes)
+    shift = round(2 * drift)
+    assert third[:, shift:] == pytest.approx(first[:, :-shift], abs=2)
+    assert np.abs(third - first).max() > 100
+
+
+def test_the_truth_stands_beside_the_file(flat: Path, tmp_path: Path) -> None:
+    path = tmp_path / "noisy.tif"
+    told = simulate.run(SimulateOptions(path, clean=flat, noise=NoiseOptions(shot_gain=1e-3)))
+    truth = tmp_path / "noisy.tif.truth.json"
+    assert truth.read_text() == told.dumps()
+    assert simulate.read_noise_options(truth) == NoiseOptions(shot_gain=1e-3)
+    path.unlink()
+    with pytest.raises(UsageError, match=r"truth\.json: exists"):
+        simulate.run(SimulateOptions(path, clean=flat))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"frames": 0}, {"frames": 2, "output": Path("a.png")}, {"bleach": 1.0}, {"drift_px": math.nan}]
+)
+def test_impossible_stacks(tmp_path: Path, change: dict[str, object]) -> None:
+    options = SimulateOptions(tmp_path / "a.tif", scene="flat", size=(32, 32))
+    with pytest.raises(UsageError, match=r"--frames|--drift"):
+        simulate.run(replace(options, **change))  # type: ignore[arg-type]
+
+
+def test_a_stack_is_gray(colour: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gray"):
+        simulate.run(SimulateOptions(tmp_path / "a.tif", clean=colour, frames=2))
+    assert not list(tmp_path.glob("a.tif*"))
+
+
+def test_rows_of_batch_can_be_simulated_anew(tmp_path: Path) -> None:
+    failed = {"schema": "noisediag.report/1", "status": "error"}
+    entry = {"name": "shot_gain", "value": 2e-4, "present": 0.9}
+    row = {"schema": "noisediag.report/1", "status": "ok", "planes": [{"parameters": [entry]}]}
+    report = tmp_path / "report.jsonl"
+    report.write_text("".join(json.dumps(one) + "\n" for one in (failed, row)))
+    assert simulate.read_noise_options(report) == NoiseOptions(shot_gain=2e-4)
+    report.write_text(json.dumps(failed) + "\n")
+    with pytest.raises(UnreadableError):
+        simulate.read_noise_options(report)

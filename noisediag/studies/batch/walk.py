@@ -11,12 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from noisediag.errors import UsageError
+from noisediag.images.formats import SUFFIXES
 from noisediag.reports import Failure
 
-_RAW = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
-_SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif"
-_PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif"
-SUFFIXES = frozenset(f".{word}" for word in f"{_RAW} {_SCIENCE} {_PICTURES}".split())
 _CHUNK = 1 << 20
 
 

@@ -1,0 +1,96 @@
+"""`noisediag verify`: whether a noise profile fits a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisediag.cli.common import (
+    Black,
+    Channel,
+    Force,
+    Json,
+    Output,
+    Plot,
+    Roi,
+    White,
+    area,
+    check_numbers,
+    check_output,
+    complain,
+    errors_in_words,
+    print_80,
+)
+from noisediag.errors import UsageError
+
+FAILED = 1
+
+
+def verify(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A picture, or a stack of repeats.")] = None,
+    profile: Annotated[
+        str, typer.Option(metavar="S,O|REPORT", help="variance = S * signal + O, or a report that says it.")
+    ] = "",
+    repeats: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of repeats instead of FILE.")] = None,
+    json: Json = False,
+    output: Output = None,
+    plot: Plot = None,
+    force: Force = False,
+    black: Black = None,
+    white: White = None,
+    channel: Channel = None,
+    roi: Roi = None,
+) -> None:
+    """Transform FILE by a noise profile so that its noise must have a known variance, and look whether it has.
+
+    Exit codes: 0 the profile fits, 1 more than 2 of 10 levels are outside of 0.9 to 1.1, 2 usage, 3 the file cannot be
+    judged.
+    """
+    with errors_in_words():
+        if (file is None) == (repeats is None):
+            raise UsageError("one of FILE and --repeats DIR is needed")
+        if not profile:
+            raise UsageError("--profile S,O or --profile REPORT.json is needed")
+        check_numbers(black, white, None)
+        source = file or repeats
+        assert source is not None
+        for option, path, suffixes in (("--output", output, (".json",)), ("--plot", plot, (".png",))):
+            if path is not None:
+                check_output(option, path, suffixes, inputs=[source], force=force)
+
+        from noisediag.labels.bursts import Reading, columns_of, read_burst
+        from noisediag.reports import plots
+        from noisediag.reports.files import replacing
+        from noisediag.studies import verify as study
+        from noisediag.studies.measure import one_burst
+
+        if plot is not None:
+            plots.require()
+        pairs = study.read_profile(profile)
+        reading = Reading(black, white, channel, None if roi is None else area(roi))
+        names: list[str] = []
+        if repeats is not None:
+            files = one_burst(repeats)
+            image, columns = read_burst(repeats, files, reading)
+            names = [one.name for one in files][: len(columns[0])]
+        else:
+            image = reading.read(source)
+            columns = columns_of(image)
+        result = study.run(image, columns, pairs, names)
+        for warning in result.warnings:
+            complain(f"warning: {warning}", source)
+        if json:
+            sys.stdout.write(study.dumps(result))
+        elif output is None:
+            print_80(study.render(result))
+        if output is not None:
+            with replacing(output, force=force) as part:
+                part.write_text(study.dumps(result), encoding="utf-8")
+        if plot is not None:
+            with replacing(plot, force=force) as part:
+                study.plot(result, part)
+        if not result.passes:
+            raise typer.Exit(FAILED)

@@ -1,0 +1,231 @@
+"""Measured laws as footprints: the parameters of the table with their intervals, and the noise curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noisediag.footprint import LEVEL, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
+from noisediag.genome.correlation import autocorrelation
+from noisediag.genome.parameters import NAMES, parameter
+from noisediag.images.image import Plane
+from noisediag.labels.line import Law
+from noisediag.labels.table import LabelRow, LabelTable
+
+Floats = NDArray[np.float64]
+
+CURVE_POINTS = 16
+WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
+UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
+SEEN_RANGE = 3.0  # standard deviations; a fixed pattern alone, whose pixels are noisier, reaches as far as 2
+CLIPPED_SHARE = 0.05
+FEW_PIXELS = 64 * 64
+SD_90 = 1.6449  # standard deviations from the middle to the ends of a 90 % interval
+RHO = (0.25, 2.0)  # px, between which a kernel is looked for
+COARSER = 1.5  # times the container's step: quantisation is a noise of its own
+
+
+@dataclass(frozen=True)
+class Spread:
+    """An amount with its standard error; `amount` 0: none found, and `limit` is what it may be at most (95 %)."""
+
+    amount: float
+    error: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one plane, or several together, showed; all normalised to white - black.
+
+    `signal`: of the pixels, any shape; None: the route does not show it. `lag1`: mean correlation of a pixel's noise
+    with its right and lower neighbour.
+    """
+
+    law: Law
+    signal: Floats
+    sums: Floats  # of `binned`, behind the law
+    pairs: Floats  # of frames, behind each bin
+    row: Spread | None = None
+    column: Spread | None = None
+    lag1: Spread | None = None
+    impulse: Spread | None = None
+    multiplicative: Spread | None = None  # where it is not the law's own squared term
+    clipped: float = 0.0
+
+
+def describe(
+    found: Found, plane: Plane, *, name: str, channel: str | None = None, same_scale: bool = True
+) -> PlaneFootprint:
+    """`found` as the footprint of `plane`, called `name`; without DN values where several planes' scales differ."""
+    span = plane.white_dn - plane.black_dn
+    step = None if plane.step_dn is None else plane.step_dn / span
+    floor = 0.0 if step is None else step**2 / 12
+    law, signals = found.law, found.signal.ravel()
+    square = law.square if found.multiplicative is None else found.multiplicative.amount**2
+    curve_law = VarianceLaw(law.slope, law.intercept, square, max(floor, 1e-12 * float(law.variance(signals).mean())))
+    first, last = (float(x) for x in np.quantile(signals, (0.005, 0.995)))
+    at = np.linspace(first, last, CURVE_POINTS)
+    extra = (square - law.square) * at**2
+    drawn = np.sqrt(np.maximum(law.variances(at) + extra, curve_law.floor))
+    lows, highs = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    sigmas = curve_law.sigma(at)
+    columns = (at, sigmas, np.minimum(lows, sigmas), np.maximum(highs, sigmas))
+    flags = []
+    if plane.scale_source == "assumed" or not plane.offset_known:
+        flags.append("assumed_scale")
+    if found.clipped > CLIPPED_SHARE:
+        flags.append("clipped")
+    if signals.size < FEW_PIXELS:
+        flags.append("few_pixels")
+    return PlaneFootprint(
+        name=name,
+        channel=channel,
+        frame=None,
+        shape=plane.shape,
+        bit_depth=plane.bit_depth,
+        black_dn=plane.black_dn if same_scale else None,
+        white_dn=plane.white_dn if same_scale else None,
+        scale_source=plane.scale_source,
+        curve=tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True)),
+        law=curve_law,
+        parameters=_parameters(found, plane, floor, span if same_scale else None),
+        signal_median=float(np.median(signals)),
+        effective_sigma=float(np.sqrt(np.mean(curve_law.sigma(signals) ** 2))),
+        white_known=plane.white_known,
+        offset_known=plane.offset_known,
+        flags=tuple(flags),
+    )
+
+
+def label_table(footprints: Sequence[Footprint]) -> LabelTable:
+    """What was measured as labels of the files it was measured on: a row a file, an acquisition a footprint.
+
+    Noises below detection, and what a route cannot show, are not among a row's values.
+    """
+    rows = []
+    for footprint in footprints:
+        own = footprint.planes[-1]
+        values = {one.name: one.value for one in own.parameters if one.value is not None}
+        files = () if footprint.measurement is None else footprint.measurement.files
+        rows += [LabelRow(Path(file), values, str(footprint.path)) for file in files]
+    names = tuple(name for name in NAMES if any(name in row.values for row in rows))
+    return LabelTable(names, {name: parameter(name).unit for name in names}, tuple(rows))
+
+
+def _parameters(found: Found, plane: Plane, floor: float, span: float | None) -> tuple[Estimate, ...]:
+    law, median = found.law, float(np.median(found.signal))
+    variance = max(float(law.variance(np.array([median]))[0]), floor)
+    # Without black only a range of signal shows the gain.
+    unseen = not plane.offset_known and _range(found.signal) < SEEN_RANGE * math.sqrt(variance)
+    shot = _drawn("shot_gain", law.slope, law.slopes, unsure=lambda high: high * median > UNSURE_SHARE * variance)
+    without = {
+        "shot_gain": Estimate("shot_gain", None, None, None, None, "weakly_identified") if unseen else shot,
+        "read_noise": _read_noise(law, floor, variance)
+        if plane.offset_known
+        else Estimate("read_noise", None, None, None, None, "weakly_identified"),
+        "multiplicative": _multiplicative(found),
+        "impulse": _spread("impulse", found.impulse),
+        "quantisation": _quantisation(plane),
+        "row_noise": _spread("row_noise", found.row),
+        "column_noise": _spread("column_noise", found.column),
+        "correlation": _correlation(found.lag1),
+    }
+    return tuple(in_units(without[name], span) for name in NAMES)
+
+
+def _range(signal: Floats) -> float:
+    low, high = np.quantile(signal, (0.005, 0.995))
+    return float(high - low)
+
+
+def in_units(estimate: Estimate, span: float | None) -> Estimate:
+    """`estimate` with symbol, unit and, where it scales with it and `span` (white - black) is known, values in DN."""
+    declared = parameter(estimate.name)
+
+    def dn(value: float | None) -> float | None:
+        return None if value is None or span is None or not declared.scales_with_dn else value * span
+
+    return replace(
+        estimate,
+        symbol=declared.symbol,
+        unit=declared.unit,
+        value_dn=dn(estimate.value),
+        low_dn=dn(estimate.low),
+        high_dn=dn(estimate.high),
+    )
+
+
+def _quantiles(draws: Floats) -> tuple[float, float]:
+    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)
+
+
+def _drawn(name: str, value: float, draws: Floats, *, unsure: Callable[[float], bool]) -> Estimate:
+    """A value with the draws' interval; null with an upper bound where that reaches 0."""
+    low, high = _quantiles(draws)
+    low, high = min(low, value), max(high, value)
+    if low <= 0:
+        flag = "weakly_identified" if unsure(max(high, 0.0)) else "below_floor"
+        return Estimate(name, None, 0.0, max(high, 0.0), 0.0, flag)
+    return Estimate(name, value, low, high, 1.0, "weakly_identified" if high > WEAK_RATIO * low else None)
+
+
+def _read_noise(law: Law, floor: float, variance: float) -> Estimate:
+    """From the variance without light, less that of the quantisation."""
+    draws = np.sqrt(np.maximum(law.intercepts - floor, 0.0))
+    value = math.sqrt(max(law.intercept - floor, 0.0))
+    return _drawn("read_noise", value, draws, unsure=lambda high: high**2 > UNSURE_SHARE * variance)
+
+
+def _multiplicative(found: Found) -> Estimate:
+    law = found.law
+    if found.multiplicative is not None:
+        return _spread("multiplicative", found.multiplicative)
+    if law.square > 0:
+        root = np.sqrt(np.maximum(law.squares, 0.0))
+        return _drawn("multiplicative", math.sqrt(law.square), root, unsure=lambda _: False)
+    if law.square_limit is None:
+        return Estimate("multiplicative", None, None, None, None)
+    return Estimate("multiplicative", None, 0.0, math.sqrt(law.square_limit), 0.0, "below_floor")
+
+
+def _spread(name: str, spread: Spread | None) -> Estimate:
+    if spread is None:
+        return Estimate(name, None, None, None, None)
+    if not spread.amount > 0:
+        return Estimate(name, None, 0.0, spread.limit, 0.0, "below_floor")
+    half = SD_90 * spread.error
+    return Estimate(name, spread.amount, max(spread.amount - half, 0.0), spread.amount + half, 1.0)
+
+
+def _quantisation(plane: Plane) -> Estimate:
+    if plane.step_dn is None:
+        return Estimate("quantisation", None, None, None, 0.0, "below_floor")
+    step = plane.step_dn / (plane.white_dn - plane.black_dn)
+    coarser = plane.step_dn > COARSER and not math.log2(plane.step_dn).is_integer()
+    return Estimate("quantisation", step, step, step, 1.0 if coarser else 0.0)
+
+
+def _correlation(lag1: Spread | None) -> Estimate:
+    """The kernel's width that leaves such a correlation with the next pixel."""
+    if lag1 is None:
+        return Estimate("correlation", None, None, None, None)
+    if not lag1.amount > 0:
+        return Estimate("correlation", None, 0.0, _rho(lag1.limit), 0.0, "below_floor")
+    low, value, high = (_rho(lag1.amount + sign * SD_90 * lag1.error) for sign in (-1, 0, 1))
+    beyond = lag1.amount > float(autocorrelation(RHO[1], 1)[0, 1])
+    return Estimate("correlation", value, low, high, 1.0, "out_of_range" if beyond else None)
+
+
+def _rho(lag1: float) -> float:
+    low, high = RHO
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(autocorrelation(middle, 1)[0, 1]) < lag1 else (low, middle)
+    return (low + high) / 2
