@@ -1,5 +1,5 @@
 """A folder of RAW, TIFF, PNG and JPEG, 2 % of them bad in every way, through runs that are killed:
-`python tests/studies/batch/mixed.py FOLDER 2000`.
+`python tests/studies/batch/mixed.py FOLDER 2000 [SECONDS]`, the time that a file may take (on a busy machine more).
 
 Every file must have one row; a run that is killed ten times at random moments and resumed must write the bytes of one
 that is left alone, and leave no process behind. Crashes, hangs, growth and refused permissions are planted in the
@@ -177,5 +177,6 @@ def check(folder, count, kills=KILLS, seed=0):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    TIMEOUT_S = int(sys.argv[3]) if len(sys.argv) > 3 else TIMEOUT_S
     found = check(folder, int(sys.argv[2]) if len(sys.argv) > 2 else 2000)
     sys.stdout.write(f"{dict(found)}, the same bytes after {KILLS} kills\n")
