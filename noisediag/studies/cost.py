@@ -177,7 +177,7 @@ def render(result: CostResult) -> Group:
             size = f"{row.height_px} x {row.width_px}"
             table.add_row(row.what, size, *_ms(row.reading_s, row.model_s, row.cpu_seconds / _megapixels(row)))
     parts.append(table)
-    table = number_table(f"\nbatches of {FILE.height_px} x {FILE.width_px}, one worker", "files", "s", "s of the line")
+    table = number_table("\nbatches, one worker", f"files of {FILE.height_px} x {FILE.width_px}", "s", "s of the line")
     for row in result.rows:
         if row.what == "batch":
             line = result.start_s + result.file_s * row.files
