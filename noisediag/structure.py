@@ -150,17 +150,35 @@ def _beside(spectrum: np.ndarray, row: int, column: int) -> float:
 
 def _refined(flat: np.ndarray, down: float, across: float) -> tuple[float, float]:
     """The frequency, cycles a tile, of the largest mean amplitude near a bin."""
-    steps = [(down + a, across + b) for a in FINE for b in FINE]
-    return max(steps, key=lambda one: float(np.sum(np.abs(_amplitudes(flat, one).mean(axis=1)) ** 2)))
+    blocks = _blocks(flat)
+    height, width = flat.shape[1:]
+    # The mean over the blocks is a sum over the tile, which is done once along each axis for all frequencies.
+    rows = _phases(down + FINE, height, blocks.shape[1]).reshape(len(FINE), -1)
+    columns = _phases(across + FINE, width, blocks.shape[3]).reshape(len(FINE), -1)
+    amplitudes = rows @ blocks.reshape(len(flat), rows.shape[1], -1) @ columns.T
+    power = np.sum(np.abs(amplitudes) ** 2, axis=0)
+    row, column = np.unravel_index(np.argmax(power), power.shape)
+    return down + float(FINE[row]), across + float(FINE[column])
 
 
 def _amplitudes(flat: np.ndarray, frequency: tuple[float, float]) -> NDArray[np.complex128]:
     """Complex amplitude of one wave in each block: (T, blocks)."""
+    blocks = _blocks(flat)
+    height, width = flat.shape[1:]
+    down = _phases(np.array([frequency[0]]), height, blocks.shape[1])[0]
+    across = _phases(np.array([frequency[1]]), width, blocks.shape[3])[0]
+    return np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(len(flat), -1) / BLOCK**2
+
+
+def _blocks(flat: np.ndarray) -> np.ndarray:
+    """Whole blocks of `flat` (T, H, W), each about its own mean: (T, rows, BLOCK, columns, BLOCK)."""
     tiles, height, width = flat.shape
     rows, columns = height // BLOCK, width // BLOCK
-    cut = flat[:, : rows * BLOCK, : columns * BLOCK]
-    down = np.exp(-2j * np.pi * frequency[0] / height * np.arange(rows * BLOCK)).reshape(rows, BLOCK)
-    across = np.exp(-2j * np.pi * frequency[1] / width * np.arange(columns * BLOCK)).reshape(columns, BLOCK)
-    blocks = cut.reshape(tiles, rows, BLOCK, columns, BLOCK)
-    blocks = blocks - blocks.mean(axis=(2, 4), keepdims=True)
-    return np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(tiles, -1) / BLOCK**2
+    cut = flat[:, : rows * BLOCK, : columns * BLOCK].reshape(tiles, rows, BLOCK, columns, BLOCK)
+    return cut - cut.mean(axis=(2, 4), keepdims=True)
+
+
+def _phases(cycles: np.ndarray, side: int, blocks: int) -> NDArray[np.complex128]:
+    """exp(-2 pi i f x) of waves of so many `cycles` (F,) a `side`, in each of its blocks: (F, blocks, BLOCK)."""
+    at = np.arange(blocks * BLOCK)
+    return np.exp(-2j * np.pi * cycles[:, None] / side * at).reshape(len(cycles), blocks, BLOCK)

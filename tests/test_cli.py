@@ -342,6 +342,15 @@ class TestProcess:
         done = subprocess.run([*self.COMMAND, "--version"], capture_output=True, text=True, check=True)
         assert done.stdout == f"noisediag {noisediag.__version__}\n"
 
+    @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+    def test_threads_that_wait_sleep_unless_told_otherwise(self, before, after):
+        code = "import os; from noisediag.cli import main\ntry: main()\nfinally: print(os.environ['OMP_WAIT_POLICY'])"
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {} if before is None else {"OMP_WAIT_POLICY": before}
+        command = [sys.executable, "-c", code, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout.splitlines()[1:] == [after]
+
     def test_completion_offers_the_commands(self):
         environment = {
             **os.environ,

@@ -5,6 +5,7 @@ Command bodies import what they need, so that `--help`, `--version` and completi
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -40,6 +41,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the `noisediag` command."""
+    # Threads that wait for each other spin unless told to sleep. Where the cores are busy with something else, that
+    # costs several times the work itself. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):  # reports are UTF-8 wherever they go
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     app()

@@ -22,6 +22,7 @@ from noisediag.cli.common import (
     Json,
     OnDevice,
     Output,
+    Plot,
     check_output,
     check_style,
     errors_in_words,
@@ -50,6 +51,7 @@ _TAKEN = {  # by what runs instead of the sets; everything else is refused rathe
     "limit": _REPORT | {"limit", "draws", "seed", "baselines", "workers", "device"},
     "real": _REPORT | {"real", "baselines", "workers", "device"},
     "speed": _REPORT | {"speed", "seed"},
+    "cost": _REPORT | {"cost", "seed", "plot"},
 }
 _INSTEAD_PANEL = "Instead of the sets"
 SET_DRAWS = 10
@@ -97,9 +99,14 @@ def benchmark(
             "--speed", help="CPU time on one thread, 256 x 256 and 24 megapixels.", rich_help_panel=_INSTEAD_PANEL
         ),
     ] = False,
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="CPU time by pixels and by files; see --plot.", rich_help_panel=_INSTEAD_PANEL),
+    ] = False,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
+    plot: Plot = None,
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="The ten worst pictures, clean and noisy.", rich_help_panel=OUTPUT_PANEL),
@@ -114,11 +121,18 @@ def benchmark(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed})
+        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed, "cost": cost})
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)
         if sheet is not None:
             check_output("--sheet", sheet, (".png",), force=force)
+        if plot is not None:
+            if not cost:
+                raise UsageError("--plot is that of --cost")
+            from noisediag.reports import plots
+
+            plots.require()
+            check_output("--plot", plot, (".png",), force=force)
 
         from noisediag.reports.files import replacing
 
@@ -131,6 +145,8 @@ def benchmark(
             failed = NONE_READABLE if result.failed == result.files else SOME_FAILED if result.failed else 0
         elif speed:
             report, result = _run_speed(seed, checkpoint)
+        elif cost:
+            report, result = _run_cost(seed, checkpoint)
         else:
             report, result = _run_sets(
                 genome=genome.value,
@@ -156,6 +172,9 @@ def benchmark(
             with replacing(output, force=force) as part:
                 text = report.dumps(result) if output.suffix == ".json" else report.dumps_csv(result)
                 part.write_text(text, encoding="utf-8")
+        if plot is not None:
+            with replacing(plot, force=force) as part:
+                report.draw(result, part)
         if sheet is not None:
             from noisediag.studies.sheet import write
 
@@ -210,6 +229,13 @@ def _run_speed(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
     from noisediag.studies.running import console_progress
 
     return speed, speed.run(speed.SpeedOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
+
+
+def _run_cost(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
+    from noisediag.studies import cost
+    from noisediag.studies.running import console_progress
+
+    return cost, cost.run(cost.CostOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
 
 
 def _run_sets(**options: Any) -> tuple[Any, Any]:

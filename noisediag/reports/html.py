@@ -57,13 +57,21 @@ class Outlier:
 
 
 @dataclass(frozen=True)
+class Grouping:
+    """The largest groups, and how many there are in all."""
+
+    groups: tuple[svg.Group, ...]
+    total: int
+
+
+@dataclass(frozen=True)
 class Section:
     """One quantity: all its values, and its groups by what they are grouped."""
 
     title: str
     unit: str
     values: tuple[float, ...]
-    groups: Mapping[str, tuple[svg.Group, ...]]
+    groupings: Mapping[str, Grouping]
 
 
 @dataclass(frozen=True)
@@ -115,11 +123,13 @@ def _counts(page: Page) -> str:
 def _section(section: Section, *, first: bool) -> str:
     title = f"{section.title}, {section.unit}"
     content = svg.histogram(section.values, title=f"distribution of {title}", unit=section.unit, log=True)
-    for way, groups in section.groups.items():
+    for way, grouping in section.groupings.items():
+        groups = grouping.groups
         chart = svg.boxes(groups, title=f"{title} by {way}", unit=section.unit, log=True)
         rows = [(group.name, f"{group.count:,}", *(number(q, 3) for q in group.quantiles)) for group in groups]
         table = _table((way, "files", "10 %", "25 %", "median", "75 %", "90 %"), rows)
-        content += f"<h3>By {way}</h3>{chart}{_details('as a table', table)}"
+        part = f", the {len(groups)} largest of {grouping.total:,}" if len(groups) < grouping.total else ""
+        content += f"<h3>By {way}{part}</h3>{chart}{_details('as a table', table)}"
     return _details(f"{title}: {len(section.values):,} files", content, opened=first)
 
 

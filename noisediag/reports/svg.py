@@ -87,7 +87,7 @@ def histogram(values: Sequence[float], *, title: str, unit: str, log: bool, bins
         if count:
             left = x.start + index * wide + 0.5
             bars.append(f'<rect x="{left:.1f}" y="{floor - tall:.1f}" width="{wide - 1:.1f}" height="{tall:.1f}"/>')
-    label = f'<text x="{LEFT - 8}" y="{TOP + 12}" text-anchor="end">{most} files</text>'
+    label = f'<text x="{LEFT - 8}" y="{TOP + 12}" text-anchor="end">{most} file{"s" * (most > 1)}</text>'
     return _svg(height, title, f'<g class="bar">{"".join(bars)}</g>{label}{_x_axis(x, floor, unit)}')
 
 
@@ -120,7 +120,7 @@ def lines(
     log: bool,
 ) -> str:
     """Curves with bands, told apart by colour, dash and a label at the end. `x_names`: ticks with words, e.g. dates."""
-    height, left, right = 340, 70, 220
+    height, left, right = 340, 70, 260
     floor = height - BOTTOM
     x = Scale.around([p[0] for line in curves for p in line.points], left, WIDTH - right, log=log)
     y = Scale.around([v for line in curves for p in line.points for v in p[1:]], floor, TOP, log=True)
@@ -145,7 +145,7 @@ def lines(
             f'<polyline points="{middle}" fill="none" stroke-width="2" stroke-dasharray="{dash}"/>'
             f'<line x1="{WIDTH - right + 6}" x2="{WIDTH - right + 34}" y1="{end}" y2="{end}" stroke-width="2" '
             f'stroke-dasharray="{dash}"/><text x="{WIDTH - right + 40}" y="{end + 4}" stroke="none">'
-            f"{_text(_short(line.name, 26))}</text></g>"
+            f"{_text(_short(line.name, 32))}</text></g>"
         )
     axis = _x_axis(x, floor, x_unit, x_names)
     return _svg(height, title, f'{"".join(parts)}{axis}<text x="{left}" y="{TOP + 4}">{_text(y_unit)}</text>')

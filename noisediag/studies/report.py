@@ -21,7 +21,7 @@ from noisediag.footprint import path_fields
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import read
 from noisediag.reports.csv import COLUMNS, safe_text, value_columns
-from noisediag.reports.html import Card, Outlier, Page, Section, render
+from noisediag.reports.html import Card, Grouping, Outlier, Page, Section, render
 from noisediag.reports.streams import typed
 from noisediag.reports.svg import Group, Line
 from noisediag.studies.batch.journal import row_path
@@ -146,15 +146,13 @@ def _sections(records: Sequence[Record]) -> Iterator[Section]:
     for name, title, unit in quantities:
         values = [record.values[name] for record in records if record.values.get(name, 0) > 0]
         if values:
-            groups = {
+            groupings = {
                 way: _grouped(records, name, key, by_count=way in ("folder", "camera")) for way, key in ways.items()
             }
-            yield Section(title, unit, tuple(values), {way: found for way, found in groups.items() if found})
+            yield Section(title, unit, tuple(values), {way: found for way, found in groupings.items() if found.total})
 
 
-def _grouped(
-    records: Iterable[Record], name: str, key: Callable[[Record], str | None], *, by_count: bool
-) -> tuple[Group, ...]:
+def _grouped(records: Iterable[Record], name: str, key: Callable[[Record], str | None], *, by_count: bool) -> Grouping:
     """The largest groups, in the order of their size or of their names."""
     values: dict[str, list[float]] = {}
     for record in records:
@@ -163,10 +161,11 @@ def _grouped(
             values.setdefault(group, []).append(value)
     largest = sorted(values, key=lambda group: (-len(values[group]), group))[:MOST_GROUPS]
     order = largest if by_count else sorted(largest, key=lambda group: (len(group), group))
-    return tuple(
+    groups = (
         Group(group, len(values[group]), tuple(np.quantile(values[group], (0.1, 0.25, 0.5, 0.75, 0.9)).tolist()))
         for group in order
     )
+    return Grouping(tuple(groups), len(values))
 
 
 def _folder_names(records: Sequence[Record]) -> Callable[[Record], str | None]:

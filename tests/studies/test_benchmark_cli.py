@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from noisediag.cli import app
 from noisediag.footprint import VarianceLaw
-from noisediag.studies import limit, running, speed
+from noisediag.studies import cost, limit, running, speed
 
 
 @pytest.fixture
@@ -95,6 +95,19 @@ def test_speed(monkeypatch) -> None:
     assert {row["height_px"] for row in json.loads(outcome.stdout)["rows"]} == {64}
 
 
+@pytest.mark.usefixtures("model")
+def test_cost_and_its_plot(monkeypatch, tmp_path: Path) -> None:
+    small = cost.CostOptions(formats=(speed.Format(64, 64, 1),), files=(1, 2))
+    monkeypatch.setattr(cost, "CostOptions", lambda **fields: small)
+    monkeypatch.setattr(cost, "run_batch", lambda paths, checkpoint: None)
+    path = tmp_path / "cost.png"
+    outcome = invoke("--cost", "--plot", str(path), "--csv")
+    assert outcome.exit_code == 0, outcome.output
+    assert [row["what"] for row in csv.DictReader(io.StringIO(outcome.stdout))] == ["PNG", "RAW", "batch", "batch"]
+    assert path.exists()
+    assert "--force" in invoke("--cost", "--plot", str(path)).stderr
+
+
 def _small_formats(init):
     return lambda self, **fields: init(self, **fields, formats=(speed.Format(64, 64, 1),))
 
@@ -124,6 +137,8 @@ def test_sheet_beside_the_sets(tmp_path: Path) -> None:
         (("--limit", "--speed"), "--limit and --speed exclude each other"),
         (("--limit", "--real", "x"), "--limit and --real exclude each other"),
         (("--speed", "--draws", "3"), "--speed does not take --draws"),
+        (("--speed", "--plot", "x.png"), "--speed does not take --plot"),
+        (("--plot", "x.png"), "--plot is that of --cost"),
         (("--limit", "--data", "x"), "--limit does not take --data"),
         (("--real", "x", "--seed", "1"), "--real does not take --seed"),
         (("--real", "x", "--sheet", "x.png"), "--real does not take --sheet"),

@@ -141,6 +141,15 @@ def test_outliers_are_those_with_twice_the_noise(written):
     assert times == pytest.approx(2, rel=0.25)
 
 
+def test_many_groups_are_the_largest_and_it_says_so(make_footprint, tmp_path):
+    folders = [number for number in range(20) for _ in range(1 + number % 3)]
+    made = [make_footprint(path=f"in/{folder:02}/{number}.dng") for number, folder in enumerate(folders)]
+    (tmp_path / "r.csv").write_text(csv.dumps(made, CHECKPOINT), encoding="utf-8")
+    page = report.page(tmp_path / "r.csv", thumbnails=False)
+    assert "By folder, the 14 largest of 20" in page
+    assert "By camera, " not in page
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_very_few_files(written, count):
     checker = check(report.page(written(count, ".jsonl"), thumbnails=True))

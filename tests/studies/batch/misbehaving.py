@@ -1,4 +1,5 @@
-"""A worker without a model, whose reader does what the file's first word says; it starts in a moment."""
+"""Workers that do harm: one without a model, whose reader does what the file's first word says and which starts in a
+moment, and one with the model, whose reader does what the file's name says first."""
 
 import ctypes
 import importlib.util
@@ -8,11 +9,21 @@ import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-from noisediag.errors import CheckpointError, TruncatedError
+from noisediag.errors import CheckpointError, PermissionDeniedError, TruncatedError
 
 spec = importlib.util.spec_from_file_location("hand_made", Path(__file__).parents[2] / "conftest.py")
 hand_made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hand_made)
+
+
+def do_harm(word):
+    if word == b"segfault":
+        ctypes.string_at(0)
+    if word == b"hang":
+        time.sleep(1000)
+    if word == b"grow":
+        held = [bytearray(50_000_000) for _ in range(100)]
+        raise AssertionError(len(held))
 
 
 def read(path, **options):
@@ -21,13 +32,7 @@ def read(path, **options):
     sys.stdout.write("decoders talk, on stdout too")
     sys.stdout.flush()
     os.system("echo and so do their children")
-    if word == b"segfault":
-        ctypes.string_at(0)
-    if word == b"hang":
-        time.sleep(1000)
-    if word == b"grow":
-        held = [bytearray(50_000_000) for _ in range(100)]
-        raise AssertionError(len(held))
+    do_harm(word)
     if word == b"once" and not Path(f"{path}.seen").exists():
         Path(f"{path}.seen").touch()
         os._exit(7)
@@ -61,4 +66,21 @@ def main():
         sys.modules[name] = module
     from noisediag.studies.batch import worker
 
+    worker.main()
+
+
+def main_with_model():
+    from noisediag import images
+    from noisediag.studies.batch import worker
+
+    real = images.read
+
+    def planted(path, **options):
+        word = os.fsencode(path.name).partition(b"-")[0]
+        if word == b"locked":
+            raise PermissionDeniedError(f"{path}: permission denied")
+        do_harm(word)
+        return real(path, **options)
+
+    images.read = planted
     worker.main()
