@@ -49,6 +49,7 @@ def simulate(
     scene: Annotated[str | None, _file(f"Instead of CLEAN: {', '.join(SCENES)}.", "KIND")] = None,
     size: Annotated[str, _file("Height and width of the scene, px.", "HxW")] = "512x512",
     exposure: Annotated[float, _file("Factor on the light before the noise.")] = 1.0,
+    frames: Annotated[int, _file("Of the same scene, each with its own noise: a TIFF stack.")] = 1,
     bit_depth: Annotated[int, _file("Bits of the file's codes, 8 to 16.")] = 16,
     black: Annotated[int, _file("Black level, DN.")] = 0,
     white: Annotated[int | None, _file("White level, DN; the largest code unless given.")] = None,
@@ -84,6 +85,7 @@ def simulate(
             black_dn=black,
             white_dn=white,
             exposure=exposure,
+            frames=frames,
             force=force,
         )
         sys.stdout.write(study.run(options).dumps())

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 SCHEMA = "noisediag.simulation/1"
 FORMATS = (".tif", ".tiff", ".png", ".dng")
+STACKS = (".tif", ".tiff")
+FRAMES = range(1, 1025)
 BIT_DEPTHS = range(8, 17)
 SIDE_PX = range(16, 16385)
 CURVE_SIGNALS = np.linspace(0.02, 1, 33)  # where the law is turned into a DNG NoiseProfile
@@ -55,7 +57,8 @@ class SimulateOptions:
     """What to write. Either `clean`, a file, or a procedural `scene` of `size` (height, width); `white_dn` None:
     2^bits - 1.
 
-    `exposure` multiplies the light before the noise: what goes beyond white is clipped there.
+    `exposure` multiplies the light before the noise: what goes beyond white is clipped there. `frames`: of one scene,
+    each with noise of its own, as a TIFF stack.
     """
 
     output: Path
@@ -68,6 +71,7 @@ class SimulateOptions:
     black_dn: int = 0
     white_dn: int | None = None
     exposure: float = 1.0
+    frames: int = 1
     force: bool = False
 
 
@@ -136,6 +140,9 @@ def run(options: SimulateOptions) -> Simulation:
         signal = mosaic(signal)
     stack = torch.from_numpy(np.atleast_3d(signal).transpose(2, 0, 1).astype(np.float32))
     step = 1 / (white - options.black_dn)
+    if options.frames > 1 and colour:
+        raise UsageError("--frames: a stack is of a gray picture")
+    stack = stack.repeat(options.frames, 1, 1)
     noisy = _corrupt(stack, options.noise, generator, low=-options.black_dn * step, step=step, bayer=is_dng)
     codes = np.rint(noisy.image.double().numpy() / step + options.black_dn)
     values = {name: getattr(options.noise, name) for name in NAMES}
@@ -145,7 +152,10 @@ def run(options: SimulateOptions) -> Simulation:
     container: NDArray[np.unsignedinteger[Any]] = codes.astype(np.uint8 if one_byte else np.uint16)
     with files.replacing(options.output, force=options.force) as part:
         _write(part, container, options, white, colour, profile)
-    shape = container.shape[1:] if len(container) == 1 else (*container.shape[1:], len(container))
+    if options.frames > 1:
+        shape: tuple[int, ...] = container.shape
+    else:
+        shape = container.shape[1:] if len(container) == 1 else (*container.shape[1:], len(container))
     return Simulation(options, white, shape, tuple(values[name] for name in NAMES), profile)
 
 
@@ -191,6 +201,8 @@ def _check(options: SimulateOptions) -> int:
             raise UsageError(f"--{entry.name.replace('_', '-')}: 0 to {high:g}, not {value:g}")
     if 0 < options.noise.quantisation < 1 / (white - options.black_dn):
         raise UsageError("--quantisation: finer than the steps of the file; leave it out or raise --bit-depth")
+    if options.frames not in FRAMES or (options.frames > 1 and options.output.suffix.lower() not in STACKS):
+        raise UsageError(f"--frames: 1 to {FRAMES.stop - 1}, in a TIFF file")
     sources = () if options.clean is None else (options.clean,)
     files.check(options.output, inputs=sources, force=options.force)
     return white
@@ -275,7 +287,9 @@ def _write(
         )
         write_dng(path, codes[0].astype(np.uint16), tags)
         return
-    picture = np.ascontiguousarray(codes.transpose(1, 2, 0)) if colour else codes[0]
+    picture = (
+        np.ascontiguousarray(codes.transpose(1, 2, 0)) if colour else codes.squeeze(0) if len(codes) == 1 else codes
+    )
     if suffix == ".png":
         path.write_bytes(imagecodecs.png_encode(picture, level=6))
         return
