@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -354,7 +355,7 @@ class TestCommand:
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
-        sized: Callable[[int, int], int],
+        sized: Callable[[Any, Any], Any],
         say: Callable[[str], None],
     ) -> None:
         """The whole way: a phone fleet's files, estimated one by one. Small files rarely show their read noise."""
@@ -362,9 +363,10 @@ class TestCommand:
         photos.mkdir()
         generator = np.random.default_rng(0)
         for number in range(sized(56, 180)):
-            camera, iso = number % 3, float(generator.choice([400, 1600, 6400]))
-            exposure = 10 ** generator.uniform(-2, 1)
+            camera, iso = number % 3, float(generator.choice(sized((400, 1600, 6400), (200, 400, 800))))
+            exposure = 10 ** generator.uniform(-2, sized(0, 0.8))
             gain, read = sensor_noise(camera, iso, exposure)
+            read = sized(5e-4 * math.sqrt(1 + exposure), read)
             monkeypatch.setattr(dng, "MODEL", f"phone {camera}")
             _write(photos / f"{number}.dng", gain, read, iso, exposure, number, sized(192, 512))
         (photos / "broken.dng").write_bytes(b"II*\0")
