@@ -363,8 +363,8 @@ class TestCommand:
         photos.mkdir()
         generator = np.random.default_rng(0)
         for number in range(sized(56, 180)):
-            camera, iso = number % 3, float(generator.choice(sized((400, 1600, 6400), (200, 400, 800))))
-            exposure = 10 ** generator.uniform(-2, sized(0, 0.8))
+            camera, iso = number % 3, float(generator.choice(sized((400, 1600, 6400), (800, 1600, 3200))))
+            exposure = 10 ** generator.uniform(-2, sized(0, 1))
             gain, read = sensor_noise(camera, iso, exposure)
             read = sized(5e-4 * math.sqrt(1 + exposure), read)
             monkeypatch.setattr(dng, "MODEL", f"phone {camera}")
