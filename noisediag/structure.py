@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 CLIP = 2.5  # robust standard deviations beyond which a difference is an edge, not noise
 CLIPPED_COST = 1.05  # variance of such a mean over that of the plain one
+CLIPPED_VARIANCE = 0.9112  # of values within 2.5 standard deviations, normal ones
 MAD_SD = 0.6745  # of a standard deviation
+MEAN_SD = 0.7979  # of a standard deviation: the mean distance
+AREA = (5, 8)  # px, down and across: where it is as quiet as at a pixel
+STRAY = 8.0  # median distances beyond which a single one no longer says how loud it is around
+LEAST_SCALE = 0.3  # of the median one: what is quieter is clipped in part
+QUIET_ROWS = 0.7
 FOUND = 2.0  # times its own standard deviation from which an offset is no chance
 LEAST_CYCLES = 8  # a tile; slower waves are picture
 AROUND = 5  # bins beside a peak that show the spectrum without it
@@ -48,29 +54,46 @@ def arrangement(tiles: np.ndarray) -> Arrangement:
 def offsets(tiles: np.ndarray) -> float | None:
     """Standard deviation of the offsets that rows of `tiles` (T, H, W) share; 0: no more than chance; None: unseen.
 
-    Neighbouring rows are compared pixel by pixel: the clipped mean of the differences is their offset, edges left out.
-    The second differences of the offsets have six times their variance, whatever slow shading there is, and the error
-    of the means, which is known from the scatter of the pixels.
+    Each row is compared pixel by pixel with the two beside it: slow shading cancels, the offsets have six times their
+    variance. Pixels count by how quiet it is around them, and those far off not at all, so that edges and texture are
+    left out. The error of a row's mean is known from the scatter of its pixels; the rows with the larger errors are not
+    looked at.
     """
-    difference = np.diff(np.ascontiguousarray(tiles, dtype=np.float32), axis=1)
+    tiles = np.ascontiguousarray(tiles, dtype=np.float32)
+    difference = tiles[:, :-2] - 2 * tiles[:, 1:-1] + tiles[:, 2:]
+    difference = difference[:, :, : difference.shape[2] // AREA[1] * AREA[1]]
     centre = _middle(difference)
-    distance = np.abs(difference - centre)
-    spread = _middle(distance) / np.float32(MAD_SD)
-    kept = distance <= CLIP * spread
-    count = kept.sum(axis=2)
-    mean = np.where(kept, difference, 0).sum(axis=2) / count
-    variance = np.where(kept, (difference - mean[..., None]) ** 2, 0).sum(axis=2) / count
-    error = CLIPPED_COST * variance / count
-    second = mean[:, 1:] - mean[:, :-1]
-    # Neighbouring differences share a row, whose noise enters them with opposite signs.
-    chance = error[:, 1:] + error[:, :-1] + np.sqrt(error[:, 1:] * error[:, :-1])
-    seen = (spread[:, 1:, 0] > 0) & (spread[:, :-1, 0] > 0)
+    difference = difference - centre
+    distance = np.abs(difference)
+    around = _around(np.minimum(distance, STRAY * _middle(distance))) / np.float32(MEAN_SD)
+    if not around.any():
+        return None
+    least = LEAST_SCALE * np.median(around[around > 0])
+    around = np.where(around > 0, np.maximum(around, least), np.float32(np.inf))  # clipped areas show nothing
+    scale = np.repeat(around, AREA[1], axis=2)
+    weight = np.where(distance <= CLIP * scale, scale**-2, np.float32(0))
+    total = weight.sum(axis=2)
+    seen = total > 0
     if seen.sum() < tiles.shape[1] // 2:
         return None
-    measured = (np.median(np.abs(second[seen])) / MAD_SD) ** 2
-    expected = float(np.median(chance[seen]))
-    found = (measured - expected) / 6
-    return float(np.sqrt(found)) if found > FOUND**2 * expected / 6 else 0.0
+    total = np.where(seen, total, 1)
+    mean = (weight * difference).sum(axis=2) / total
+    error = CLIPPED_COST * (weight**2 * (difference - mean[..., None]) ** 2).sum(axis=2) / total**2
+    seen &= error <= np.quantile(error[seen], QUIET_ROWS)
+    offset, chance = (mean + centre[..., 0])[seen], error[seen]
+    kept = np.abs(offset) <= CLIP / MAD_SD * np.median(np.abs(offset))
+    measured = float(np.mean(offset[kept] ** 2)) / CLIPPED_VARIANCE
+    found = (measured - float(np.mean(chance[kept]))) / 6
+    return float(np.sqrt(found)) if found > FOUND**2 * float(np.median(chance)) / 6 else 0.0
+
+
+def _around(values: np.ndarray) -> np.ndarray:
+    """Means of `values` (T, H, W) over areas of AREA: (T, H, W / its width), a row apart."""
+    down, across = AREA
+    columns = values.reshape(*values.shape[:2], -1, across).mean(axis=3)
+    reach = down // 2
+    padded = np.pad(columns, ((0, 0), (reach, reach), (0, 0)), mode="edge")
+    return np.mean([padded[:, i : i + columns.shape[1]] for i in range(down)], axis=0)
 
 
 def _middle(values: np.ndarray) -> np.ndarray:

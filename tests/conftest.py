@@ -1,14 +1,21 @@
-"""Footprints made by hand, so that reports and the command line are tested without a model."""
+"""Footprints made by hand, so that reports and the command line are tested without a model; the size of tests."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, parameter
+
+FULL = bool(os.environ.get("NOISEDIAG_FULL"))
+SHARED = Path(os.environ.get("NOISEDIAG_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+T = TypeVar("T")
 
 BLACK_DN, WHITE_DN = 512.0, 16383.0
 VALUES = {"shot_gain": 2.1e-5, "read_noise": 5e-5, "row_noise": 1e-4}  # the others are below their floor
@@ -85,3 +92,29 @@ def make_footprint() -> Callable[..., Footprint]:
 def footprint() -> Footprint:
     """The footprint of a 14-bit Bayer file."""
     return _footprint()
+
+
+@pytest.fixture(scope="session")
+def sized() -> Callable[[T, T], T]:
+    """`sized(small, full)`: the size of an acceptance test, small unless NOISEDIAG_FULL is set."""
+    return lambda small, full: full if FULL else small
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """`say(text)`: print what was measured, at full size only."""
+
+    def show(text: str) -> None:
+        if FULL:
+            with capsys.disabled():
+                sys.stdout.write(f"\n{text}")
+
+    return show
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the data at hand, with `real` and `domains`; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("shared data are not here")
+    return SHARED

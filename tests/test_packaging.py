@@ -1,6 +1,7 @@
 """What a user installs and reads: the public surface, the package's contents, the README."""
 
 import ast
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -19,6 +20,10 @@ from noisediag.cli import app
 from noisediag.genome.parameters import PARAMETERS
 
 ROOT = Path(__file__).resolve().parent.parent
+spec = importlib.util.spec_from_file_location("readme", Path(__file__).parent / "readme.py")
+readme = importlib.util.module_from_spec(spec)
+sys.modules["readme"] = readme  # where dataclasses look for it
+spec.loader.exec_module(readme)
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -117,23 +122,29 @@ class TestReadme:
         assert first == "pip install . && noisediag estimate tests/data/sample.dng"
         assert second == 'pip install -e ".[test]" && pytest'
 
-    def test_its_commands_run(self, tmp_path):
-        assert noisediag_commands()
-        for arguments in noisediag_commands():
-            if arguments[0] not in ("estimate", "--help", "--version"):
-                continue  # training and benchmarks take hours; their options are checked below
-            code = f"import sys; sys.argv = ['noisediag', *{arguments!r}]; from noisediag.cli import main; main()"
-            done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-
-    def test_shows_what_the_first_command_prints(self):
-        sample = "tests/data/sample.dng"
-        code = f"import sys; sys.argv = ['noisediag', 'estimate', {sample!r}]; from noisediag.cli import main; main()"
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        shown, printed = code_blocks("text")[0].split(), done.stdout.split()
+    @pytest.mark.acceptance
+    @pytest.mark.parametrize("example", readme.examples(README), ids=lambda example: example.commands.split()[1])
+    def test_shows_what_its_commands_print(self, example, sized):
+        """Those that need no other file than the repository's; at full size all."""
+        if not example.cheap and sized(True, False):
+            pytest.skip("takes minutes: NOISEDIAG_FULL=1 runs it")
+        shown, printed = example.output.split(), readme.shown(example, readme.run(example)).split()
         assert len(shown) == len(printed)
         for old, new in zip(shown, printed, strict=True):
             assert same(old, new), (old, new)
+
+    def test_has_a_section_for_every_user(self):
+        for user in (
+            "denoiser users",
+            "microscopists",
+            "RAW developers and photographers",
+            "astrophotographers",
+            "camera engineers",
+            "curators",
+        ):
+            section = README.split(f"\n## For {user}\n")[1].split("\n## ")[0]
+            assert "noisediag " in section
+            assert readme.examples(section) or "#folders" in section
 
     def test_every_command_it_names_exists_with_its_options(self):
         import typer

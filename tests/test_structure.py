@@ -8,6 +8,7 @@ import torch
 
 from noisediag.genome import scenes
 from noisediag.structure import arrangement, offsets, waves
+from noisediag.studies.clean import read_clean
 
 KINDS = ("photo", "leaves", "gradient", "satellite", "tissue", "retina", "underwater", "stars")
 SIGMA = 0.04
@@ -49,6 +50,38 @@ def test_a_wave_is_found_with_its_period_and_share(clean, rng, period):
     share, found = waves(noisy + clean[:2])  # what is fine in a picture counts as noise here
     assert share == pytest.approx(0.125 / 1.125, rel=0.5)
     assert found == pytest.approx(period, rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def pictures(shared_data):
+    """The clean pictures at hand, 256 x 256, odd-numbered ones; those of fine texture are said to be hard."""
+    files = [
+        path for folder in sorted((shared_data / "domains").iterdir()) for path in sorted(folder.glob("*.*"))[1::2]
+    ]
+    return [np.clip(read_clean(path).luma, 0, 1) for path in files]
+
+
+@pytest.mark.acceptance
+def test_row_noise_over_real_content(pictures, rng, sized, say):
+    inside = []
+    for clean in pictures[:: sized(16, 1)]:
+        sigma = 10 ** rng.uniform(-2, -1)
+        noisy = clean + rng.normal(0, sigma, clean.shape) + rng.normal(0, 0.2 * sigma, (len(clean), 1))
+        found = offsets(noisy[None])
+        inside.append(found is not None and abs(found / (0.2 * sigma) - 1) <= 0.2)
+    say(f"structure: row noise of 0.2 sigma within 20 % in {np.mean(inside):.1%} of {len(inside)} pictures")
+    assert np.mean(inside) >= 0.8
+
+
+@pytest.mark.acceptance
+def test_false_alarms_over_real_content(pictures, rng, sized, say):
+    alarms, count = 0, sized(40, 500)
+    for number in range(count):
+        clean = pictures[number * len(pictures) // count]
+        one = arrangement((clean + rng.normal(0, 10 ** rng.uniform(-2, -1), clean.shape))[None])
+        alarms += bool(one.row or one.column or one.periodic_share)
+    say(f"structure: {alarms} false alarms in {count} pictures with white noise")
+    assert alarms <= sized(0.1, 0.05) * count
 
 
 def test_what_a_picture_cannot_show_is_unknown(rng):

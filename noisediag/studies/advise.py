@@ -37,6 +37,8 @@ FRAMES = (1, 2, 4, 8, 16, 32, 64)
 ORDERS = (1, 2, 3)  # photons absorbed at once
 DIMINISHED = 0.9  # of the highest SNR that averaging can give: from there on it hardly pays
 SKY_LOSSES = (0.10, 0.05, 0.02)  # noise that read noise may add to that of the sky
+TEXTURE = 1.1  # times their own noise, that a mean of frames must show for a fixed pattern: texture has passed for 1.07
+LEAST_SLOPE = 1e-3  # of the line's own, in its draws: light without shot noise is none
 NO_EXCESS = ("ccd", "scmos")  # detectors that do not multiply electrons
 
 
@@ -194,6 +196,8 @@ def advise(path: Path, options: AdviseOptions, estimator: Estimator) -> Advice:
     law, picture, warnings = _law(planes, image, options, estimator)
     offset, source = _offset(planes[0], law, options)
     law = law.known(offset, options, float(np.median(picture.smooth)))
+    if source != "vanishing" and options.gain is None:
+        law = law.physical(offset, picture.levels["peak"])
     if not law.slope > 0:
         raise UnsupportedError("shows no noise that grows with the light, so no gain: a range of signals is needed")
     pattern, pattern_draws = _pattern(picture, planes[0], offset, law, estimator)
@@ -243,10 +247,11 @@ class _Law:
     def known(self, offset: float, options: AdviseOptions, median_dn: float) -> _Law:
         """The line where gain or read noise are given: the other one follows from the noise at the median."""
         law = self
-        median = law.slope * median_dn + law.intercept
+        median, medians = self.slope * median_dn + self.intercept, self.slopes * median_dn + self.intercepts
         if options.gain is not None:
             slope = (options.excess_noise or 1.0) / options.gain
-            law = law._through(slope, median - slope * median_dn)
+            shot = slope * median_dn
+            law = _Law(slope, median - shot, np.full_like(self.slopes, slope), medians - shot)
         if options.read_noise_e is not None and median_dn > offset:
             excess = options.excess_noise or 1.0
             if options.gain is not None:
@@ -261,6 +266,21 @@ class _Law:
                 law = law._through(gain * excess, (gain * read) ** 2 - gain * excess * offset)
         return law
 
+    def physical(self, offset: float, peak_dn: float) -> _Law:
+        """No read variance below 0: where a line would have one, it goes through `offset` with the noise of the peak.
+
+        The noise there is known even where the picture has too little range for the slope.
+        """
+        if not (peak_dn > offset and self.slope > 0):
+            return self
+        slopes, intercepts = np.append(self.slopes, self.slope), np.append(self.intercepts, self.intercept)
+        peak = slopes * peak_dn + intercepts
+        slopes = np.clip(
+            slopes, LEAST_SLOPE * self.slope, np.maximum(peak / (peak_dn - offset), LEAST_SLOPE * self.slope)
+        )
+        intercepts = peak - slopes * peak_dn
+        return _Law(float(slopes[-1]), float(intercepts[-1]), slopes[:-1], intercepts[:-1])
+
     def _through(self, slope: float, intercept: float) -> _Law:
         ones = np.ones_like(self.slopes)
         return _Law(slope, intercept, slope * ones, intercept * ones)
@@ -271,7 +291,7 @@ class _Law:
 
     def light_draws(self, signal_dn: float, source: str, offset: float, pattern: Floats) -> Light:
         """`light` for every draw; an offset that was taken from the line is drawn with it."""
-        slopes = np.maximum(self.slopes, 1e-3 * self.slope)
+        slopes = np.maximum(self.slopes, LEAST_SLOPE * self.slope)
         offsets = -self.intercepts / slopes if source == "vanishing" else np.full_like(slopes, offset)
         read2 = np.maximum(slopes * offsets + self.intercepts, 0.0) / slopes**2
         return Light(np.maximum(signal_dn - offsets, 0.0) / slopes, read2, pattern)
@@ -355,7 +375,7 @@ def _pattern(picture: _Picture, plane: Plane, offset: float, law: _Law, estimato
     black = min(offset, white - 1)
     image = images.from_array(picture.mean.astype(np.float32), black=black, white=white)
     footprint = estimator.estimate(image)
-    frames, draws = len(picture.brightness), len(law.slopes)
+    frames, draws, seen = len(picture.brightness), len(law.slopes), True
     found = footprint["multiplicative"]
     value, low, high = found.value, found.low or 0.0, found.high
     if frames > 1:
@@ -365,8 +385,9 @@ def _pattern(picture: _Picture, plane: Plane, offset: float, law: _Law, estimato
             return Value(None), np.zeros(draws)
         signal, *sigmas = (np.array(part) * (white - black) for part in zip(*map(astuple, bright), strict=True))
         temporal = (law.slope * (signal + black) + law.intercept) / frames
+        seen = bool(np.median(sigmas[1] / np.sqrt(np.maximum(temporal, 1e-30))) > TEXTURE)
         value, low, high = (float(np.median(np.sqrt(np.maximum(s**2 - temporal, 0)) / signal)) for s in sigmas)
-    if not value or not high or not low > 0:
+    if not seen or not value or not high or not low > 0:
         return Value(None, 0.0, high), np.zeros(draws)
     spread = math.log(high / low) / (2 * 1.645)
     normal = np.random.default_rng(1).standard_normal(draws)
@@ -377,7 +398,7 @@ def _read_noise(law: _Law, offset: float, excess: float) -> Value:
     """In detected electrons: sigma_r / K, K = slope / F."""
     sigma = math.sqrt(max(law.slope * offset + law.intercept, 0.0))
     sigmas = np.sqrt(np.maximum(law.slopes * offset + law.intercepts, 0.0))
-    return _with_draws(sigma * excess / law.slope, sigmas * excess / np.maximum(law.slopes, 1e-3 * law.slope))
+    return _with_draws(sigma * excess / law.slope, sigmas * excess / np.maximum(law.slopes, LEAST_SLOPE * law.slope))
 
 
 def _level(name: str, signal_dn: float, light: Light, draws: Light, excess: float) -> Level:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from noisediag import __version__
-from noisediag.footprint import CheckpointId, Footprint, PlaneFootprint
+from noisediag.footprint import LEVEL, CheckpointId, Footprint, PlaneFootprint
 from noisediag.reports.table import digits, interval, number, printable
 from noisediag.studies.figures import dumps_json, dumps_rows, number_table, plain
 from noisediag.studies.profile import line, planes_of, shows_noise
@@ -25,7 +26,7 @@ from noisediag.studies.profile import line, planes_of, shows_noise
 SCHEMA = "noisediag.check/1"
 TOLERANCE = 1.09  # a header that is off by more differs: half way between 3 and 15 %
 PRECISE = 0.06  # half an interval up to which that can be told
-GROSS = 1.5  # what a wider interval may still tell: all of it is beyond
+GROSS = 10.0  # times the nearer bound, that even a wider interval tells: texture was taken for 5 times the noise
 KNOB = 2.0  # a FITS GAIN off by more is no gain
 
 Verdict = Literal["agrees", "differs", "setting", "cannot tell"]
@@ -88,7 +89,7 @@ def compare(footprint: Footprint) -> Iterator[Comparison]:
     pairs = tags.get("NoiseProfile")
     if pairs is not None:
         yield from _noise_profile(footprint, list(pairs))
-    gain = Estimated(derived.conversion_gain.value, derived.conversion_gain.low, derived.conversion_gain.high)
+    gain = _gain(footprint.planes[-1])
     read = Estimated(derived.sigma_d.value, derived.sigma_d.low, derived.sigma_d.high)
     for tag, unit, estimated in (
         ("EGAIN", "e-/DN", gain),
@@ -186,20 +187,24 @@ def _noise_profile(footprint: Footprint, numbers: list[float]) -> Iterator[Compa
 
 
 def _pair(footprint: Footprint, planes: Sequence[PlaneFootprint]) -> tuple[Estimated, Estimated]:
-    """S and O of the line through the planes' noise curves.
-
-    S has the relative interval of the file's own shot gain, O that of the line.
-    """
+    """S and O of the line through the planes' noise curves, with its intervals."""
     if not planes or not shows_noise(planes):
         return Estimated(), Estimated()
-    (slope, offset), (_, offsets) = line([planes], np.random.default_rng(0))
-    shot = footprint["shot_gain"]
-    estimated = Estimated()
-    if shot.value is not None and shot.low and shot.high and shot.flag is None and slope > 0:
-        half = math.log(shot.high / shot.low) / 2
-        estimated = Estimated(slope, slope * math.exp(-half), slope * math.exp(half))
-    low, high = (float(bound) for bound in np.quantile(offsets, (0.05, 0.95)))
-    return estimated, Estimated(offset, min(low, offset), max(high, offset))
+    (slope, offset), (slopes, offsets) = line([planes], np.random.default_rng(0))
+    seen = footprint["shot_gain"].value is not None and slope > 0
+    return _between(slope, slopes) if seen else Estimated(), _between(offset, offsets)
+
+
+def _gain(plane: PlaneFootprint) -> Estimated:
+    """The conversion gain, e-/DN, from the slope of that line."""
+    if plane.black_dn is None or plane.white_dn is None or not shows_noise([plane]):
+        return Estimated()
+    (slope, _), (slopes, _) = line([[plane]], np.random.default_rng(0), free=not plane.offset_known)
+    shot = _between(slope, slopes)
+    if plane["shot_gain"].value is None or not shot.low or not shot.high or not slope > 0:
+        return Estimated()
+    span = plane.white_dn - plane.black_dn
+    return Estimated(1 / (slope * span), 1 / (shot.high * span), 1 / (shot.low * span))
 
 
 def _offset(plane: PlaneFootprint) -> Estimated:
@@ -212,6 +217,10 @@ def _offset(plane: PlaneFootprint) -> Estimated:
     if slope <= 0 or (slopes <= 0).any():
         return Estimated()
     span = plane.white_dn - plane.black_dn
-    value = plane.black_dn - offset / slope * span
-    low, high = (float(bound) for bound in np.quantile(plane.black_dn - offsets / slopes * span, (0.05, 0.95)))
+    return _between(plane.black_dn - offset / slope * span, plane.black_dn - offsets / slopes * span)
+
+
+def _between(value: float, draws: NDArray[np.float64]) -> Estimated:
+    """`value` with the interval of its draws."""
+    low, high = (float(bound) for bound in np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     return Estimated(value, min(low, value), max(high, value))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from noisediag.errors import UsageError
 from noisediag.genome.parameters import parameter
 from noisediag.studies import explain_model as model
-from noisediag.studies.explain_data import SIGMA, TAGS, TARGETS, Measured, Record, Tag
+from noisediag.studies.explain_data import SIGMA, TAGS, TARGETS, Measured, Record, Tag, words
 from noisediag.studies.running import Progress
 
 Floats = NDArray[np.float64]
@@ -195,12 +195,12 @@ def _tag(tag: Tag, given: Sequence[float | str]) -> UsedTag:
 
 def _explicable(target: str, records: Sequence[Record], notes: list[str]) -> bool:
     values = [record.values[target].value for record in records if target in record.values]
-    words = target.replace("_", " ")
+    name = words(target)
     if len(values) < MIN_FILES:
-        notes.append(f"{words} is not explained: {len(values)} files have a value, {MIN_FILES} are needed")
+        notes.append(f"{name} is not explained: {len(values)} files have a value, {MIN_FILES} are needed")
         return False
     if min(values) == max(values):
-        notes.append(f"{words} is not explained: it is {values[0]:g} in all files")
+        notes.append(f"{name} is not explained: it is {values[0]:g} in all files")
         return False
     return True
 

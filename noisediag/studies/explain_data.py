@@ -64,6 +64,11 @@ class Record:
     values: Mapping[str, Measured]
 
 
+def words(target: str) -> str:
+    """What one of TARGETS is called."""
+    return "sigma at 18 %" if target == SIGMA else target.replace("_", " ")
+
+
 def from_footprint(footprint: Footprint) -> Record:
     """The file's own footprint as a record."""
     return _from_image(footprint.to_dict())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from noisediag.reports.table import printable
 from noisediag.studies.explain import ExplainResult, Explanation, UsedTag
+from noisediag.studies.explain_data import words
 from noisediag.studies.explain_report import warnings
 
 Floats = NDArray[np.float64]
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 PANEL = (4.2, 3.2)  # inches
 COLOURS = "cividis"  # reads the same to the colour-blind
 BAR, FAINT, CHANCE = "#0072b2", "#9db8c9", "#d55e00"
+BAR_HEIGHT = 0.5
 SWARM_BINS = 40
 MOST_TICKS = 8  # values that are all named on an axis
 MOST_NAMED = 24  # characters of a camera's name
@@ -31,14 +33,15 @@ def bar(result: ExplainResult, path: Path) -> None:
         effects = explanation.effects[::-1]
         place = np.arange(len(effects))
         colours = [BAR if effect.beyond_chance else FAINT for effect in effects]
-        axes.barh(place, [effect.importance for effect in effects], color=colours)
+        axes.barh(place, [effect.importance for effect in effects], height=BAR_HEIGHT, color=colours)
         chance = [effect.null_95 for effect in effects]
         axes.plot(chance, place, "|", color=CHANCE, markersize=14, markeredgewidth=2)
         axes.set_yticks(place, [effect.tag for effect in effects])
+        axes.set_axisbelow(True)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_xlim(left=0)
-        axes.set_xlabel(
-            f"mean |Shapley value|, {_unit(explanation)}\nline: 95 % of shuffled tags stay below", fontsize="small"
-        )
+        axes.set_ylim(-0.7, len(effects) - 0.3)
+        axes.set_xlabel(f"mean |Shapley value|, {_unit(explanation)}\nline: 95 % of shuffled tags stay below")
 
     _save(result, path, draw)
 
@@ -57,10 +60,11 @@ def beeswarm(result: ExplainResult, path: Path) -> None:
             )
         axes.axvline(0, color="0.4", linewidth=0.6)
         axes.set_yticks(range(len(order)), [names[j] for j in order])
+        axes.set_ylim(-0.6, len(order) - 0.4)
         axes.set_xlabel(f"Shapley value, {_unit(explanation)}")
         bar_ = axes.figure.colorbar(points, ax=axes, ticks=(0, 1), pad=0.01)
         bar_.ax.set_yticklabels(["low", "high"], fontsize="x-small")
-        bar_.set_label("tag's value", fontsize="x-small")
+        bar_.set_label("tag's value", fontsize="x-small", labelpad=-12)
 
     _save(result, path, draw)
 
@@ -91,7 +95,7 @@ def dependence(result: ExplainResult, path: Path) -> None:
         if partner is not None:
             bar_ = axes.figure.colorbar(points, ax=axes, ticks=(0, 1), pad=0.01)
             bar_.ax.set_yticklabels(["low", "high"], fontsize="x-small")
-            bar_.set_label(partner.name, fontsize="x-small")
+            bar_.set_label(partner.name, fontsize="x-small", labelpad=-12)
 
     _save(result, path, draw)
 
@@ -112,9 +116,11 @@ def _save(result: ExplainResult, path: Path, draw: Callable[[Any, Explanation], 
     panels: Any = figure.subplots(down, across, squeeze=False).ravel()
     for axes, explanation in zip(panels, result.explanations, strict=False):
         draw(axes, explanation)
-        axes.set_title(f"{explanation.target.replace('_', ' ')}, R2 {explanation.r2:.2f}", fontsize="medium")
+        axes.set_title(f"{words(explanation.target)}, R2 {explanation.r2:.2f}", fontsize="medium")
         axes.grid(linewidth=0.3)
         axes.tick_params(labelsize="small")
+        axes.xaxis.label.set_size("small")
+        axes.yaxis.label.set_size("small")
     for axes in panels[len(result.explanations) :]:
         axes.set_axis_off()
     figure.suptitle("\n".join([f"{_plain(result.options.source)}, {len(result.paths)} files", *warnings(result)[:2]]),

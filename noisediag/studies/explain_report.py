@@ -16,7 +16,7 @@ from noisediag.reports.csv import safe_text
 from noisediag.reports.table import printable
 from noisediag.studies import figures
 from noisediag.studies.explain import ExplainResult, Explanation, TagEffect, UsedTag
-from noisediag.studies.explain_data import SIGMA
+from noisediag.studies.explain_data import SIGMA, words
 
 SCHEMA = "noisediag.explain/1"
 DECIMALS = 10  # of the values that add up: with six digits their sum would miss the prediction by more than 1e-6
@@ -83,7 +83,7 @@ def dumps_csv(result: ExplainResult) -> str:
 
 
 def _section(explanation: Explanation) -> list[RenderableType]:
-    title = f"{explanation.target.replace('_', ' ')}: {len(explanation.rows)} files, cross-validated R2 "
+    title = f"{words(explanation.target)}: {len(explanation.rows)} files, cross-validated R2 "
     title += f"{explanation.r2:.2f}" + ("" if explanation.r2 > NOTHING else ": the tags explain nothing")
     table = figures.number_table("", "tag", "moves it by", "share", "by chance", "p", "remark")
     table.title = None

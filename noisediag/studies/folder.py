@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from noisediag.errors import UsageError
+from noisediag.studies.batch.walk import Walk
 
 TRUTH_SUFFIX = ".truth.json"  # of what `simulate` writes beside its files
 
 
 def files(folder: Path) -> tuple[Path, ...]:
-    """Every file below `folder`, sorted; hidden files and folders, links to folders and truths of simulated
-    files are passed over.
+    """Every file below `folder`, sorted, as `batch` finds them, whatever their names.
 
-    Raises UsageError where there is no such folder or nothing in it.
+    Hidden ones and the truths of simulated files are passed over. Raises UsageError where there is no such folder or
+    nothing in it.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
-    found: list[Path] = []
-    for root, names, members in os.walk(folder):
-        names[:] = [name for name in names if not name.startswith(".")]
-        found += [Path(root, name) for name in members if not name.startswith(".") and not name.endswith(TRUTH_SUFFIX)]
+    found = Walk(folder, include=("*",), exclude=(f"*{TRUTH_SUFFIX}",)).find().entries
     if not found:
         raise UsageError(f"{folder}: holds no file")
-    return tuple(sorted(found))
+    return tuple(Path(entry.path) for entry in found)

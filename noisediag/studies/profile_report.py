@@ -29,6 +29,7 @@ DARKTABLE_CAVEAT = (
     "darktable's own table is fitted on exported, demosaiced pictures, these values on the raw planes: they are not "
     "interchangeable (darktable's D7000 ISO 100 green `a` is 11 times below that of raw flats)"
 )
+ASIDE = 1.04  # between the colours of one ISO, so that their intervals do not cover each other
 _COLOUR_CODES = {"R": "#c0392b", "G": "#27ae60", "B": "#2471a3"}
 _INTERPOLATED = "interpolated"
 
@@ -134,8 +135,9 @@ def plot(profile: Profile, path: Path) -> None:
     """S and O against ISO, log-log, with 90 % intervals, as PNG. Raises UsageError without matplotlib."""
     plots.require()
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
-    figure = Figure(figsize=(9, 4.5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(9, 4.8), dpi=150, layout="constrained")
     for place, (name, title) in enumerate((("S", "S, 1/e-"), ("O", "O, variance without light"))):
         axes = figure.add_subplot(1, 2, place + 1, xscale="log", yscale="log")
         for entries in by_camera(profile.entries).values():
@@ -144,23 +146,28 @@ def plot(profile: Profile, path: Path) -> None:
         axes.set_xticks(isos, labels=[f"{iso:g}" for iso in isos])
         axes.xaxis.minorticks_off()
         axes.set_xlabel("ISO")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_formatter("{x:.0e}")
+        axes.yaxis.minorticks_off()
         axes.set_title(title)
-        axes.grid(visible=True, which="both", linewidth=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
+        axes.grid(visible=True, linewidth=0.3)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def _draw(axes: Any, entries: list[Entry], name: str) -> None:
     shown = {colour.name for entry in entries for colour in entry.colours}
-    for colour in sorted(shown, key="RGB".find):
+    for place, colour in enumerate(sorted(shown, key="RGB".find)):
+        beside = ASIDE ** (place - (len(shown) - 1) / 2)
         points = [(entry, getattr(one, name)) for entry in entries for one in entry.colours if one.name == colour]
         points = [(entry, value) for entry, value in points if value.value > 0]
-        iso, value = [entry.iso for entry, _ in points], [value.value for _, value in points]
+        iso, value = [entry.iso * beside for entry, _ in points], [value.value for _, value in points]
         bounds = [[v.value - max(v.low, 1e-3 * v.value) for _, v in points], [v.high - v.value for _, v in points]]
         style: dict[str, Any] = {"color": _COLOUR_CODES.get(colour), "label": f"{entries[0].camera} {colour}"}
         line = axes.errorbar(iso, value, yerr=bounds, capsize=3, linewidth=1, marker="o", markersize=3, **style)
-        hollow = [(entry.iso, value.value) for entry, value in points if not entry.files]
+        hollow = [(entry.iso * beside, value.value) for entry, value in points if not entry.files]
         if hollow:  # interpolated
             axes.plot(*zip(*hollow, strict=True), "o", color="white", markeredgecolor=line[0].get_color(), zorder=3)
 

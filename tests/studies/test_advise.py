@@ -1,8 +1,10 @@
 """`advise`: photons and SNR of simulated two-photon stacks come back, and the laws of the routes are exact."""
 
+import itertools
 import json
 import math
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -66,27 +68,34 @@ def level(advice, name):
 
 
 class TestStacks:
-    @pytest.mark.parametrize(("scene", "excess"), [("tissue", 1.3), ("photo", 2.0), ("fluorescence", 1.0)])
-    def test_photons_and_the_snr_of_the_mean_of_n(self, estimator, tmp_path, scene, excess):
-        light = light_of(scene, 30, size=384)
-        frames = frames_of(light, 64, excess=excess)
-        tifffile.imwrite(tmp_path / "a.tif", frames[:16])
-        options = AdviseOptions(black=OFFSET_DN, excess_noise=excess)
-        advice = advise(tmp_path / "a.tif", options, estimator)
-        assert advice.how == "measured"
-        assert not advice.effective
-        assert advice.gain.value == pytest.approx(GAIN, rel=0.05)
-        assert advice.read_noise_e.value == pytest.approx(READ_DN / GAIN, rel=0.5)  # there is little darkness
-        peak = level(advice, "peak")
-        assert peak.photons.value == pytest.approx((peak.signal_dn - OFFSET_DN) / GAIN, rel=0.05)
-        alike = np.abs(light / ((peak.signal_dn - OFFSET_DN) / GAIN) - 1) < 0.1
-        assert alike.sum() > 500
-        for average in advice.averages:
-            assert average.frames in FRAMES
-            means = frames[:, alike].reshape(-1, average.frames, alike.sum()).mean(axis=1)
-            errors = (means - OFFSET_DN) / GAIN - light[alike]
-            measured = light[alike].mean() / np.sqrt(np.mean(errors**2))
-            assert average.snr.value == pytest.approx(measured, rel=0.1)
+    @pytest.mark.acceptance
+    def test_photons_and_the_snr_of_the_mean_of_n(self, estimator, tmp_path, sized, say):
+        """16 frames foretell the SNR of the mean of 1 to 64, as it is where pixels are as bright as the peak."""
+        cases = [("tissue", 1.3), ("photo", 2.0), ("fluorescence", 1.0)]
+        kinds = ("tissue", "photo", "fluorescence", "retina", "satellite", "anatomy")
+        photons_off, snr_off = [], []
+        for scene, excess in sized(cases, list(itertools.product(kinds, (1.0, 1.3, 1.6, 2.0)))):
+            light = light_of(scene, 30, size=384)
+            frames = frames_of(light, 64, excess=excess)
+            tifffile.imwrite(tmp_path / "a.tif", frames[:16])
+            advice = advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN, excess_noise=excess), estimator)
+            assert advice.how == "measured"
+            assert not advice.effective
+            assert advice.read_noise_e.value == pytest.approx(READ_DN / GAIN, rel=0.5)  # there is little darkness
+            peak = level(advice, "peak")
+            true = (peak.signal_dn - OFFSET_DN) / GAIN
+            photons_off.append(abs(peak.photons.value / true - 1))
+            alike = np.abs(light / true - 1) < 0.1
+            assert alike.sum() > 500
+            for average in advice.averages:
+                assert average.frames in FRAMES
+                means = frames[:, alike].reshape(-1, average.frames, alike.sum()).mean(axis=1)
+                measured = light[alike].mean() / np.sqrt(np.mean(((means - OFFSET_DN) / GAIN - light[alike]) ** 2))
+                snr_off.append(abs(average.snr.value / measured - 1))
+        worst = f"photons off by {max(photons_off):.1%} or less, SNR by {max(snr_off):.1%}"
+        say(f"advise: {len(photons_off)} stacks, {worst}")
+        assert max(photons_off) <= 0.05
+        assert max(snr_off) <= 0.1
 
     def test_without_the_factor_photons_are_effective(self, estimator, stack):
         advice = advise(stack, AdviseOptions(black=OFFSET_DN), estimator)
@@ -135,6 +144,56 @@ class TestStacks:
         tifffile.imwrite(tmp_path / "a.tif", frames_of(np.zeros((256, 256)), 5))
         with pytest.raises(UnsupportedError):
             advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN + 5), estimator)
+
+
+class TestRealRepeats:
+    """The SNR of real pictures: what the mean of N differs by from the scene, itself the mean of many or flat."""
+
+    @pytest.mark.acceptance
+    @pytest.mark.parametrize("gain", [True, False])  # e-/DN, given or not: flat fields hardly show it
+    @pytest.mark.parametrize(
+        ("pattern", "offset_dn", "gain_e"),
+        [
+            ("sim12_hci/images/b_s_024*", 29.4, 10.0),
+            ("sim12_hci/images/b_010*", 29.4, 10.0),
+            ("ccd12_basler/images/b_005*", 14.72, 3.6),
+        ],
+    )
+    def test_flat_fields(self, estimator, shared_data, tmp_path, say, pattern, offset_dn, gain_e, gain):
+        paths = sorted((shared_data / "real" / "emva").glob(pattern))
+        frames = np.stack([imagecodecs.imread(str(path)) for path in paths]).astype(np.float64)
+        tifffile.imwrite(tmp_path / "a.tif", frames.astype(np.uint16))
+        options = AdviseOptions(
+            black=offset_dn, white=4095, gain=gain_e if gain else None, detector="ccd", level="median"
+        )
+        advice = advise(tmp_path / "a.tif", options, estimator)
+        light = frames.mean() - offset_dn
+        for average in advice.averages:
+            if average.frames > len(frames):
+                break
+            means = frames.reshape(-1, average.frames, *frames.shape[1:]).mean(axis=1)
+            around = torch.nn.functional.avg_pool2d(torch.from_numpy(means)[:, None], 15, 1)[:, 0].numpy()
+            fine = means[:, 7:-7, 7:-7] - around  # without the shading of the lamp
+            ratio = average.snr.value * np.sqrt(fine.var() * 225 / 224) / light
+            say(f"advise: {pattern}, N = {average.frames}, gain given: {gain}, SNR foretold / measured: {ratio:.3f}")
+            assert ratio == pytest.approx(1, abs=0.1)
+
+    @pytest.mark.acceptance
+    @pytest.mark.parametrize("name", ["010_0", "020_1", "031_2", "035_1"])
+    def test_micrographs(self, estimator, shared_data, say, name):
+        """One frame, its noise estimated, and the mean of 400."""
+        folder = shared_data / "real" / "micro" / "w2s_fmd" / "w2s"
+        noisy, clean = (
+            tifffile.imread(folder / f"{kind}_{name}.tif").astype(float) for kind in ("input_avg1", "target_avg400")
+        )
+        gain, offset = np.polyfit(clean.ravel(), noisy.ravel(), 1)  # each is stretched on its own
+        scene = gain * clean + offset
+        advice = advise(folder / f"input_avg1_{name}.tif", AdviseOptions(level="median"), estimator)
+        level_dn = level(advice, "median").signal_dn
+        alike = np.abs(scene / level_dn - 1) < 0.1
+        ratio = advice.averages[0].snr.value * np.std((noisy - scene)[alike]) / (scene[alike].mean() - advice.offset_dn)
+        say(f"advise: {name}, SNR foretold / measured: {ratio:.3f}")
+        assert ratio == pytest.approx(1, abs=0.1)
 
 
 class TestLaws:

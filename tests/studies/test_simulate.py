@@ -126,6 +126,16 @@ def test_colour_channels_have_noise_of_their_own(colour: Path, tmp_path: Path) -
     assert abs(np.corrcoef(codes.reshape(-1, 3).T)[0, 1]) < 5 / math.sqrt(64 * 96)
 
 
+def test_a_stack_holds_frames_of_one_scene(flat: Path, tmp_path: Path) -> None:
+    path, noise = tmp_path / "stack.tif", NoiseOptions(read_noise=0.02)
+    told = simulate.run(SimulateOptions(path, clean=flat, noise=noise, frames=3, bit_depth=12))
+    image = images.read(path)
+    assert told.shape == (3, 256, 384)
+    assert (image.frames, image.planes[0].white_dn) == (3, 4095)
+    frames = np.stack([plane.load() for plane in image.planes]).astype(float) / 4095
+    _close(np.diff(frames, axis=0)[0].std(), 0.02 * math.sqrt(2), frames[0].size)
+
+
 def test_exposure_multiplies_the_light_and_white_clips_it(flat: Path, tmp_path: Path) -> None:
     for factor, expected in ((0.5, 0.2), (10, 1.0)):
         path = tmp_path / f"{factor}.tif"
@@ -172,6 +182,8 @@ def test_a_report_can_be_simulated_anew(tmp_path: Path) -> None:
         ({"noise": NoiseOptions(salt_share=2)}, "--salt-share"),
         ({"noise": NoiseOptions(quantisation=1e-5), "bit_depth": 8}, "--quantisation"),
         ({"size": (8, 8)}, "--size"),
+        ({"frames": 0}, "--frames"),
+        ({"frames": 2, "output": Path("noisy.png")}, "--frames"),
     ],
 )
 def test_impossible_requests_are_refused_before_the_work(
