@@ -19,6 +19,7 @@ from noisediag.cli import (
     distance,
     estimate,
     explain,
+    finetune,
     merge,
     pretrain,
     profile,
@@ -69,3 +70,4 @@ app.command(no_args_is_help=True)(check.check)
 app.command(no_args_is_help=True)(advise.advise)
 app.command(no_args_is_help=True)(distance.distance)
 app.command(no_args_is_help=True)(explain.explain)
+app.command(no_args_is_help=True)(finetune.finetune)

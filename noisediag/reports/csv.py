@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from noisediag import __version__
-from noisediag.footprint import CheckpointId, Estimate, Footprint, PlaneFootprint, Quantity, arrange, derive
+from noisediag.footprint import (
+    CheckpointId,
+    Estimate,
+    Footprint,
+    PlaneFootprint,
+    Quantity,
+    arrange,
+    derive,
+    plane_dict,
+)
 from noisediag.footprint import path_fields as json_path
-from noisediag.genome.parameters import PARAMETERS, Parameter
+from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter
 from noisediag.reports import Failure, Outcome
 
 _UNITS = {"1/e-": "per_e", "normalised": "norm", "fraction": "fraction", "px": "px"}
@@ -43,13 +53,14 @@ COLUMNS: tuple[str, ...] = (
     *("noisediag_version", "checkpoint_name", "checkpoint_sha256"),
     "DateTimeOriginal",
     *("correlated_share", "periodic_share", "pixel_independent"),
+    "own_parameters",  # of a head of the user's own, as JSON
 )
 TEXT_COLUMNS = frozenset(
     (
         *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
         *("plane", "channel", "scale_source", "plane_flags", "flags", "warnings", "Make", "Model"),
         *(f"{parameter.name}_flag" for parameter in PARAMETERS),
-        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal"),
+        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal", "own_parameters"),
     )
 )
 WHOLE_COLUMNS = frozenset(
@@ -138,10 +149,17 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "periodic_share": structure.periodic_share,
         "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
+        "own_parameters": _own(plane),
     }
     for parameter in PARAMETERS:
         cells |= _parameter_cells(parameter, plane[parameter.name])
     return cells
+
+
+def _own(plane: PlaneFootprint) -> str | None:
+    """The parameters that are not ours, as the JSON report has them."""
+    own = [p for p in plane_dict(plane)["parameters"] if p["name"] not in NAMES]
+    return json.dumps(own, ensure_ascii=False) if own else None
 
 
 def _parameter_cells(parameter: Parameter, estimate: Estimate) -> dict[str, Any]:
