@@ -50,8 +50,13 @@ _TAKEN = {  # by what runs instead of the sets; everything else is refused rathe
     "limit": _REPORT | {"limit", "draws", "seed", "baselines", "workers", "device"},
     "real": _REPORT | {"real", "baselines", "workers", "device"},
     "speed": _REPORT | {"speed", "seed"},
+    "few-shot": _REPORT
+    | {"few_shot", "data", "genome", "draws", "seed", "split", "limit_per_domain", "device"}
+    | {"arms", "seeds", "images", "journal", "resume", "vit", "plot"},
 }
 _INSTEAD_PANEL = "Instead of the sets"
+_FEW_SHOT_PANEL = "Few shots"
+_FEW_SHOT_ONLY = ("arms", "seeds", "images", "journal", "resume", "vit", "plot")
 SET_DRAWS = 10
 
 
@@ -97,6 +102,52 @@ def benchmark(
             "--speed", help="CPU time on one thread, 256 x 256 and 24 megapixels.", rich_help_panel=_INSTEAD_PANEL
         ),
     ] = False,
+    few_shot: Annotated[
+        bool,
+        typer.Option(
+            "--few-shot",
+            help="What 10 to 1,000 labels on our encoder are worth, beside many labels from scratch; genome paper.",
+            rich_help_panel=_INSTEAD_PANEL,
+        ),
+    ] = False,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM,...",
+            help="Of --few-shot: cop-10, -25, -50, -100, -1000; scratch-100, -1000, -10000, -100000; all unless given.",
+            rich_help_panel=_FEW_SHOT_PANEL,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Of --few-shot: times each arm is run.", rich_help_panel=_FEW_SHOT_PANEL)
+    ] = 3,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Of --few-shot: clean pictures to label beside procedural scenes.",
+            rich_help_panel=_FEW_SHOT_PANEL,
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Of --few-shot: finished arms; states of unfinished ones lie beside it.",
+            rich_help_panel=_FEW_SHOT_PANEL,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from --journal.", rich_help_panel=_FEW_SHOT_PANEL)
+    ] = False,
+    vit: Annotated[
+        bool,
+        typer.Option("--vit", help="A ViT-B/16 from scratch, too; on a GPU.", rich_help_panel=_FEW_SHOT_PANEL),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the learning curve.", rich_help_panel=_FEW_SHOT_PANEL),
+    ] = None,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -114,11 +165,23 @@ def benchmark(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed})
+        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed, "few-shot": few_shot})
+        if not few_shot:
+            _check_few_shot_only(ctx)
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)
         if sheet is not None:
             check_output("--sheet", sheet, (".png",), force=force)
+
+        if plot is not None:
+            from noisediag.reports import plots
+
+            check_output("--plot", plot, (".png",), force=force)
+            plots.require()
+        if journal is not None:
+            check_output("--journal", journal, (".jsonl",), force=force or resume)
+        elif resume:
+            raise UsageError("--resume goes on from a --journal")
 
         from noisediag.reports.files import replacing
 
@@ -131,6 +194,23 @@ def benchmark(
             failed = NONE_READABLE if result.failed == result.files else SOME_FAILED if result.failed else 0
         elif speed:
             report, result = _run_speed(seed, checkpoint)
+        elif few_shot:
+            if journal is not None and force and not resume:
+                journal.unlink(missing_ok=True)
+            report, result = _run_few_shot(
+                vit=vit,
+                arms=arms,
+                data=data,
+                seeds=seeds,
+                draws=SET_DRAWS if draws is None else draws,
+                seed=seed,
+                split=split.value,
+                limit_per_domain=limit_per_domain,
+                images=images,
+                checkpoint=checkpoint,
+                device=device.value,
+                journal=journal,
+            )
         else:
             report, result = _run_sets(
                 genome=genome.value,
@@ -156,6 +236,9 @@ def benchmark(
             with replacing(output, force=force) as part:
                 text = report.dumps(result) if output.suffix == ".json" else report.dumps_csv(result)
                 part.write_text(text, encoding="utf-8")
+        if plot is not None:
+            with replacing(plot, force=force) as part:
+                report.draw(result, part)
         if sheet is not None:
             from noisediag.studies.sheet import write
 
@@ -175,6 +258,13 @@ def _check_alone(ctx: typer.Context, chosen: Mapping[str, bool]) -> None:
             source = ctx.get_parameter_source(other)
             if other not in _TAKEN[name] and source is not None and source.name == "COMMANDLINE":
                 raise UsageError(f"--{name} does not take --{other.replace('_', '-')}")
+
+
+def _check_few_shot_only(ctx: typer.Context) -> None:
+    for name in _FEW_SHOT_ONLY:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name} is an option of --few-shot")
 
 
 # Each gives the module that renders a result, and the result.
@@ -210,6 +300,17 @@ def _run_speed(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
     from noisediag.studies.running import console_progress
 
     return speed, speed.run(speed.SpeedOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
+
+
+def _run_few_shot(*, arms: str | None, vit: bool, data: Path | None, **options: Any) -> tuple[Any, Any]:
+    from noisediag.studies import few_shot, few_shot_report
+    from noisediag.studies.running import console_progress
+
+    if data is None:
+        raise UsageError("--few-shot needs --data DIR: clean pictures, one sub-folder a domain")
+    chosen = few_shot.ARMS if arms is None else tuple(name.strip() for name in arms.split(","))
+    chosen = (*chosen, *(few_shot.VIT_ARMS if vit else ()))
+    return few_shot_report, few_shot.run(few_shot.FewShotOptions(data=data, arms=chosen, **options), console_progress)
 
 
 def _run_sets(**options: Any) -> tuple[Any, Any]:
