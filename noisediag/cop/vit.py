@@ -46,7 +46,9 @@ class ViT(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         patches = self.patches(2 * pictures - 1)
-        tokens = patches.flatten(2).transpose(1, 2) + _positions(*patches.shape[2:], self.config.width).to(patches)
+        tokens = patches.flatten(2).transpose(1, 2) + _positions(
+            patches.shape[2], patches.shape[3], self.config.width
+        ).to(patches)
         return self.leave(self.norm(self.body(tokens)).mean(1)).softmax(-1)
 
 

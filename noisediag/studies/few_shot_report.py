@@ -104,7 +104,7 @@ def draw(result: FewShotResult, path: Path) -> None:
         rows = [row for row in result.rows if row.arm.startswith(f"{kind}-") and row.labels]
         if rows:
             spread = [row.r2_spread or 0.0 for row in rows]
-            labels = [row.labels for row in rows]
+            labels = [float(row.labels or 0) for row in rows]
             axes.errorbar(
                 labels, [row.r2 for row in rows], spread, c=colour, marker=marker, ls=line, capsize=3, label=kind
             )

@@ -132,12 +132,15 @@ class _Watch:
 
     def __init__(self, model: nn.Module, data: LabelledPictures, held: NDArray[np.int64], file: Path | None):
         self.model, self.data, self.held, self.file = model, data, held, file
-        self.best, self.since = float("inf"), 0
+        self.best, self.since, self.step = float("inf"), 0, 0
         self.weights: dict[str, Tensor] = {}
         if file is not None and file.exists():
             self._resume(file)
 
     def __call__(self, step: int, numbers: dict[str, float]) -> None:
+        if step <= self.step:  # a continued run takes the steps since its last state once more, to the same weights
+            return
+        self.step = step
         self.look()
         if self.since >= PATIENCE:
             raise _PlateauError
@@ -163,7 +166,7 @@ class _Watch:
         from safetensors.torch import save_file
 
         part = file.with_name(f"{file.name}.part")
-        notes = {"watch": json.dumps({"best": self.best, "since": self.since})}
+        notes = {"watch": json.dumps({"best": self.best, "since": self.since, "step": self.step})}
         save_file({k: v.contiguous() for k, v in self.weights.items()}, part, metadata=notes)
         part.replace(file)
 
@@ -172,5 +175,5 @@ class _Watch:
 
         with safe_open(file, framework="pt") as found:
             notes = json.loads((found.metadata() or {})["watch"])
-            self.best, self.since = notes["best"], notes["since"]
+            self.best, self.since, self.step = notes["best"], notes["since"], notes["step"]
             self.weights = {key: found.get_tensor(key) for key in found.keys()}  # noqa: SIM118 - not a mapping

@@ -103,7 +103,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """`how`: held out, or folds. `acquisitions` of all pictures used."""
+    """`how`: held out, or folds. `acquisitions` of all pictures used; `judged_paths`: those that judged."""
 
     options: FinetuneOptions
     checkpoint: CheckpointId
@@ -113,6 +113,7 @@ class FinetuneResult:
     acquisitions: int
     verdicts: tuple[Verdict, ...]
     curve: tuple[CurvePoint, ...]
+    judged_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ def run(sources: Sequence[Labelled], options: FinetuneOptions, estimator: Estima
         acquisitions=len({table.rows[i].group for i in needed}),
         verdicts=verdicts,
         curve=tuple(_learning_curve(work, judged)) if options.learning_curve else (),
+        judged_paths=tuple(str(shot.row.path) for part in judged for shot in part.asked),
     )
     return Finetuned(result, made)
 
