@@ -32,7 +32,7 @@ from noisediag.studies.finetune import Finetuned, FinetuneOptions, NoBetterError
 from noisediag.studies.labelled import Labelled, from_clean, from_table
 
 SIDE = 128
-LEARNED, SHOTS, ASKED = 120, 100, 40
+LEARNED, SHOTS, ASKED = 125, 100, 40
 NOISES = ("gaussian", "uniform", "salt", "poisson", "blotchy")
 LEARNED_KINDS, ASKED_KINDS = scenes.KINDS[::2], scenes.KINDS[1::2]
 
@@ -75,7 +75,7 @@ def jpeg(x: np.ndarray, quality: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def laplace(tmp_path_factory) -> Path:
-    """Laplace noise of unknown scale under JPEG: 120 labelled pictures, and 40 on scenes of other kinds."""
+    """Laplace noise of unknown scale under JPEG: 125 labelled pictures, and 40 on scenes of other kinds."""
     root = tmp_path_factory.mktemp("laplace")
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(3)
     for kinds, count, name in ((LEARNED_KINDS, LEARNED, "learned"), (ASKED_KINDS, ASKED, "asked")):
@@ -124,7 +124,7 @@ def shuffled(table: LabelTable) -> LabelTable:
 
 @pytest.fixture(scope="module")
 def written(laplace: Path, tmp_path_factory) -> tuple[Path, dict]:
-    """The checkpoint that the command makes of the 120 pictures, and what it says of it."""
+    """The checkpoint that the command makes of the 125 pictures, and what it says of it."""
     path = tmp_path_factory.mktemp("tuned") / "mine.safetensors"
     done = invoke("finetune", "--labels", laplace / "learned.csv", "--shots", SHOTS, "-o", path, "--json")
     assert done.exit_code == 0, done.stderr
@@ -221,34 +221,35 @@ def noise(kind: str, shape: tuple[int, int], rng: np.random.Generator, clean: np
     return clean + 0.07 * rng.standard_normal(shape)
 
 
-class TestClasses:
-    @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory) -> Path:
-        root = tmp_path_factory.mktemp("kinds")
-        rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(5)
-        rows = ["path,noise_type"]
-        for i, clean in enumerate(scenes.make(SHOTS + ASKED, SIDE, generator).numpy()):
-            kind = NOISES[i % len(NOISES)]
-            noisy = noise(kind, clean.shape, rng, clean.astype(np.float64)).clip(0, 1)
-            Image.fromarray((noisy * 65535).round().astype(np.uint16)).save(root / f"{i}.png")
-            rows.append(f"{i}.png,{kind}")
-        (root / "labels.csv").write_text("\n".join(rows) + "\n")
-        return root
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("kinds")
+    rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(5)
+    rows = ["path,noise_type"]
+    for i, clean in enumerate(scenes.make(SHOTS + ASKED, SIDE, generator).numpy()):
+        kind = NOISES[i % len(NOISES)]
+        noisy = noise(kind, clean.shape, rng, clean.astype(np.float64)).clip(0, 1)
+        Image.fromarray((noisy * 65535).round().astype(np.uint16)).save(root / f"{i}.png")
+        rows.append(f"{i}.png,{kind}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    return root
 
-    def test_five_noises_from_100_shots(self, folder, tmp_path) -> None:
+
+class TestClasses:
+    def test_five_noises_from_100_shots(self, kinds, tmp_path) -> None:
         output = tmp_path / "kinds.safetensors"
-        done = invoke("finetune", "--labels", folder / "labels.csv", "-o", output, "--json")
+        done = invoke("finetune", "--labels", kinds / "labels.csv", "-o", output, "--json")
         assert done.exit_code == 0, done.stderr
         (verdict,) = json.loads(done.stdout)["verdicts"]
         assert verdict["scale"] == "class"
         assert verdict["judged"] == ASKED
         assert verdict["rmse_after"] <= 0.05  # 95 % right
-        found = json.loads(invoke("estimate", folder / "0.png", "--checkpoint", output, "--json").stdout)
+        found = json.loads(invoke("estimate", kinds / "0.png", "--checkpoint", output, "--json").stdout)
         (own,) = [p for p in found["images"][0]["planes"][-1]["parameters"] if p["name"] == "noise_type"]
         assert own["value"] == "gaussian"
         assert own["low"] is None
         assert 0.2 < own["present"] <= 1
-        assert "gaussian" in invoke("estimate", folder / "0.png", "--checkpoint", output).stdout
+        assert "gaussian" in invoke("estimate", kinds / "0.png", "--checkpoint", output).stdout
 
 
 def test_the_command_line_alone(tmp_path: Path) -> None:
