@@ -264,7 +264,7 @@ def _references(test: Test, seed: int) -> Iterator[Row]:
     yield _row("mean predictor", [_score("mean predictor", 0, 0, mean, test.strengths, {})])
     knows = oracle.predict(test.shown, test.strengths, test.picture, seed=seed)
     if knows is not None:
-        yield _row("oracle, shown the clean", [_score("oracle", 0, 0, knows, test.strengths, {})])
+        yield _row("oracle", [_score("oracle", 0, 0, knows, test.strengths, {})])
 
 
 def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], picture: NDArray[np.int64]) -> Probe:

@@ -16,7 +16,7 @@ from noisediag.studies.few_shot import COP, PARITY, SCHEMA, SCRATCH, TRAINED, VI
 from noisediag.studies.figures import decimal, number_table, percent
 
 STYLES = {COP: ("#0072b2", "o", "-"), SCRATCH: ("#d55e00", "s", "--"), VIT: ("#009e73", "^", ":")}
-SHORT = tuple(name.replace("_", " ")[:6].strip() for name in paper.NAMES)
+SHORT = tuple(name[:4] for name in paper.NAMES)
 
 
 def render(result: FewShotResult) -> Group:

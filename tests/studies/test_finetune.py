@@ -33,7 +33,7 @@ from noisediag.studies.labelled import Labelled, from_clean, from_table
 
 SIDE = 128
 LEARNED, SHOTS, ASKED = 125, 100, 40
-NOISES = ("gaussian", "uniform", "salt", "poisson", "blotchy")
+NOISES = ("gaussian", "quantised", "salt", "poisson", "blotchy")
 LEARNED_KINDS, ASKED_KINDS = scenes.KINDS[::2], scenes.KINDS[1::2]
 
 _seen: dict[tuple, tuple[finetune.Shot, tuple[int, ...]]] = {}
@@ -209,12 +209,12 @@ class TestUnseenLaw:
 
 def noise(kind: str, shape: tuple[int, int], rng: np.random.Generator, clean: np.ndarray) -> np.ndarray:
     """Five kinds of about the same strength."""
-    if kind == "uniform":
-        return clean + rng.uniform(-0.12, 0.12, shape)
+    if kind == "quantised":
+        return np.floor(clean / 0.15 + rng.random(shape)) * 0.15
     if kind == "salt":
         return np.where(rng.random(shape) < 0.03, 1.0, clean)
     if kind == "poisson":
-        return rng.poisson(clean * 100) / 100
+        return rng.poisson(clean * 40) / 40
     if kind == "blotchy":
         fine = rng.standard_normal((shape[0] + 2, shape[1] + 2))
         return clean + 0.07 / 3 * sum(fine[i : i + shape[0], j : j + shape[1]] for i in range(3) for j in range(3))
@@ -226,7 +226,7 @@ def kinds(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("kinds")
     rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(5)
     rows = ["path,noise_type"]
-    for i, clean in enumerate(scenes.make(SHOTS + ASKED, SIDE, generator).numpy()):
+    for i, clean in enumerate(scenes.make(SHOTS + ASKED, SIDE, generator, kinds=("photo",)).numpy()):
         kind = NOISES[i % len(NOISES)]
         noisy = noise(kind, clean.shape, rng, clean.astype(np.float64)).clip(0, 1)
         Image.fromarray((noisy * 65535).round().astype(np.uint16)).save(root / f"{i}.png")
