@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import torch
 
 from noisediag import images, processed
 from noisediag.cop import checkpoint as store
+from noisediag.cop import tuned
 from noisediag.cop.calibration import alarm_shift, factors, limit_shift
+from noisediag.cop.encoder import Encoder
 from noisediag.cop.heads import LEARNED, UNIFORM
-from noisediag.cop.models import SensorAnswer, SensorModel, randomised
+from noisediag.cop.models import SensorAnswer, randomised
 from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, Rendered, VarianceLaw
@@ -73,7 +75,9 @@ class Estimator:
         found = store.read(checkpoint if checkpoint is not None else store.shipped(DEFAULT_CHECKPOINT))
         self.checkpoint = CheckpointId(found.name, found.sha256)
         self.device = choose_device(device)
-        self.model = SensorModel.load(found).to(self.device)
+        self.model, own = tuned.load(found)
+        self.model = self.model.to(self.device)
+        self.own = None if own is None else own.to(self.device)  # the user's own head, see `noisediag finetune`
 
     def randomised(self, seed: int) -> Estimator:
         """The same estimator with the encoder's weights drawn anew, to see what the encoder contributes."""
@@ -115,6 +119,9 @@ class Estimator:
                 together = replace(together, name="all", frame=None, shape=whole_shape(members))
                 whole.append(_reconcile(together, planes[-len(bags) :]))
             whole[-1] = replace(whole[-1], channel=channel)
+        if self.own is not None:
+            described = self.describe(image)
+            whole = [self.own.add(plane, d.inputs) for plane, d in zip(whole, described, strict=True)]
         flags = {flag for plane in whole for flag in plane.flags}
         if image.domain == "rendered":
             flags |= {"rendered"} | (set() if rendered is None else rendered.flags)
@@ -173,10 +180,9 @@ class Estimator:
         Raises the errors of `estimate`.
         """
         embeddings = []
-        for names in _channels(image).values():
-            bags = [cut([(p, p.load()) for p in members], MAX_TILES) for members in names]
+        for _, bag in own_bags(image):
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(join(bags).tiles)[None].to(self.device))
+                tokens = tokenize(torch.from_numpy(bag.tiles)[None].to(self.device))
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         return np.mean(embeddings, axis=0)
 
@@ -230,6 +236,23 @@ class Estimator:
         """Rendered colour: the luma of the stored codes (BT.601) of all frames, whose `first` planes are given."""
         plane = self._describe(first, bag, image, gain, whole=True)
         return replace(plane, name="all" if gray else "luma", frame=None)
+
+    def describe(self, image: Image, *, encoder: Encoder | None = None) -> list[tuned.Described]:
+        """What a head of the user's own reads of the file's own noise, a channel at a time.
+
+        `encoder`: one that is being tuned, instead of the own head's. Raises the errors of `estimate`.
+        """
+        chosen = encoder if encoder is not None else None if self.own is None else self.own.encoder
+        return [
+            tuned.describe(
+                self.model,
+                torch.from_numpy(bag.tiles).to(self.device),
+                bag.step or 0.0,
+                free_intercept=not plane.offset_known,
+                encoder=chosen,
+            )
+            for plane, bag in own_bags(image)
+        ]
 
     def _describe(
         self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, whole: bool = False
@@ -440,6 +463,12 @@ def join(bags: Sequence[Bag]) -> Bag:
         index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(per, len(bag.tiles))).round().astype(int))
         picked.append(bag.tiles[index, :side_y, :side_x])
     return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
+
+
+def own_bags(image: Image) -> Iterator[tuple[Plane, Bag]]:
+    """The bag of the file's own noise, planes and colours together, of each channel, and the first of its planes."""
+    for names in _channels(image).values():
+        yield names[0][0], join([cut([(p, p.load()) for p in members], MAX_TILES) for members in names])
 
 
 def _luma_bag(members: Sequence[Plane]) -> Bag:

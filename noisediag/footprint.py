@@ -57,6 +57,7 @@ class Estimate:
     low_dn: float | None = None
     high_dn: float | None = None
     level: float = LEVEL
+    word: str | None = None  # of a class that the user's own head tells; `value` is None then
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ class Footprint:
             "reader": self.reader,
             "domain": self.domain,
             "acquisition": _plain(self.acquisition),
-            "planes": [_plane_dict(plane) for plane in self.planes],
+            "planes": [plane_dict(plane) for plane in self.planes],
             "derived": _plain(self.derived),
             "structure": {**_plain(self.structure), "verdict": self.structure.verdict},
             "rendered": None if self.rendered is None else _rendered_dict(self.rendered),
@@ -533,7 +534,8 @@ def _amount(estimate: Estimate) -> float | None:
     return 0.0 if estimate.present is not None and estimate.present < PRESENT else None
 
 
-def _plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
+def plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
+    """One of the `planes` of `noisediag.report/1`."""
     return {
         "name": plane.name,
         "frame": plane.frame,
@@ -592,7 +594,8 @@ def _parameter_dict(estimate: Estimate) -> dict[str, Any]:
         "present",
         "flag",
     )
-    return {key: _plain(getattr(estimate, key)) for key in keys}
+    plain = {key: _plain(getattr(estimate, key)) for key in keys}
+    return plain if estimate.word is None else {**plain, "value": _text(estimate.word)}
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ from noisediag.cli import (
     distance,
     estimate,
     explain,
+    finetune,
     measure,
     merge,
     pretrain,
@@ -78,3 +79,4 @@ app.command(no_args_is_help=True)(distance.distance)
 app.command(no_args_is_help=True)(explain.explain)
 app.command(no_args_is_help=True, cls=ManyValues)(measure.measure)
 app.command(no_args_is_help=True)(verify.verify)
+app.command(no_args_is_help=True)(finetune.finetune)

@@ -22,7 +22,6 @@ from noisediag.cli.common import (
     Json,
     OnDevice,
     Output,
-    Plot,
     check_output,
     check_style,
     errors_in_words,
@@ -52,8 +51,13 @@ _TAKEN = {  # by what runs instead of the sets; everything else is refused rathe
     "real": _REPORT | {"real", "baselines", "workers", "device"},
     "speed": _REPORT | {"speed", "seed"},
     "cost": _REPORT | {"cost", "seed", "plot"},
+    "few-shot": _REPORT
+    | {"few_shot", "data", "genome", "draws", "seed", "split", "limit_per_domain", "device"}
+    | {"arms", "seeds", "images", "journal", "resume", "vit", "plot"},
 }
 _INSTEAD_PANEL = "Instead of the sets"
+_FEW_SHOT_PANEL = "Few shots"
+_FEW_SHOT_ONLY = ("arms", "seeds", "images", "journal", "resume", "vit", "plot")
 SET_DRAWS = 10
 
 
@@ -103,10 +107,55 @@ def benchmark(
         bool,
         typer.Option("--cost", help="CPU time by pixels and by files; see --plot.", rich_help_panel=_INSTEAD_PANEL),
     ] = False,
+    few_shot: Annotated[
+        bool,
+        typer.Option(
+            "--few-shot",
+            help="What 10 to 1,000 labels on our encoder are worth, beside many labels from scratch; genome paper.",
+            rich_help_panel=_INSTEAD_PANEL,
+        ),
+    ] = False,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM,...",
+            help="Of --few-shot: cop-10, -25, -50, -100, -1000; scratch-100, -1000, -10000, -100000; all unless given.",
+            rich_help_panel=_FEW_SHOT_PANEL,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Of --few-shot: times each arm is run.", rich_help_panel=_FEW_SHOT_PANEL)
+    ] = 3,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Of --few-shot: clean pictures to label beside procedural scenes.",
+            rich_help_panel=_FEW_SHOT_PANEL,
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Of --few-shot: finished arms; states of unfinished ones lie beside it.",
+            rich_help_panel=_FEW_SHOT_PANEL,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from --journal.", rich_help_panel=_FEW_SHOT_PANEL)
+    ] = False,
+    vit: Annotated[
+        bool,
+        typer.Option("--vit", help="A ViT-B/16 from scratch, too; on a GPU.", rich_help_panel=_FEW_SHOT_PANEL),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the result of --few-shot or --cost.", rich_help_panel=OUTPUT_PANEL),
+    ] = None,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
-    plot: Plot = None,
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="The ten worst pictures, clean and noisy.", rich_help_panel=OUTPUT_PANEL),
@@ -121,18 +170,23 @@ def benchmark(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed, "cost": cost})
+        instead = {"limit": limit, "real": real is not None, "speed": speed, "cost": cost, "few-shot": few_shot}
+        _check_alone(ctx, instead)
+        if not few_shot:
+            _check_few_shot_only(ctx, cost=cost)
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)
         if sheet is not None:
             check_output("--sheet", sheet, (".png",), force=force)
         if plot is not None:
-            if not cost:
-                raise UsageError("--plot is that of --cost")
             from noisediag.reports import plots
 
-            plots.require()
             check_output("--plot", plot, (".png",), force=force)
+            plots.require()
+        if journal is not None:
+            check_output("--journal", journal, (".jsonl",), force=force or resume)
+        elif resume:
+            raise UsageError("--resume goes on from a --journal")
 
         from noisediag.reports.files import replacing
 
@@ -147,6 +201,23 @@ def benchmark(
             report, result = _run_speed(seed, checkpoint)
         elif cost:
             report, result = _run_cost(seed, checkpoint)
+        elif few_shot:
+            if journal is not None and force and not resume:
+                journal.unlink(missing_ok=True)
+            report, result = _run_few_shot(
+                vit=vit,
+                arms=arms,
+                data=data,
+                seeds=seeds,
+                draws=SET_DRAWS if draws is None else draws,
+                seed=seed,
+                split=split.value,
+                limit_per_domain=limit_per_domain,
+                images=images,
+                checkpoint=checkpoint,
+                device=device.value,
+                journal=journal,
+            )
         else:
             report, result = _run_sets(
                 genome=genome.value,
@@ -196,6 +267,13 @@ def _check_alone(ctx: typer.Context, chosen: Mapping[str, bool]) -> None:
                 raise UsageError(f"--{name} does not take --{other.replace('_', '-')}")
 
 
+def _check_few_shot_only(ctx: typer.Context, *, cost: bool) -> None:
+    for name in _FEW_SHOT_ONLY:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and not (cost and name == "plot"):
+            raise UsageError(f"--{name} is an option of --few-shot" + (" and --cost" if name == "plot" else ""))
+
+
 # Each gives the module that renders a result, and the result.
 
 
@@ -236,6 +314,17 @@ def _run_cost(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
     from noisediag.studies.running import console_progress
 
     return cost, cost.run(cost.CostOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
+
+
+def _run_few_shot(*, arms: str | None, vit: bool, data: Path | None, **options: Any) -> tuple[Any, Any]:
+    from noisediag.studies import few_shot, few_shot_report
+    from noisediag.studies.running import console_progress
+
+    if data is None:
+        raise UsageError("--few-shot needs --data DIR: clean pictures, one sub-folder a domain")
+    chosen = few_shot.ARMS if arms is None else tuple(name.strip() for name in arms.split(","))
+    chosen = (*chosen, *(few_shot.VIT_ARMS if vit else ()))
+    return few_shot_report, few_shot.run(few_shot.FewShotOptions(data=data, arms=chosen, **options), console_progress)
 
 
 def _run_sets(**options: Any) -> tuple[Any, Any]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from noisediag import __version__
-from noisediag.footprint import CheckpointId, Estimate, Footprint, PlaneFootprint, Quantity, Rendered, arrange, derive
+from noisediag.footprint import (
+    CheckpointId,
+    Estimate,
+    Footprint,
+    PlaneFootprint,
+    Quantity,
+    Rendered,
+    arrange,
+    derive,
+    plane_dict,
+)
 from noisediag.footprint import path_fields as json_path
-from noisediag.genome.parameters import PARAMETERS, Parameter
+from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter
 from noisediag.reports import Failure, Outcome
 
 _UNITS = {"1/e-": "per_e", "normalised": "norm", "fraction": "fraction", "px": "px"}
@@ -46,13 +57,14 @@ COLUMNS: tuple[str, ...] = (
     *("equivalent_blur_px", "sigma_area2_norm", "sigma_area4_norm", "sigma_area8_norm"),
     *("jpeg_quality", "block_strength", "processed", "denoised", "upscaled", "resaved"),
     "how",
+    "own_parameters",  # of a head of the user's own, as JSON
 )
 TEXT_COLUMNS = frozenset(
     (
         *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
         *("plane", "channel", "scale_source", "plane_flags", "flags", "warnings", "Make", "Model"),
         *(f"{parameter.name}_flag" for parameter in PARAMETERS),
-        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal", "how"),
+        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal", "how", "own_parameters"),
     )
 )
 WHOLE_COLUMNS = frozenset(
@@ -154,6 +166,7 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "periodic_share": structure.periodic_share,
         "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
+        "own_parameters": _own(plane),
     }
     seen = footprint.rendered.planes if footprint.rendered is not None else ()
     for spatial in (spatial for spatial in seen if spatial.name == plane.name):
@@ -163,6 +176,12 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
     for parameter in PARAMETERS:
         cells |= _parameter_cells(parameter, plane[parameter.name])
     return cells
+
+
+def _own(plane: PlaneFootprint) -> str | None:
+    """The parameters that are not ours, as the JSON report has them."""
+    own = [p for p in plane_dict(plane)["parameters"] if p["name"] not in NAMES]
+    return json.dumps(own, ensure_ascii=False) if own else None
 
 
 def _parameter_cells(parameter: Parameter, estimate: Estimate) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from noisediag.footprint import (
     Quantity,
     Rendered,
 )
+from noisediag.genome.parameters import NAMES
 
 WIDTH = 80
 TARGET_SNR_DB = 40.0  # of the frames-to-average hint
@@ -196,9 +197,9 @@ def _parameters(plane: PlaneFootprint) -> Table:
     for estimate in plane.parameters:
         significant = 2 if estimate.value is None else digits(estimate.value, estimate.low, estimate.high)
         table.add_row(
-            estimate.name.replace("_", " "),
-            number(estimate.value, significant),
-            estimate.unit if estimate.unit in _SHOWN_UNITS else "",
+            printable(estimate.name.replace("_", " ")),
+            number(estimate.value, significant) if estimate.word is None else printable(estimate.word),
+            printable(estimate.unit) if estimate.unit in _SHOWN_UNITS or estimate.name not in NAMES else "",
             _bounds(estimate, significant),
             number(estimate.value_dn, significant),
             "-" if estimate.present is None else f"{100 * estimate.present:.0f} %",

@@ -1,0 +1,223 @@
+"""Labels from a wide CSV: `path,<parameter>[unit],...`, any names, any subset; an empty cell is not known."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from noisediag import images
+from noisediag.errors import InputError, UsageError
+from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter, parameter
+from noisediag.images.metadata import exif
+from noisediag.labels.table import LabelRow, LabelTable
+
+PATH, GROUPS = "path", ("group", "acquisition")
+CAPTURE = ("Make", "Model", "DateTimeOriginal")  # what tells one acquisition from another
+_HEADER = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<unit>[^\[\]]*)\])?")
+_SAME = {"norm": "normalised", "normalized": "normalised", "per_e": "1/e-", "percent": "%"}
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    place: int
+    unit: str
+    words: bool = False  # a class
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int  # of the file's line, as editors and spreadsheets count
+    path: Path
+    cells: Sequence[str]
+
+
+def read(path: Path) -> LabelTable:
+    """The labels of `path`. Pictures are looked for beside it.
+
+    A column is `name` or `name[unit]`; a known parameter's values are brought to its declared unit, where the unit is
+    another one that fits: DN by the picture's own black and white, electrons by the row's shot gain, %. A column of
+    words is a class. `group` (or `acquisition`) says which pictures belong together; without it that is the folder, and
+    within a single folder what the metadata tell: camera and time, else each file is on its own.
+
+    Raises UsageError, one line with the number of the row, where anything does not fit.
+    """
+    header, body = _content(path)
+    columns, group_column = _columns(path, header)
+    lines = [_line(path, number, cells, header) for number, cells in body]
+    if not lines:
+        raise UsageError(f"{path}: holds no row")
+    seen: dict[Path, int] = {}
+    for line in lines:
+        first = seen.setdefault(line.path.resolve(), line.number)
+        if first != line.number:
+            raise UsageError(f"{path}: row {line.number}: {line.path} stands in row {first} already")
+    columns = [_kind(path, column, lines) for column in columns]
+    groups = [line.cells[group_column].strip() for line in lines] if group_column is not None else _groups(lines)
+    rows = []
+    for line, group in zip(lines, groups, strict=True):
+        if not group:
+            raise UsageError(f"{path}: row {line.number}: names no {header[group_column or 0].strip()}")
+        rows.append(LabelRow(line.path, _values(path, line, columns), group, line.number))
+    units = {c.name: parameter(c.name).unit if c.name in NAMES else c.unit for c in columns}
+    return LabelTable(tuple(c.name for c in columns), units, tuple(rows))
+
+
+def _content(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header and numbered lines; empty lines are passed over."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            numbered = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: is no CSV in UTF-8 ({error})") from error
+    if not numbered:
+        raise UsageError(f"{path}: is empty")
+    return numbered[0][1], numbered[1:]
+
+
+def _columns(path: Path, header: Sequence[str]) -> tuple[list[_Column], int | None]:
+    """The columns of labels, and where the acquisition stands."""
+    columns: list[_Column] = []
+    group = None
+    names = []
+    for place, text in enumerate(header):
+        match = _HEADER.fullmatch(text.strip())
+        if match is None:
+            raise UsageError(f"{path}: row 1: {text!r} is no column name; wanted is name or name[unit]")
+        name, unit = match["name"], (match["unit"] or "").strip()
+        if name in names:
+            raise UsageError(f"{path}: row 1: the column {name} stands there twice")
+        names.append(name)
+        if name in GROUPS:
+            if group is not None:
+                raise UsageError(f"{path}: row 1: {' and '.join(GROUPS)} are two names for one column")
+            group = place
+        elif name != PATH:
+            columns.append(_Column(name, place, _SAME.get(unit, unit)))
+    if PATH not in names:
+        raise UsageError(f"{path}: row 1: the column path is missing")
+    if not columns:
+        raise UsageError(f"{path}: row 1: there is no column to learn beside path")
+    for column in columns:
+        if column.name in NAMES:
+            _check_unit(path, column, {c.name for c in columns})
+    return columns, group
+
+
+def _line(path: Path, number: int, cells: list[str], header: Sequence[str]) -> _Line:
+    if len(cells) != len(header):
+        raise UsageError(f"{path}: row {number}: {len(cells)} cells, where the header has {len(header)}")
+    place = next(i for i, text in enumerate(header) if text.strip() == PATH)
+    name = cells[place].strip()
+    file = path.parent / name
+    if not name or not file.is_file():
+        raise UsageError(f"{path}: row {number}: no such file: {name or '(empty)'}")
+    return _Line(number, file, cells)
+
+
+def _number(text: str) -> float | None:
+    """The number that `text` is; None for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _kind(path: Path, column: _Column, lines: Sequence[_Line]) -> _Column:
+    """The column, known to hold numbers or words. Raises UsageError for a text among numbers."""
+    cells = [(line.number, line.cells[column.place].strip()) for line in lines]
+    cells = [(number, text) for number, text in cells if text]
+    if not cells:
+        raise UsageError(f"{path}: the column {column.name} is empty")
+    texts = [(number, text) for number, text in cells if _number(text) is None]
+    if not texts:
+        return column
+    if column.name in NAMES or column.unit or 2 * len(texts) <= len(cells):
+        number, text = texts[0]
+        raise UsageError(f"{path}: row {number}: {text!r} in the column {column.name} is not a number")
+    return _Column(column.name, column.place, "", words=True)
+
+
+def _check_unit(path: Path, column: _Column, columns: set[str]) -> None:
+    declared = parameter(column.name)
+    fitting = {"", declared.unit, *_conversions(declared)}
+    if column.unit not in fitting:
+        known = ", ".join(sorted(fitting - {""}))
+        raise UsageError(f"{path}: row 1: {column.name} is not in {column.unit}; units that fit: {known}")
+    if column.unit == "e-" and "shot_gain" not in columns:
+        raise UsageError(f"{path}: row 1: {column.name} in e- needs a column shot_gain beside it")
+
+
+def _conversions(declared: Parameter) -> Mapping[str, Callable[[float, float, float], float]]:
+    """By unit: value, white - black in DN and shot gain to the value in the declared unit."""
+    found: dict[str, Callable[[float, float, float], float]] = {}
+    if declared.scales_with_dn:
+        found["DN/e-" if declared.unit == "1/e-" else "DN"] = lambda value, span, shot: value / span
+    if declared.name == "read_noise":
+        found["e-"] = lambda value, span, shot: value * shot
+    if declared.unit == "fraction":
+        found["%"] = lambda value, span, shot: value / 100
+    return found
+
+
+def _values(path: Path, line: _Line, columns: Sequence[_Column]) -> dict[str, float | str]:
+    """What the row says, known parameters in their declared units."""
+    found: dict[str, float | str] = {}
+    late = []
+    span: float | None = None
+    for column in columns:
+        text = line.cells[column.place].strip()
+        if not text:
+            continue
+        if column.words:
+            found[column.name] = text
+            continue
+        value = float(text)
+        declared = next((p for p in PARAMETERS if p.name == column.name), None)
+        if declared is not None and value < 0:
+            raise UsageError(f"{path}: row {line.number}: {column.name} is below 0")
+        if declared is None or column.unit in ("", declared.unit):
+            found[column.name] = value
+        elif column.unit == "e-":
+            late.append((column, value))
+        else:
+            if column.unit.startswith("DN") and span is None:
+                span = _span(path, line)
+            found[column.name] = _conversions(declared)[column.unit](value, span or math.nan, math.nan)
+    for column, value in late:
+        shot = found.get("shot_gain")
+        if not isinstance(shot, float) or shot <= 0:
+            raise UsageError(f"{path}: row {line.number}: {column.name} in e- without a shot_gain")
+        found[column.name] = _conversions(parameter(column.name))["e-"](value, math.nan, shot)
+    return found
+
+
+def _span(path: Path, line: _Line) -> float:
+    """White minus black of the picture, DN."""
+    try:
+        planes = images.read(line.path).planes
+    except InputError as error:
+        raise UsageError(f"{path}: row {line.number}: {error}") from error
+    spans = {plane.white_dn - plane.black_dn for plane in planes}
+    if len(spans) > 1:
+        raise UsageError(f"{path}: row {line.number}: the planes of {line.path} differ in scale, so DN says nothing")
+    return spans.pop()
+
+
+def _groups(lines: Sequence[_Line]) -> Iterator[str]:
+    folders = {line.path.resolve().parent for line in lines}
+    for line in lines:
+        if len(folders) > 1:
+            yield str(line.path.parent)
+            continue
+        tags = exif(line.path)
+        taken = "DateTimeOriginal" in tags
+        yield " ".join(str(tags[key]) for key in CAPTURE if key in tags) if taken else str(line.path)
