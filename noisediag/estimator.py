@@ -101,8 +101,10 @@ class Estimator:
         align = BLOCK if image.domain == "rendered" else 1  # JPEG's blocks stay whole
         for channel, names in _channels(image).items():
             bags = []
+            # Planes that belong together are looked at where `all` looks: a part of the tiles each, not all of them.
+            most = MAX_TILES if image.domain == "linear" else MAX_TILES // len(names)
             for members in names:
-                bag = cut([(p, p.load()) for p in members], MAX_TILES, align=align)
+                bag = thinned(cut([(p, p.load()) for p in members], MAX_TILES, align=align), max(1, most))
                 bags.append((members, bag))
                 planes.append(self._describe(members, bag, image, gain, whole=len(names) == 1))
             if image.domain == "rendered":
@@ -458,10 +460,7 @@ def join(bags: Sequence[Bag]) -> Bag:
     """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
     per = max(1, MAX_TILES // len(bags))
     side_y, side_x = (min(b.tiles.shape[axis] for b in bags) for axis in (1, 2))
-    picked = []
-    for bag in bags:
-        index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(per, len(bag.tiles))).round().astype(int))
-        picked.append(bag.tiles[index, :side_y, :side_x])
+    picked = [thinned(bag, per).tiles[:, :side_y, :side_x] for bag in bags]
     return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
 
 
@@ -469,6 +468,12 @@ def own_bags(image: Image) -> Iterator[tuple[Plane, Bag]]:
     """The bag of the file's own noise, planes and colours together, of each channel, and the first of its planes."""
     for names in _channels(image).values():
         yield names[0][0], join([cut([(p, p.load()) for p in members], MAX_TILES) for members in names])
+
+
+def thinned(bag: Bag, most: int) -> Bag:
+    """At most so many of its tiles, evenly spread."""
+    index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(most, len(bag.tiles))).round().astype(int))
+    return replace(bag, tiles=bag.tiles[index])
 
 
 def _luma_bag(members: Sequence[Plane]) -> Bag:

@@ -98,7 +98,7 @@ class VarianceLaw:
 
 @dataclass(frozen=True)
 class SampledCurve:
-    """A noise curve without a formula: straight lines in ln sigma over sqrt(signal) between samples.
+    """A noise curve without a formula: straight lines in the variance over sqrt(signal) between samples.
 
     Constant beyond the first and the last. `signals` increase from 0 to 1, `sigmas` are positive; both normalised.
     """
@@ -115,11 +115,11 @@ class SampledCurve:
     def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
 
-        >>> round(SampledCurve((0.0, 1.0), (0.01, 0.04)).sigma(0.25), 6)
-        0.02
+        >>> round(SampledCurve((0.0, 1.0), (0.01, 0.07)).sigma(0.25), 6)
+        0.05
         """
         at = np.sqrt(np.clip(x, 0.0, 1.0))
-        sigma = np.exp(np.interp(at, np.sqrt(self.signals), np.log(self.sigmas)))
+        sigma = np.sqrt(np.interp(at, np.sqrt(self.signals), np.square(self.sigmas)))
         return sigma if isinstance(x, np.ndarray) else float(sigma)
 
 

@@ -66,12 +66,17 @@ class RenderedPass:
     context: Tensor  # (B, P, C)
 
     def log_sigma(self, signal: Tensor) -> Tensor:
-        """ln sigma at `signal` (B, P, ...), between the knots by straight lines in ln variance over sqrt(signal)."""
-        position = signal.clamp(0, 1).sqrt() * (KNOTS - 1)
-        low = position.floor().clamp(max=KNOTS - 2).long()
-        at = low.flatten(2)
-        left, right = (self.log_variance.gather(2, at + i).reshape(signal.shape) for i in (0, 1))
-        return torch.lerp(left, right, position - low) / 2
+        """ln sigma at `signal` (B, P, ...), between the knots by straight lines in the variance over sqrt(signal)."""
+        return interpolated(self.log_variance.exp(), signal).clamp(min=MIN_VARIANCE / 1e3).log() / 2
+
+
+def interpolated(knots: Tensor, signal: Tensor) -> Tensor:
+    """Values at the knots (B, P, KNOTS) read at `signal` (B, P, ...), by straight lines over sqrt(signal)."""
+    position = signal.clamp(0, 1).sqrt() * (KNOTS - 1)
+    low = position.floor().clamp(max=KNOTS - 2).long()
+    at = low.flatten(2)
+    left, right = (knots.gather(2, at + i).reshape(signal.shape) for i in (0, 1))
+    return torch.lerp(left, right, position - low)
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ class RenderedTokens:
     tokens: Tokens  # of the first grid
     energy: Tensor  # (B * P, N, SPECTRUM) of all scales
     cross: Tensor  # (B * P, N, CROSS) energies of luma and colour differences, the same for every plane
+    basis: Tensor  # (B * P, N, KNOTS) share of each block's pixels at each knot of the curve
     phases: Tensor  # (B * P, N, PHASES) ln of the fine detail's energy at each place of a 2 x 2 cell, about their mean
     phase: Tensor  # (B * P, PHASES) the same over the whole picture; weakest place first, in both
     quiet: Tensor  # (B * P, len(QUIET) * SPECTRUM) ln energy of each band in the quietest blocks
@@ -157,7 +163,20 @@ def tokens_of(tiles: Tensor) -> RenderedTokens:
     own = (torch.arange(len(every), device=tiles.device) % LOOKED_AT < len(PLANES)).nonzero()[:, 0]
     mine = energy[:, : len(PLANES)].flatten(0, 1)
     phases, phase = phase_energies(every[own])
-    return RenderedTokens(seen.select(own), mine, cross, phases, phase, quiet_profile(mine), count)
+    basis = signal_shares(every[own])
+    return RenderedTokens(seen.select(own), mine, cross, basis, phases, phase, quiet_profile(mine), count)
+
+
+def signal_shares(planes: Tensor) -> Tensor:
+    """What part of each block lies at each knot of the curve, `(B, N, KNOTS)`; `planes` (B, T, h, w).
+
+    Within a block the signal varies, and with it the noise: a curve that bends is not that of the block's mean. The
+    signal is the mean of 3 x 3 pixels.
+    """
+    count, _, height, width = planes.shape
+    smooth = functional.avg_pool2d(planes.flatten(0, 1)[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+    weights = hats(smooth).reshape(-1, height // BLOCK, BLOCK, width // BLOCK, BLOCK, KNOTS)
+    return weights.mean((2, 4)).reshape(count, -1, KNOTS)
 
 
 def quiet_profile(energy: Tensor) -> Tensor:
@@ -207,7 +226,7 @@ class RenderedNetPass(nn.Module):
             self.blocks.bias.zero_()
             self.picture.weight.mul_(0.1)
             self.picture.bias.zero_()
-            self.picture.bias[-1] = -2.0
+            self.picture.bias[-1] = -4.0
 
     def pool(self, hidden: Tensor, score: nn.Linear) -> Tensor:
         attention = score(hidden).softmax(1)  # (B, N, heads)
@@ -281,8 +300,8 @@ class RenderedNet(nn.Module):
         """Look at everything in units of what is `known`, weigh, and fit; nothing flows back between passes."""
         log_variance = known.log_variance.detach().flatten(0, 1)
         log_spectrum = known.log_spectrum.detach().flatten(0, 1)
-        basis = hats(seen.tokens.mean)
-        expected = (basis @ log_variance[..., None])[..., 0]  # (B * P, N) ln variance
+        per_knot = seen.basis * log_variance.exp()[:, None]
+        expected = (per_knot.sum(-1) + MIN_VARIANCE / 1e3).log()  # (B * P, N) ln variance
         middle = expected.mean(1, keepdim=True)
         profile = torch.cat([((seen.quiet - middle) / 3).clamp(-4, 4), seen.phase], 1)
         about = torch.cat([log_spectrum / 3, profile], 1)
@@ -295,7 +314,7 @@ class RenderedNet(nn.Module):
         shape, bend, stiff = network.picture(functional.hardswish(network.whole(inputs))).split(PICTURE_OUTPUTS, -1)
         spectrum = self.normalised(spectrum + MAX_CORRECTION * torch.tanh(shape / MAX_CORRECTION))
         relative = self.relative_variance(seen, expected, spectrum, mixing, correction)
-        factor = self.fit(basis, relative, weight, stiff)
+        factor = self.fit(per_knot / expected.exp()[..., None], relative, weight, stiff)
         bend = MAX_CORRECTION * torch.tanh(bend / MAX_CORRECTION)
         return RenderedPass(
             log_variance=seen.by_picture(log_variance + factor.log() + bend),
@@ -304,7 +323,10 @@ class RenderedNet(nn.Module):
         )
 
     def fit(self, basis: Tensor, relative: Tensor, weight: Tensor, stiff: Tensor) -> Tensor:
-        """Factors on the curve at its knots, `(B * P, KNOTS)`: least squares, drawn towards equal ones."""
+        """Factors on the curve at its knots, `(B * P, KNOTS)`: least squares, drawn towards equal ones.
+
+        `basis` (B * P, N, KNOTS): the share of each knot in a block's expected variance.
+        """
         share = (weight / weight.sum(1, keepdim=True)).double()
         weighted = (share[..., None] * basis.double()).transpose(1, 2)
         normal = weighted @ basis.double()

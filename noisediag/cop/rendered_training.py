@@ -13,7 +13,7 @@ from torch.nn import functional
 from noisediag.cop.calibration import EVERYTHING, calibrate
 from noisediag.cop.fit import Objective
 from noisediag.cop.losses import pinball
-from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading
+from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading, interpolated
 from noisediag.cop.rendered_simulation import RenderedSet
 from noisediag.genome.rendered import CODES
 
@@ -78,17 +78,12 @@ def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, d
     middle = reading.curve.log_sigma(truth.signal).detach()
     miss = (truth.sigma.clamp(min=1e-9).log() - middle).clamp(-MAX_ERROR, MAX_ERROR)
     widths = torch.stack(
-        [-at_signal(reading.spread[..., 0], truth.signal), at_signal(reading.spread[..., 1], truth.signal)]
+        [-interpolated(reading.spread[..., 0], truth.signal), interpolated(reading.spread[..., 1], truth.signal)]
     )
     quantile = sum(pinball(miss - widths[i], torch.tensor(LEVELS[i])) for i in (0, 1))
     quantile = (quantile * counted).sum() / counted.sum().clamp(min=1)
     total = lag + 0.4 * areas + 0.3 * channels + 0.1 * flags + quantile
     return total, {"lag": float(lag.detach()), "areas": float(areas.detach()), "flags": float(flags.detach())}
-
-
-def at_signal(knots: Tensor, signal: Tensor) -> Tensor:
-    """Values at the knots (N, P, KNOTS) read at `signal` (N, P, L), between them by straight lines."""
-    return RenderedPass(2 * knots, knots, knots).log_sigma(signal)
 
 
 def rendered_objective(network: RenderedNet, sets: list[RenderedSet], batch_size: int) -> Objective:
@@ -131,7 +126,7 @@ def rendered_calibration(network: RenderedNet, held_out: list[RenderedSet]) -> d
                 truth = data.select(part)
                 _, reading = network(truth.pictures[:, :1].float() / CODES)
                 middle = reading.curve.log_sigma(truth.signal)
-                below, above = (at_signal(reading.spread[..., i], truth.signal) for i in (0, 1))
+                below, above = (interpolated(reading.spread[..., i], truth.signal) for i in (0, 1))
                 counted = scored(truth)
                 quantiles.append(torch.stack([middle - below, middle, middle + above], -1)[counted])
                 truths.append(truth.sigma.log()[counted])
