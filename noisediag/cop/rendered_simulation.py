@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -82,7 +83,7 @@ def rendered_set(
     """`count` scenes, `together` a camera, photographed DRAWS times each."""
     parts = []
     for number in range(math.ceil(count / together)):
-        generator = torch.Generator().manual_seed((seed << 32) + number)
+        generator = torch.Generator().manual_seed(stream(seed, number))
         settings = rendered.sample_camera(generator, held_out=held_out)
         scene = scenes_for(pool, settings, together, size, generator)
         measured = rendered.measure(scene, settings, size, DRAWS, KEPT, generator)
@@ -90,6 +91,15 @@ def rendered_set(
         if report is not None and number % 50 == 0:
             report(number * together, {})
     return RenderedSet.join(parts)
+
+
+def stream(seed: int, number: int) -> int:
+    """A seed of its own for every pair: torch keeps 32 bits of it on a CPU, so that both have to be mixed into these.
+
+    >>> stream(1, 0) % 2**32 == stream(2, 0) % 2**32
+    False
+    """
+    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint32)[0])
 
 
 def labelled(measured: rendered.Measured, settings: rendered.Camera) -> RenderedSet:
