@@ -35,6 +35,7 @@ class Genome(str, Enum):
 
     sensor = "sensor"
     paper = "paper"
+    rendered = "rendered"
 
 
 class Split(str, Enum):
@@ -50,6 +51,8 @@ _TAKEN = {  # by what runs instead of the sets; everything else is refused rathe
     "limit": _REPORT | {"limit", "draws", "seed", "baselines", "workers", "device"},
     "real": _REPORT | {"real", "baselines", "workers", "device"},
     "speed": _REPORT | {"speed", "seed"},
+    "genome rendered": _REPORT
+    | {"genome", "data", "draws", "seed", "split", "limit_per_domain", "baselines", "workers", "sheet", "device"},
 }
 _INSTEAD_PANEL = "Instead of the sets"
 SET_DRAWS = 10
@@ -65,7 +68,8 @@ def benchmark(
         str, typer.Option(metavar="SET,...", help="gaussian, poisson-gauss, mixture, clean, flat, raw.")
     ] = "gaussian,poisson-gauss,mixture,clean,flat",
     draws: Annotated[
-        int | None, typer.Option(help="Noise draws a picture: 10 unless given, with --limit 200.", show_default=False)
+        int | None,
+        typer.Option(help="Noise draws a picture: 10 unless given; --limit: 200; rendered: 1.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 0,
     split: Annotated[
@@ -114,7 +118,8 @@ def benchmark(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed})
+        photographs = genome is Genome.rendered
+        _check_alone(ctx, {"limit": limit, "real": real is not None, "speed": speed, "genome rendered": photographs})
         if output is not None:
             check_output("--output", output, REPORT_SUFFIXES, force=force)
         if sheet is not None:
@@ -131,6 +136,18 @@ def benchmark(
             failed = NONE_READABLE if result.failed == result.files else SOME_FAILED if result.failed else 0
         elif speed:
             report, result = _run_speed(seed, checkpoint)
+        elif photographs:
+            report, result = _run_rendered(
+                data=data,
+                draws=draws,
+                seed=seed,
+                split=split.value,
+                limit_per_domain=limit_per_domain,
+                baselines=baselines,
+                workers=workers,
+                checkpoint=checkpoint,
+                device=device.value,
+            )
         else:
             report, result = _run_sets(
                 genome=genome.value,
@@ -210,6 +227,14 @@ def _run_speed(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
     from noisediag.studies.running import console_progress
 
     return speed, speed.run(speed.SpeedOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
+
+
+def _run_rendered(*, draws: int | None, **options: Any) -> tuple[Any, Any]:
+    from noisediag.studies import rendered_benchmark as study
+    from noisediag.studies.running import console_progress
+
+    chosen = study.RenderedOptions(draws=study.DRAWS if draws is None else draws, **options)
+    return study, study.run(chosen, progress=console_progress)
 
 
 def _run_sets(**options: Any) -> tuple[Any, Any]:
