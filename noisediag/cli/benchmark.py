@@ -91,7 +91,8 @@ def benchmark(
             metavar="DIR",
             help="Real files whose measured noise DIR/truth.json states. A set, named by its folder, has `levels` of "
             "flat frames (mean_dn, temporal_var, fixed_pattern_var), `files` or Bayer positions `per_plane` with a and "
-            "b (variance = a*signal + b), or `sigma_dn` (at_mean); all in DN. See the README.",
+            "b (variance = a*signal + b), `sigma_dn` (at_mean), or pairs *_real and *_mean of processed pictures with "
+            "`std_by_level`; all in DN. See the README.",
             rich_help_panel=_INSTEAD_PANEL,
         ),
     ] = None,

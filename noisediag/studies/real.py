@@ -192,7 +192,7 @@ def render(result: RealResult) -> Group:
         for name in dict.fromkeys(row.set_name for row in result.sets):
             beside.add_row(name, *(percent(at.get((name, method), math.nan)) for method in methods))
         parts.append(beside)
-    parts += real_pairs.tables(result.pairs, SHORT)
+    parts += real_pairs.tables(result.pairs)
     for gain in result.gains:
         verdict = "not identifiable, as it must" if gain.gain_null else "given, though these frames cannot tell it"
         parts.append(Text(f"{gain.set_name}/{gain.file}: gain {verdict}"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from noisediag.images.image import Image
 from noisediag.studies import scoring
 from noisediag.studies.baselines import BASELINES, Curve
 from noisediag.studies.figures import decimal, number_table, percent
-from noisediag.studies.real_truth import RealPair
+from noisediag.studies.real_truth import NOISY, RealPair
 from noisediag.studies.running import MODEL, SensorModel
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,7 @@ Floats = NDArray[np.float64]
 CODES = 255
 LEVEL_CODES = 16  # a bin of the mean picture
 LEVEL_PX = 400  # pixels that a bin needs for its standard deviation
+SHORT = {"scikit-image": "skimage", "Liu 2013": "Liu", "Chen 2015": "Chen"}  # names for narrow columns
 AGREES = 0.02  # of what truth.json states: its two decimals and more
 
 
@@ -161,17 +163,17 @@ def rows(readings: Sequence[PairReading]) -> Iterator[PairRow]:
                 )
 
 
-def tables(pair_rows: Sequence[PairRow], short: Mapping[str, str]) -> Iterator[RenderableType]:
-    """A table for each set: error of every method by picture, and our lag error. `short`: names of narrow columns."""
+def tables(pair_rows: Sequence[PairRow]) -> Iterator[RenderableType]:
+    """A table for each set: error of every method by picture, and our lag error."""
     for set_name in dict.fromkeys(row.set_name for row in pair_rows):
         own = [row for row in pair_rows if row.set_name == set_name]
         methods = list(dict.fromkeys(row.method for row in own))
         title = f"\n{set_name}: median |sigma/true - 1| over levels and channels, %"
-        table = number_table(title, "picture", *(short.get(method, method) for method in methods), "lag")
+        table = number_table(title, "picture", *(SHORT.get(method, method) for method in methods), "lag")
         for file in dict.fromkeys(row.file for row in own):
             at = {row.method: row for row in own if row.file == file}
             lag = at[MODEL].lag if MODEL in at else math.nan
-            label = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+            label = PurePath(file).stem.removesuffix(NOISY)
             table.add_row(label, *(percent(at[m].median, 0) for m in methods), decimal(lag, 3))
         yield table
 

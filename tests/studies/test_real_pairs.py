@@ -44,13 +44,13 @@ def folder(tmp_path: Path) -> Path:
     noise = np.stack([sigma * smeared(generator) for sigma in SIGMA.values()], -1)
     noisy = np.rint(np.clip(mean + noise, 0, 255)).astype(np.uint8)
     (tmp_path / "pairs").mkdir()
-    Image.fromarray(mean).save(tmp_path / "pairs" / "cam_1_mean.png")
-    Image.fromarray(noisy).save(tmp_path / "pairs" / "cam_1_real.png")
+    Image.fromarray(mean).save(tmp_path / "pairs" / "camera_iso3200_1_mean.png")
+    Image.fromarray(noisy).save(tmp_path / "pairs" / "camera_iso3200_1_real.png")
     stated = {
         name: [[int(level) // 16 * 16 + 8, _sd(noisy, mean, channel, level)] for level in np.unique(mean[..., channel])]
         for channel, name in enumerate("RGB")
     }
-    write(tmp_path, {"cam_1_real.png": {"std_by_level": stated}})
+    write(tmp_path, {"camera_iso3200_1_real.png": {"std_by_level": stated}})
     return tmp_path
 
 
@@ -106,16 +106,19 @@ def test_baselines_see_the_same_channels_and_miss_correlated_noise(folder: Path,
 
 
 def test_what_is_stated_must_agree_with_the_pair(folder: Path, models) -> None:
-    write(folder, {"cam_1_real.png": {"std_by_level": {"R": [[56, 16.0], [232, 3.0]]}}})
+    write(folder, {"camera_iso3200_1_real.png": {"std_by_level": {"R": [[56, 16.0], [232, 3.0]]}}})
     (note,) = real.run(RealOptions(folder, baselines=False), models=models).notes
-    assert note.startswith("pairs/cam_1_real.png: R at 56: 16 stated, ")
+    assert note.startswith("pairs/camera_iso3200_1_real.png: R at 56: 16 stated, ")
     assert "R at 232: 3 stated, none measured" in note
 
 
 def test_pairs_that_are_none_are_failures(folder: Path, models) -> None:
     entry = {"std_by_level": {}}
-    write(folder, {"cam_1_real.png": entry, "gone_real.png": entry, "alone_real.png": entry, "cut_real.png": entry})
-    picture = Image.open(folder / "pairs" / "cam_1_real.png")
+    write(
+        folder,
+        {"camera_iso3200_1_real.png": entry, "gone_real.png": entry, "alone_real.png": entry, "cut_real.png": entry},
+    )
+    picture = Image.open(folder / "pairs" / "camera_iso3200_1_real.png")
     picture.save(folder / "pairs" / "alone_real.png")
     picture.save(folder / "pairs" / "cut_real.png")
     picture.crop((0, 0, 64, 64)).save(folder / "pairs" / "cut_mean.png")
@@ -144,7 +147,7 @@ def test_reports_fit_and_hold_no_nan(folder: Path, models) -> None:
     result = real.run(RealOptions(folder), models=models)
     stream = io.StringIO()
     Console(width=80, file=stream).print(real.render(result))
-    assert "cam_1_real" in stream.getvalue()
+    assert "camera_iso3200_1 " in stream.getvalue()
     assert "…" not in stream.getvalue()
     document = json.loads(real.dumps(result))
     assert document["pairs"][0]["set"] == "pairs"
