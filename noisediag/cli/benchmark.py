@@ -35,6 +35,7 @@ class Genome(str, Enum):
 
     sensor = "sensor"
     paper = "paper"
+    rendered = "rendered"
 
 
 class Split(str, Enum):
@@ -54,6 +55,8 @@ _TAKEN = {  # by what runs instead of the sets; everything else is refused rathe
     "few-shot": _REPORT
     | {"few_shot", "data", "genome", "draws", "seed", "split", "limit_per_domain", "device"}
     | {"arms", "seeds", "images", "journal", "resume", "vit", "plot"},
+    "genome rendered": _REPORT
+    | {"genome", "data", "draws", "seed", "split", "limit_per_domain", "baselines", "workers", "sheet", "device"},
 }
 _INSTEAD_PANEL = "Instead of the sets"
 _FEW_SHOT_PANEL = "Few shots"
@@ -71,7 +74,8 @@ def benchmark(
         str, typer.Option(metavar="SET,...", help="gaussian, poisson-gauss, mixture, clean, flat, raw.")
     ] = "gaussian,poisson-gauss,mixture,clean,flat",
     draws: Annotated[
-        int | None, typer.Option(help="Noise draws a picture: 10 unless given, with --limit 200.", show_default=False)
+        int | None,
+        typer.Option(help="Noise draws a picture: 10 unless given; --limit: 200; rendered: 1.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same cases.")] = 0,
     split: Annotated[
@@ -93,7 +97,8 @@ def benchmark(
             metavar="DIR",
             help="Real files whose measured noise DIR/truth.json states. A set, named by its folder, has `levels` of "
             "flat frames (mean_dn, temporal_var, fixed_pattern_var), `files` or Bayer positions `per_plane` with a and "
-            "b (variance = a*signal + b), or `sigma_dn` (at_mean); all in DN. See the README.",
+            "b (variance = a*signal + b), `sigma_dn` (at_mean), or pairs *_real and *_mean of processed pictures with "
+            "`std_by_level`; all in DN. See the README.",
             rich_help_panel=_INSTEAD_PANEL,
         ),
     ] = None,
@@ -170,8 +175,9 @@ def benchmark(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
+        photographs = genome is Genome.rendered
         instead = {"limit": limit, "real": real is not None, "speed": speed, "cost": cost, "few-shot": few_shot}
-        _check_alone(ctx, instead)
+        _check_alone(ctx, {**instead, "genome rendered": photographs})
         if not few_shot:
             _check_few_shot_only(ctx, cost=cost)
         if output is not None:
@@ -217,6 +223,18 @@ def benchmark(
                 checkpoint=checkpoint,
                 device=device.value,
                 journal=journal,
+            )
+        elif photographs:
+            report, result = _run_rendered(
+                data=data,
+                draws=draws,
+                seed=seed,
+                split=split.value,
+                limit_per_domain=limit_per_domain,
+                baselines=baselines,
+                workers=workers,
+                checkpoint=checkpoint,
+                device=device.value,
             )
         else:
             report, result = _run_sets(
@@ -325,6 +343,14 @@ def _run_few_shot(*, arms: str | None, vit: bool, data: Path | None, **options: 
     chosen = few_shot.ARMS if arms is None else tuple(name.strip() for name in arms.split(","))
     chosen = (*chosen, *(few_shot.VIT_ARMS if vit else ()))
     return few_shot_report, few_shot.run(few_shot.FewShotOptions(data=data, arms=chosen, **options), console_progress)
+
+
+def _run_rendered(*, draws: int | None, **options: Any) -> tuple[Any, Any]:
+    from noisediag.studies import rendered_benchmark as study
+    from noisediag.studies.running import console_progress
+
+    chosen = study.RenderedOptions(draws=study.DRAWS if draws is None else draws, **options)
+    return study, study.run(chosen, progress=console_progress)
 
 
 def _run_sets(**options: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ the noise, its variance, correlation and colour are those of the repetitions, no
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -221,11 +221,6 @@ def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, g
         channels=torch.stack([p / n for p, n in zip(pairs, norms, strict=True)], 1),
         denoised=unsure if settings.denoiser is not None and settings.tone is not None else torch.zeros(count),
     )
-
-
-def without_noise(settings: Camera) -> Camera:
-    """The same camera with a perfect sensor."""
-    return replace(settings, shot_gain=0.0, read_noise=0.0)
 
 
 def _expose(light: Tensor, settings: Camera, gains: Tensor, generator: torch.Generator) -> Tensor:

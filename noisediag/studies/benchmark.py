@@ -140,9 +140,7 @@ def _model_answer(method: str, footprint: Footprint, case: SensorCase, seconds: 
     sigma = main.law.sigma(expected.signal)
     covered, width = math.nan, math.nan
     if main.curve and len(expected.signal):
-        at = np.array([(point.signal, point.sigma, point.low, point.high) for point in main.curve]).T
-        low = sigma * np.interp(expected.signal, at[0], at[2] / at[1])
-        high = sigma * np.interp(expected.signal, at[0], at[3] / at[1])
+        low, high = scoring.interval(main.curve, sigma, expected.signal)
         covered = float(expected.weight[(low <= expected.sigma) & (expected.sigma <= high)].sum())
         with np.errstate(divide="ignore", invalid="ignore"):  # an interval from 0, or of 0
             width = float((expected.weight * np.log(high / low)).sum())

@@ -4,6 +4,8 @@ Every file is read as linear data: code values with the black and white that the
 picture. The estimate is the law of the file's own footprint; of a mosaic that of each plane. It is compared where the
 truth is stated: at the mean signal of a flat field, else over the file's own signal (means of 5 x 5 pixels), as square
 roots of mean variances. Signals at the clip, or with a true sigma below half a step, are left out.
+
+Pairs of a noisy and a mean picture are processed pictures and scored on their own, see `real_pairs`.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from noisediag.errors import InputError, UnsupportedError, UsageError
 from noisediag.footprint import CheckpointId
 from noisediag.images.image import Image, Lattice, Plane
 from noisediag.images.levels import effective_bits
-from noisediag.studies import figures, scoring
+from noisediag.studies import figures, real_pairs, scoring
 from noisediag.studies.baselines import BASELINES, Curve
 from noisediag.studies.benchmark_result import POOLED
 from noisediag.studies.figures import number_table, percent
-from noisediag.studies.real_truth import Line, RealFile, read_truth
+from noisediag.studies.real_pairs import PairReading, PairRow, PairScore
+from noisediag.studies.real_truth import Line, RealFile, RealPair, read_truth
 from noisediag.studies.running import MODEL, Models, Progress, SensorModel, ShippedModels, spread
 
 Floats = NDArray[np.float64]
@@ -37,6 +40,7 @@ Floats = NDArray[np.float64]
 SCHEMA = "noisediag.real/1"
 SMOOTH_PX = 5
 EACH_SET_ONCE = "all, each set once"
+SHORT = {"scikit-image": "skimage"}  # names for narrow columns
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class GainRow:
 
 @dataclass(frozen=True)
 class RealResult:
-    """Rows by set, readings by file. `failed` of `files` could not be read; a note says why."""
+    """Rows by set, readings by file. `failed` of `files`, pairs among them, could not be read; a note says why."""
 
     options: RealOptions
     checkpoint: CheckpointId | None
@@ -106,6 +110,8 @@ class RealResult:
     sets: tuple[RealRow, ...]
     gains: tuple[GainRow, ...]
     readings: tuple[RealReading, ...]
+    pairs: tuple[PairRow, ...]
+    pair_readings: tuple[PairReading, ...]
     notes: tuple[str, ...]
 
 
@@ -137,21 +143,31 @@ def run(options: RealOptions, *, models: Models | None = None, progress: Progres
         raise UsageError("--workers is at least 1")
     truth = read_truth(options.folder)
     models = models or ShippedModels("sensor", options.checkpoint, options.device, randomised=False, seed=0)
-    results = spread(partial(_score, options.baselines), truth.files, models, options.workers)
-    scores: list[FileScore] = list(progress(results, len(truth.files)) if progress else results)
+    todo = (*truth.files, *truth.pairs)
+    results = spread(partial(_score, options.baselines), todo, models, options.workers)
+    everything = list(progress(results, len(todo)) if progress else results)
+    scores = [score for score in everything if isinstance(score, FileScore)]
+    paired = [score for score in everything if isinstance(score, PairScore)]
     readings, twice = _once(scores)
-    failures = tuple(f"{s.file.set_name}/{s.file.name}: {s.failure}" for s in scores if s.failure)
+    pair_readings = tuple(reading for score in paired for reading in score.readings)
+    failures = (
+        *(f"{s.file.set_name}/{s.file.name}: {s.failure}" for s in scores if s.failure),
+        *(f"{s.pair.set_name}/{s.pair.name}: {s.failure}" for s in paired if s.failure),
+    )
+    doubts = (f"{s.pair.set_name}/{s.pair.name}: {s.doubt}" for s in paired if s.doubt)
     return RealResult(
         options=options,
-        checkpoint=next((score.checkpoint for score in scores if score.checkpoint), None),
-        files=len(scores),
+        checkpoint=next((score.checkpoint for score in everything if score.checkpoint), None),
+        files=len(everything),
         failed=len(failures),
         sets=tuple(_rows(readings)),
         gains=tuple(
             GainRow(s.file.set_name, s.file.name, s.gain_null) for s in scores if s.file.gain_absent and not s.failure
         ),
         readings=readings,
-        notes=(*failures, *twice, *truth.notes),
+        pairs=tuple(real_pairs.rows(pair_readings)),
+        pair_readings=pair_readings,
+        notes=(*failures, *twice, *doubts, *truth.notes),
     )
 
 
@@ -168,14 +184,15 @@ def render(result: RealResult) -> Group:
         table.add_row(
             row.set_name, str(row.n), percent(row.median_abs_ln), percent(row.worst_abs_ln), ratio, row.worst_file
         )
-    parts: list[RenderableType] = [Text("\n".join(lines)), table]
+    parts: list[RenderableType] = [Text("\n".join(lines)), *([table] if table.rows else [])]
     methods = list(dict.fromkeys(row.method for row in result.sets))
     if len(methods) > 1:
-        beside = number_table("\nmedian %, beside classical estimators", "set", *(_short(method) for method in methods))
+        beside = number_table("\nmedian %, beside classical estimators", "set", *(SHORT.get(m, m) for m in methods))
         at = {(row.set_name, row.method): row.median_abs_ln for row in result.sets}
         for name in dict.fromkeys(row.set_name for row in result.sets):
             beside.add_row(name, *(percent(at.get((name, method), math.nan)) for method in methods))
         parts.append(beside)
+    parts += real_pairs.tables(result.pairs)
     for gain in result.gains:
         verdict = "not identifiable, as it must" if gain.gain_null else "given, though these frames cannot tell it"
         parts.append(Text(f"{gain.set_name}/{gain.file}: gain {verdict}"))
@@ -188,14 +205,20 @@ def dumps(result: RealResult) -> str:
 
 
 def dumps_csv(result: RealResult) -> str:
-    """The readings as CSV."""
-    return figures.dumps_rows(RealReading, result.readings)
+    """The readings as CSV, those of pairs among them: each of their channels is a part."""
+    return figures.dumps_rows(RealReading, (*result.readings, *map(_as_reading, result.pair_readings)))
 
 
 # One file at a time ---------------------------------------------------------------------------------------------------
 
 
-def _score(baselines: bool, models: Mapping[str, SensorModel], file: RealFile) -> FileScore:
+def _score(baselines: bool, models: Mapping[str, SensorModel], item: RealFile | RealPair) -> FileScore | PairScore:
+    if isinstance(item, RealPair):
+        return real_pairs.score(baselines, models, item)
+    return _score_file(baselines, models, item)
+
+
+def _score_file(baselines: bool, models: Mapping[str, SensorModel], file: RealFile) -> FileScore:
     if file.path is None:
         return FileScore(file, failure=file.missing)
     try:
@@ -352,6 +375,8 @@ def _once(scores: Sequence[FileScore]) -> tuple[tuple[RealReading, ...], tuple[s
 
 
 def _rows(readings: Sequence[RealReading]) -> Iterator[RealRow]:
+    if not readings:
+        return
     methods = list(dict.fromkeys(reading.method for reading in readings))
     sets = list(dict.fromkeys(reading.set_name for reading in readings))
     for method in methods:
@@ -388,6 +413,18 @@ def _row(name: str, method: str, readings: Sequence[RealReading]) -> RealRow:
     )
 
 
-def _short(method: str) -> str:
-    """A method's name for a narrow column."""
-    return {"scikit-image": "skimage"}.get(method, method)
+def _as_reading(pair: PairReading) -> RealReading:
+    ratio = pair.sigma_est_dn / pair.sigma_true_dn
+    return RealReading(
+        set_name=pair.set_name,
+        file=pair.file,
+        part=pair.channel,
+        method=pair.method,
+        mean_dn=pair.mean_dn,
+        sigma_true_dn=pair.sigma_true_dn,
+        sigma_est_dn=pair.sigma_est_dn,
+        ratio=ratio,
+        ln_ratio=math.log(ratio) if ratio > 0 else -math.inf,
+        curve_error=pair.curve_error,
+        left_out=pair.left_out,
+    )

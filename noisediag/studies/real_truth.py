@@ -13,7 +13,9 @@ assumed, as for any file. A set has one of
 - `per_plane`: {"(row,column) any text": {"a": a, "b": b}, ...}: Bayer mosaics and the line of each position of the
   colour filters; all pictures of the folder, or those of an optional list `frames`; a stack holds one mosaic a frame;
 - `sigma_dn`, with `at_mean`: frames whose noise does not depend on the signal, so that no gain can be told from them;
-  all pictures of the folder, or those of `frames`; a stack is one file.
+  all pictures of the folder, or those of `frames`; a stack is one file;
+- `files`: {"NAME_real.EXT": {"std_by_level": {channel: [[level, sigma], ...], ...}}, ...}: processed 8-bit pictures,
+  each beside the mean of many shots, NAME_mean.EXT. The noise is measured from the pair; what is stated has to agree.
 
 Sets of another kind are named and left out.
 """
@@ -33,6 +35,8 @@ from noisediag.studies.clean import SUFFIXES
 
 FILE = "truth.json"
 PICTURES = SUFFIXES | {".fit", ".fts"}
+NOISY, MEAN = "_real", "_mean"  # in the names of a pair
+STATED = "std_by_level"
 _POSITION = re.compile(r"\((\d+),\s*(\d+)\)")
 
 
@@ -73,10 +77,26 @@ class RealFile:
 
 
 @dataclass(frozen=True)
+class RealPair:
+    """A processed picture and the mean of many shots of its scene.
+
+    `levels`: the stated (level, sigma), 8-bit codes, by channel. A path is None as in `RealFile`.
+    """
+
+    set_name: str
+    name: str
+    noisy: Path | None
+    mean: Path | None
+    levels: Mapping[str, tuple[tuple[float, float], ...]]
+    missing: str = ""
+
+
+@dataclass(frozen=True)
 class RealTruth:
-    """All files with known noise, and a line for each set that was left out."""
+    """All files and pairs with known noise, and a line for each set that was left out."""
 
     files: tuple[RealFile, ...]
+    pairs: tuple[RealPair, ...]
     notes: tuple[str, ...]
 
 
@@ -90,22 +110,25 @@ def read_truth(folder: Path) -> RealTruth:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
     files: list[RealFile] = []
+    pairs: list[RealPair] = []
     notes: list[str] = []
     try:
         sets = _mapping(document, "the file")["sets"]
         for name, stated in _mapping(sets, "sets").items():
             found = list(_files(folder, name, _mapping(stated, name)))
             files += found
-            if not found:
+            paired = list(_pairs(folder, name, stated))
+            pairs += paired
+            if not found and not paired:
                 kind = re.split(r"[:;(]", str(stated.get("kind", "no kind")))[0].strip()
                 notes.append(f"{name}: left out, no noise of single frames stated ({kind})")
     except KeyError as error:
         raise UsageError(f"{path}: {error.args[0]!r} is missing") from error
     except (TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
-    if not files:
+    if not files and not pairs:
         raise UsageError(f"{path}: states no noise of single frames (levels, files, per_plane or sigma_dn)")
-    return RealTruth(tuple(files), tuple(notes))
+    return RealTruth(tuple(files), tuple(pairs), tuple(notes))
 
 
 def _files(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[RealFile]:
@@ -135,6 +158,32 @@ def _files(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[Rea
         for name, entry in _mapping(stated["files"], set_name).items():
             if {"a", "b"} <= set(_mapping(entry, name)):
                 yield file(name, (_line(_value(entry, "a", name), _value(entry, "b", name), name),))
+
+
+def _pairs(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[RealPair]:
+    for name, entry in _mapping(stated.get("files", {}), set_name).items():
+        if STATED not in _mapping(entry, name):
+            continue
+        levels = {
+            channel: tuple(_level(level, f"{name}: {channel}") for level in levels)
+            for channel, levels in _mapping(entry[STATED], name).items()
+        }
+        if NOISY not in name:
+            raise ValueError(f"{set_name}: {name!r} does not hold {NOISY!r}, so that it has no pair")
+        before, after = name.rsplit(NOISY, 1)
+        noisy, no_noisy = _find(root / set_name, name)
+        mean, no_mean = _find(root / set_name, f"{before}{MEAN}{after}")
+        missing = no_noisy or (f"its mean picture: {no_mean}" if no_mean else "")
+        yield RealPair(set_name, name, noisy, mean, levels, missing)
+
+
+def _level(entry: Any, where: str) -> tuple[float, float]:
+    if not isinstance(entry, list) or len(entry) != 2:
+        raise TypeError(f"{where}: {entry!r} is no pair of level and sigma")
+    level, sigma = (_number(value, where) for value in entry)
+    if sigma <= 0:
+        raise ValueError(f"{where}: a sigma of {sigma:g}")
+    return level, sigma
 
 
 def _black(stated: Mapping[str, Any], set_name: str) -> float | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.footprint import CurvePoint
 from noisediag.genome.parameters import NAMES
 
 Floats = NDArray[np.float64]
@@ -121,12 +123,23 @@ def truth(
 
 def curve_error(sigma: Floats, expected: Truth) -> float:
     """Mean of |ln(sigma/true)| over the scored bins; infinite where no noise was found at all; NaN without bins."""
-    if not len(expected.signal):
+    return log_error(sigma, expected.sigma, expected.weight)
+
+
+def log_error(sigma: Floats, true: Floats, weight: Floats) -> float:
+    """Mean of |ln(sigma/true)| under `weight` (sum 1); infinite where no noise was found at all; NaN of nothing."""
+    if not len(true):
         return float("nan")
     sigma = np.asarray(sigma, dtype=np.float64)
     if not (np.isfinite(sigma) & (sigma > 0)).all():
         return float("inf")
-    return float((expected.weight * np.abs(np.log(sigma / expected.sigma))).sum())
+    return float((weight * np.abs(np.log(sigma / true))).sum())
+
+
+def interval(curve: Sequence[CurvePoint], sigma: Floats, signal: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper bound of `sigma` at `signal`, both (n,), as far from it as those of the curve's points."""
+    at = np.array([(point.signal, point.sigma, point.low, point.high) for point in curve]).T
+    return sigma * np.interp(signal, at[0], at[2] / at[1]), sigma * np.interp(signal, at[0], at[3] / at[1])
 
 
 def quantile(values: Floats, q: float) -> float:

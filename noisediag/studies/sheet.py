@@ -1,7 +1,8 @@
 """`noisediag benchmark --sheet FILE.png`: the worst pictures of a benchmark, clean and noisy, to be looked at.
 
 The cases are made anew from their names and the seed. Pictures are shown pixel by pixel, without interpolation: of a
-large one the middle 256 x 256 pixels, a small one enlarged by a whole factor, of a mosaic its first green plane.
+large one the middle 256 x 256 pixels, a small one enlarged by a whole factor, of a mosaic its first green plane, of
+colour its luma.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from noisediag.errors import UsageError
 from noisediag.genome.parameters import PARAMETERS
+from noisediag.genome.rendered import CODES
+from noisediag.images.image import LUMA
 from noisediag.reports.table import printable
 from noisediag.studies.benchmark_result import BenchmarkResult, WorstCase
 from noisediag.studies.cases import Job, paper_case, sensor_case
+from noisediag.studies.rendered_benchmark import RenderedResult
+from noisediag.studies.rendered_cases import GROUPS, rendered_case
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +36,7 @@ BACKGROUND, INK = 40, 230  # of 255
 _SYMBOLS = {parameter.name: parameter.symbol for parameter in PARAMETERS}
 
 
-def write(result: BenchmarkResult, path: Path) -> None:
+def write(result: BenchmarkResult | RenderedResult, path: Path) -> None:
     """Write the contact sheet of `result.worst` as a gray PNG. Raises UsageError where no case was scored."""
     if not result.worst:
         raise UsageError("--sheet: no case was scored, so there is no worst one")
@@ -75,6 +80,10 @@ def pictures(case: WorstCase, seed: int) -> tuple[Floats, Floats]:
     """The clean and the noisy picture of a case, (H, W), normalised, as the benchmark had them."""
     path = None if case.path is None else Path(case.path)
     job = Job(case.set_name, case.domain, case.picture, path, None, range(case.draw, case.draw + 1))
+    if case.set_name in GROUPS:
+        photograph = rendered_case(job, case.draw, seed)
+        weights = np.array(list(LUMA.values()))
+        return photograph.clean @ weights / CODES, photograph.codes @ weights / CODES
     if case.set_name == "paper":
         planted = paper_case(job, case.draw, seed)
         return planted.clean.astype(np.float64), planted.noisy.astype(np.float64)

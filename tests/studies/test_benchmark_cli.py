@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from noisediag.cli import app
 from noisediag.footprint import VarianceLaw
-from noisediag.studies import cost, limit, running, speed
+from noisediag.studies import cost, limit, rendered_cases, running, speed
 
 
 @pytest.fixture
@@ -131,9 +131,36 @@ def test_sheet_beside_the_sets(tmp_path: Path) -> None:
     assert invoke(*data, "--sheet", str(path), "--force").exit_code == 0
 
 
+def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> None:
+    class Model:
+        def estimate(self, image):
+            assert image.domain == "rendered"
+            return make_footprint(planes=tuple(make_plane(name) for name in ("R", "G", "B", "luma")), domain="rendered")
+
+    monkeypatch.setattr(running.ShippedModels, "__call__", lambda self: {"noisediag": Model()})
+    monkeypatch.setattr(rendered_cases, "PICTURE_PX", 40)
+    monkeypatch.setattr(rendered_cases, "TRUTH_DRAWS", 4)
+    (tmp_path / "drawn").mkdir()
+    ramp = np.linspace(60, 200, 64, dtype=np.uint8)[None].repeat(64, axis=0)
+    for number in (1, 2):
+        Image.fromarray(ramp).save(tmp_path / "drawn" / f"{number}.png")
+    chosen = ("--genome", "rendered", "--data", str(tmp_path), "--no-baselines")
+    outcome = invoke(*chosen, "--draws", "2", "--json", "--sheet", str(tmp_path / "worst.png"))
+    assert outcome.exit_code == 0, outcome.output
+    document = json.loads(outcome.stdout)
+    assert document["schema"] == "noisediag.rendered-benchmark/1"
+    assert document["cases"] == 3 * 2  # groups, draws; one odd file
+    with Image.open(tmp_path / "worst.png") as sheet:
+        assert sheet.height > 256
+    assert json.loads(invoke(*chosen, "--json").stdout)["cases"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--genome", "rendered", "--limit"), "--limit and --genome rendered exclude each other"),
+        (("--genome", "rendered", "--sets", "flat"), "--genome rendered does not take --sets"),
+        (("--genome", "rendered", "--no-randomised"), "--genome rendered does not take --randomised"),
         (("--limit", "--speed"), "--limit and --speed exclude each other"),
         (("--limit", "--real", "x"), "--limit and --real exclude each other"),
         (("--speed", "--draws", "3"), "--speed does not take --draws"),

@@ -240,4 +240,6 @@ def test_every_file_of_the_shared_truth_is_found() -> None:
         "micro/w2s_fmd",
     }
     assert [file.name for file in truth.files if file.path is None] == []
-    assert len(truth.notes) == 10
+    assert len(truth.notes) == 9
+    assert [pair.set_name for pair in truth.pairs] == 6 * ["pairs/cc15"]
+    assert [pair.name for pair in truth.pairs if pair.missing] == []
