@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
 from noisediag.errors import CheckpointError
+from noisediag.genome.seeds import stream
 
 Objective = Callable[
     [torch.Generator], tuple[Tensor, dict[str, float]]
@@ -72,7 +73,7 @@ def fit(
     sums: dict[str, float] = {}
     counted = 0
     while step < config.steps:
-        generator = torch.Generator(device=device).manual_seed((config.seed << 32) + step * config.processes + rank)
+        generator = torch.Generator(device=device).manual_seed(stream(config.seed, step, rank))
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
         value, numbers = objective(generator)

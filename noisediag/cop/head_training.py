@@ -30,6 +30,7 @@ from noisediag.cop.models import SensorModel
 from noisediag.cop.simulation import CLIP_MARGIN, CleanPool, faint, sensor_batch
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import sensor
+from noisediag.genome.seeds import stream
 
 HEAD_SHAPES = (
     (128, 1, 24),
@@ -81,7 +82,7 @@ def head_set(
 
 def head_batch(model: SensorModel, pool: CleanPool, number: int, seed: int, *, raw: bool = False) -> HeadSet:
     """Batch `number` of a `head_set`: depends on nothing but its number and the seed."""
-    generator = torch.Generator(device=pool.pictures.device).manual_seed((seed << 32) + number)
+    generator = torch.Generator(device=pool.pictures.device).manual_seed(stream(seed, number))
     clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
     with torch.inference_mode():
         return _head_part(model, clean, law, tiles, generator, black_known=raw)

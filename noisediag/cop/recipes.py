@@ -23,6 +23,7 @@ from noisediag.cop.rendered_training import rendered_calibration, rendered_objec
 from noisediag.cop.simulation import CleanPool
 from noisediag.cop.training import CROP, contrastive_objective, curve_objective, paper_objective
 from noisediag.genome import scenes
+from noisediag.genome.seeds import stream
 
 SCENE_PX = 2 * CROP
 SCENES_AT_ONCE = 100
@@ -107,7 +108,7 @@ def clean_pool(
     total = recipe.scenes if count is None else count
     pictures = []
     for number in range(-(-total // SCENES_AT_ONCE)):
-        generator = torch.Generator().manual_seed((recipe.seed << 32) + (part << 24) + number)
+        generator = torch.Generator().manual_seed(stream(recipe.seed, part, number))
         pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), side, generator))
     drawn = torch.cat(pictures).to(device)
     if recipe.images is None:

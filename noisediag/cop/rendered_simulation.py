@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,6 +13,7 @@ from noisediag.cop.fit import Report
 from noisediag.cop.simulation import CleanPool
 from noisediag.cop.training import CROP
 from noisediag.genome import rendered
+from noisediag.genome.seeds import stream
 
 DRAWS = 4  # photographs of one scene, of which the truth is measured
 KEPT = 2  # of them that are trained on
@@ -98,15 +98,6 @@ def rendered_set(
         if report is not None and number % 50 == 0:
             report(number * together, {})
     return RenderedSet.join(parts)
-
-
-def stream(seed: int, number: int) -> int:
-    """A seed of its own for every pair: torch keeps 32 bits of it on a CPU, so that both have to be mixed into these.
-
-    >>> stream(1, 0) % 2**32 == stream(2, 0) % 2**32
-    False
-    """
-    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint32)[0])
 
 
 def labelled(measured: rendered.Measured, settings: rendered.Camera) -> RenderedSet:

@@ -165,7 +165,7 @@ def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> No
         (("--limit", "--real", "x"), "--limit and --real exclude each other"),
         (("--speed", "--draws", "3"), "--speed does not take --draws"),
         (("--speed", "--plot", "x.png"), "--speed does not take --plot"),
-        (("--plot", "x.png"), "--plot is that of --cost"),
+        (("--plot", "x.png"), "--plot is an option of --few-shot and --cost"),
         (("--limit", "--data", "x"), "--limit does not take --data"),
         (("--real", "x", "--seed", "1"), "--real does not take --seed"),
         (("--real", "x", "--sheet", "x.png"), "--real does not take --sheet"),

@@ -73,7 +73,7 @@ def models(make_plane, make_footprint):
             curves = {n: SampledCurve((0.0, 1.0), (OFF * s / 255,) * 2) for n, s in SIGMA.items()}
             planes = [make_plane(name, law=curve) for name, curve in curves.items()]
             spatial = tuple(Spatial(n, 0.5 + LAGS[0], LAGS[1], 0.5, (0.1, 0.1, 0.1)) for n in SIGMA)
-            seen = Rendered(spatial, 1.0, 0.1, 0.1, (0.0, 0.0, 0.0), None, None, None)
+            seen = Rendered(spatial, 1.0, 0.1, 0.1, (0.0, 0.0, 0.0), None, None, None, None)
             return make_footprint(planes=(*planes, make_plane("luma")), domain="rendered", rendered=seen)
 
     return lambda: {"noisediag": Model()}

@@ -95,6 +95,7 @@ class Told:
             upscaled=flags[2],
             channel_correlation=None if case.gray else tuple(case.channels + 0.02),
             jpeg_quality=None if case.camera.jpeg is None else case.camera.jpeg - 2,
+            jpeg_standard=None,
             block_strength=None,
             resaved=None,
         )
