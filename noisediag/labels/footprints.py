@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.errors import UnsupportedError
 from noisediag.footprint import LEVEL, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
 from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import NAMES, parameter
@@ -20,6 +21,7 @@ from noisediag.labels.table import LabelRow, LabelTable
 Floats = NDArray[np.float64]
 
 CURVE_POINTS = 16
+OWN = ("all", "luma")  # the names of a plane that stands for the file
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
 UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
 SEEN_RANGE = 3.0  # standard deviations; a fixed pattern alone, whose pixels are noisier, reaches as far as 2
@@ -103,19 +105,25 @@ def describe(
     )
 
 
-def label_table(footprints: Sequence[Footprint]) -> LabelTable:
-    """What was measured as labels of the files it was measured on: a row a file, an acquisition a footprint.
+def label_rows(footprint: Footprint) -> tuple[LabelRow, ...]:
+    """What was measured as labels of the files it was measured on, an acquisition all of them together.
 
-    Noises below detection, and what a route cannot show, are not among a row's values.
+    Noises below detection, and what a route cannot show, are not among a row's values. Raises UnsupportedError where
+    channels have noises of their own, so that no label holds for the file.
     """
-    rows = []
-    for footprint in footprints:
-        own = footprint.planes[-1]
-        values = {one.name: one.value for one in own.parameters if one.value is not None}
-        files = () if footprint.measurement is None else footprint.measurement.files
-        rows += [LabelRow(Path(file), values, str(footprint.path)) for file in files]
+    own = footprint.planes[-1]
+    if own.name not in OWN:
+        raise UnsupportedError(f"{len(footprint.planes)} channels, each with noise of its own: no label is the file's")
+    values = {one.name: one.value for one in own.parameters if one.value is not None}
+    files = () if footprint.measurement is None else footprint.measurement.files
+    return tuple(LabelRow(Path(file), values, str(footprint.path)) for file in files)
+
+
+def label_table(footprints: Sequence[Footprint]) -> LabelTable:
+    """The `label_rows` of all `footprints`. Raises as they do."""
+    rows = tuple(row for footprint in footprints for row in label_rows(footprint))
     names = tuple(name for name in NAMES if any(name in row.values for row in rows))
-    return LabelTable(names, {name: parameter(name).unit for name in names}, tuple(rows))
+    return LabelTable(names, {name: parameter(name).unit for name in names}, rows)
 
 
 def _parameters(found: Found, plane: Plane, floor: float, span: float | None) -> tuple[Estimate, ...]:
