@@ -19,9 +19,25 @@ from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, randomised
 from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.errors import UnreadableError, UsageError
-from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, Rendered, VarianceLaw
-from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
-from noisediag.images.image import Domain, Image, Plane
+from noisediag.footprint import (
+    CLIPPED_SHARE,
+    COARSER,
+    CURVE_POINTS,
+    FEW_PIXELS,
+    PRESENT,
+    UNSURE_SHARE,
+    WEAK_RATIO,
+    CheckpointId,
+    CurvePoint,
+    Estimate,
+    Footprint,
+    PlaneFootprint,
+    Rendered,
+    VarianceLaw,
+    in_units,
+)
+from noisediag.genome.parameters import PARAMETERS, Parameter
+from noisediag.images.image import LUMA, Domain, Image, Plane
 from noisediag.jpeg import Traces, traces
 from noisediag.structure import Arrangement, arrangement
 
@@ -31,18 +47,10 @@ MIN_TILE_PX = 16
 MAX_TILES = 24  # of one bag: 48,000 blocks put the statistical error of sigma at 0.04 %
 ARRANGED_TILES = 4  # that show how the noise lies
 MAX_FRAMES = 8  # of a stack's channel
-FEW_PIXELS = 64 * 64
-CURVE_POINTS = 16
-PRESENT = 0.5  # probability from which a noise is reported as a number
-WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
-CLIPPED_SHARE = 0.05
 MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
 NO_MORE_THAN = 1.5  # times the curve: no single noise is stronger than all of it
 GAIN_DOUBT = 1.5  # times the variance: shot noise that a given gain implies and the picture does not have
-UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
 JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
-COARSER = 1.5  # times the container's step: quantisation is a noise of its own
-LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601
 GOLDEN = 0.6180339887498949
 
 
@@ -340,7 +348,7 @@ class Estimator:
         for declared in PARAMETERS:
             name = declared.name
             if name == "quantisation":
-                result.append(_with_units(_quantisation(bag), span))
+                result.append(in_units(_quantisation(bag), span))
                 continue
             i = LEARNED.index(name)
             low_factor, high_factor = factors(self.model.calibration, name, answer, raw=raw)
@@ -359,7 +367,7 @@ class Estimator:
                 estimate = _unseen(declared, limit, float(present[i]), level)
             if estimate.high is not None and name in most:
                 estimate = replace(estimate, high=max(min(estimate.high, most[name]), estimate.value or 0.0))
-            result.append(_with_units(estimate, span))
+            result.append(in_units(estimate, span))
         return tuple(result)
 
 
@@ -605,22 +613,6 @@ def _unseen(declared: Parameter, limit: float, present: float, level: Level) -> 
     unsure = not level.hidden and term > UNSURE_SHARE * level.sigma**2
     flag = "weakly_identified" if unsure else "below_floor"
     return Estimate(declared.name, None, 0.0, bound, present, flag)
-
-
-def _with_units(estimate: Estimate, span: float | None) -> Estimate:
-    declared = parameter(estimate.name)
-
-    def dn(value: float | None) -> float | None:
-        return None if value is None or span is None or not declared.scales_with_dn else value * span
-
-    return replace(
-        estimate,
-        symbol=declared.symbol,
-        unit=declared.unit,
-        value_dn=dn(estimate.value),
-        low_dn=dn(estimate.low),
-        high_dn=dn(estimate.high),
-    )
 
 
 def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float) -> tuple[str, ...]:

@@ -10,17 +10,24 @@ import base64
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, overload
 
 import numpy as np
 
 from noisediag.genome.correlation import autocorrelation, kernel
+from noisediag.genome.parameters import parameter
 from noisediag.structure import Arrangement
 
 LEVEL = 0.9  # of every interval
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
 PRESENT = 0.5  # below this probability a noise counts as absent
+WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
+UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
+CLIPPED_SHARE = 0.05  # of the pixels
+FEW_PIXELS = 64 * 64
+CURVE_POINTS = 16
+COARSER = 1.5  # times the container's step: quantisation is a noise of its own
 
 FLAGS = (
     "below_floor",
@@ -58,6 +65,23 @@ class Estimate:
     high_dn: float | None = None
     level: float = LEVEL
     word: str | None = None  # of a class that the user's own head tells; `value` is None then
+
+
+def in_units(estimate: Estimate, span: float | None) -> Estimate:
+    """`estimate` with symbol, unit and, where it scales with it and `span` (white - black) is known, values in DN."""
+    declared = parameter(estimate.name)
+
+    def dn(value: float | None) -> float | None:
+        return None if value is None or span is None or not declared.scales_with_dn else value * span
+
+    return replace(
+        estimate,
+        symbol=declared.symbol,
+        unit=declared.unit,
+        value_dn=dn(estimate.value),
+        low_dn=dn(estimate.low),
+        high_dn=dn(estimate.high),
+    )
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from noisediag.images.image import JpegTables
+from noisediag.images.image import LUMA, JpegTables
 
 SIDE = 8  # px of a block
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JFIF
+LUMA_WEIGHTS = np.array(list(LUMA.values()), dtype=np.float32)
 # Tables K.1 and K.2 of ITU-T T.81, rows from low to high vertical frequency: libjpeg's quality 50.
 STANDARD_LUMA = np.array(
     [
@@ -258,7 +258,7 @@ def _look(codes: np.ndarray) -> _View:
     cut = (tiles == 0) | (tiles == 255)
     if codes.ndim == 2:
         return _View(tiles.astype(np.float32), ~cut)
-    return _View(np.rint(tiles.astype(np.float32) @ LUMA), ~(cut[..., 0] | cut[..., 1] | cut[..., 2]))
+    return _View(np.rint(tiles.astype(np.float32) @ LUMA_WEIGHTS), ~(cut[..., 0] | cut[..., 1] | cut[..., 2]))
 
 
 def _starts(length: int) -> list[int]:

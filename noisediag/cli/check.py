@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,9 +21,8 @@ from noisediag.cli.common import (
     check_output,
     check_style,
     errors_in_words,
-    print_80,
 )
-from noisediag.cli.gather import measured
+from noisediag.cli.gather import hand_out, measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +56,6 @@ def check(
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
-        from noisediag.reports.files import replacing
         from noisediag.studies import check as study
 
         estimator = Estimator(checkpoint, device.value)
@@ -70,15 +67,6 @@ def check(
         if not footprints:
             raise typer.Exit(NONE_READABLE)
         result = study.run(footprints)
-        if json:
-            sys.stdout.write(study.dumps(result))
-        elif csv:
-            sys.stdout.write(study.dumps_csv(result))
-        elif output is None:
-            print_80(study.render(result))
-        if output is not None:
-            with replacing(output, force=force) as part:
-                text = study.dumps(result) if output.suffix == ".json" else study.dumps_csv(result)
-                part.write_text(text, encoding="utf-8")
+        hand_out(study, result, json=json, csv=csv, output=output, force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisediag.cli.common import (
+    NONE_READABLE,
     OUTPUT_PANEL,
+    SOME_FAILED,
     Checkpoint,
     Csv,
     Device,
@@ -23,12 +26,14 @@ from noisediag.cli.common import (
     errors_in_words,
     print_80,
 )
+from noisediag.cli.gather import measured
+from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
     from noisediag.studies.labelled import Labelled
 
-_LABELS_PANEL = "Labels (at least one)"
+_LABELS_PANEL = "Other labels"
 
 
 class Genome(str, Enum):
@@ -43,6 +48,10 @@ def finetune(
         Path,
         typer.Option("-o", "--output", metavar="FILE.safetensors", help="The checkpoint to write."),
     ],
+    repeats: Repeats = None,
+    flats: Flats = None,
+    darks: Darks = None,
+    pairs: Pairs = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -61,6 +70,14 @@ def finetune(
     genome: Annotated[
         Genome | None, typer.Option(help="The noise laid over those of --clean.", rich_help_panel=_LABELS_PANEL)
     ] = None,
+    from_metadata: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILES...|DIR",
+            help="DNG files whose NoiseProfile teaches, but never judges: other labels beside it do.",
+            rich_help_panel=_LABELS_PANEL,
+        ),
+    ] = None,
     shots: Annotated[int, typer.Option(min=10, help="Labelled pictures to learn from, at most.")] = 100,
     full: Annotated[bool, typer.Option("--full", help="Tune the encoder, too; takes minutes.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
@@ -78,12 +95,14 @@ def finetune(
 
     Pictures that it did not learn from judge it; a head that is not shown to be better is not written.
 
-    Exit codes: 0 written, 1 no better than before, 2 usage, 3 a picture cannot be read, 5 the model is missing or
-    damaged.
+    Exit codes: 0 written, 1 no better than before, 2 usage, 3 written, but some measurements failed (or not written,
+    because a labelled picture cannot be read), 4 all measurements of a route failed, 5 the model is missing or damaged.
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        inputs = [path for path in (labels, checkpoint) if path is not None]
+        routes = Routes(repeats, flats or [], darks or [], pairs or [])
+        stated = from_metadata or []
+        inputs = [*routes.inputs, *stated, *(path for path in (labels, checkpoint) if path is not None)]
         check_output("--output", output, (".safetensors",), inputs=inputs, force=force)
         if curve is not None:
             check_output("--curve", curve, (".png",), inputs=inputs, force=force)
@@ -97,11 +116,28 @@ def finetune(
             plots.require()
 
         from noisediag.estimator import Estimator
+        from noisediag.labels.csv import read as read_table
         from noisediag.studies import finetune as study
         from noisediag.studies import finetune_report as report
+        from noisediag.studies import labelled
         from noisediag.studies.running import console_progress
 
-        sources = _sources(labels, clean, None if genome is None else genome.value, shots, seed)
+        if stated and not (routes.given or labels or clean):
+            raise UsageError(study.WEAK_ALONE)
+        sources: list[Labelled] = []
+        if labels is not None:
+            sources.append(labelled.of_files("labels", labels.name, read_table(labels)))
+        failed = 0
+        for route in routes.given:
+            found, missed = _measured(routes, route)
+            sources.append(found)
+            failed += missed
+        if clean is not None and genome is not None:
+            sources.append(labelled.from_clean(clean, genome.value, count=labelled.enough(shots), seed=seed))
+        if stated:
+            found, missed = _stated(stated)
+            sources.append(found)
+            failed += missed
         estimator = Estimator(checkpoint, device.value)
         options = study.FinetuneOptions(shots=shots, seed=seed, full=full, learning_curve=curve is not None)
         made = study.run(sources, options, estimator, console_progress)
@@ -119,14 +155,30 @@ def finetune(
             sys.stdout.write(report.dumps_csv(made.result))
         else:
             print_80(report.render(made.result))
+        if failed:
+            raise typer.Exit(SOME_FAILED)
 
 
-def _sources(labels: Path | None, clean: Path | None, genome: str | None, shots: int, seed: int) -> list[Labelled]:
-    """The labels of every route that is asked for."""
+def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:
+    """What one route of measurement gives, and how many of its measurements failed."""
+    from noisediag.labels.bursts import Reading
     from noisediag.studies import labelled
 
-    files = {"labels": labels}
-    found = [labelled.from_table(route, path) for route, path in files.items() if path is not None]
-    if clean is not None and genome is not None:
-        found.append(labelled.from_clean(clean, genome, count=labelled.enough(shots), seed=seed))
-    return found
+    jobs = {job.path: job for job in routes.jobs(name, Reading())}
+    footprints, failed = measured(list(jobs), lambda path: labelled.footprint_of(jobs[path]))
+    if not footprints:
+        raise typer.Exit(NONE_READABLE)
+    darks = [dark for job in jobs.values() for dark in job.darks]
+    return labelled.of_measured(name, routes.given[name][0].name, footprints, darks=darks), failed
+
+
+def _stated(paths: Sequence[Path]) -> tuple[Labelled, int]:
+    """What DNG files state of their noise, and how many state nothing."""
+    from noisediag.labels import metadata
+    from noisediag.studies import labelled
+    from noisediag.studies.measure import dngs
+
+    rows, failed = measured(dngs(paths), metadata.stated)
+    if not rows:
+        raise typer.Exit(NONE_READABLE)
+    return labelled.of_files("from-metadata", paths[0].name, metadata.table(rows)), failed

@@ -29,27 +29,18 @@ from noisediag.cli.common import (
     errors_in_words,
     print_80,
 )
+from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
     from noisediag.reports import Outcome
 
-_ROUTE_PANEL = "What is measured: one of"
-
-
-def _route(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
-    return typer.Option(name, metavar=metavar, help=help_text, rich_help_panel=_ROUTE_PANEL, show_default=False)
-
 
 def measure(
-    repeats: Annotated[
-        Path | None, _route("--repeats", "DIR|STACK", "Frames of one scene that stands still; sub-folders are others.")
-    ] = None,
-    flats: Annotated[list[Path] | None, _route("--flats", "A B ...", "Flat fields, two of each level or more.")] = None,
-    darks: Annotated[list[Path] | None, _route("--darks", "A B", "Dark frames, beside --flats.")] = None,
-    pairs: Annotated[
-        list[Path] | None, _route("--pairs", "NOISY CLEAN", "Files, or folders: noisy pictures and their means.")
-    ] = None,
+    repeats: Repeats = None,
+    flats: Flats = None,
+    darks: Darks = None,
+    pairs: Pairs = None,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -70,36 +61,24 @@ def measure(
         check_style(json=json, csv=csv)
         check_numbers(black, white, None)
         region = None if roi is None else area(roi)
-        given = [name for name, files in (("--repeats", repeats), ("--flats", flats), ("--pairs", pairs)) if files]
-        if len(given) != 1:
+        routes = Routes(repeats, flats or [], darks or [], pairs or [])
+        if len(routes.given) != 1:
             raise UsageError("one of --repeats, --flats and --pairs is needed")
-        if darks and not flats:
-            raise UsageError("--darks go with --flats")
-        if pairs and len(pairs) != 2:
-            raise UsageError("--pairs: one NOISY and one CLEAN, files or folders")
-        inputs = [*([repeats] if repeats else []), *(flats or []), *(darks or []), *(pairs or [])]
         for option, path, suffixes in (("--output", output, REPORT_SUFFIXES), ("--curve", curve, (".png",))):
             if path is not None:
-                check_output(option, path, suffixes, inputs=inputs, force=force)
+                check_output(option, path, suffixes, inputs=routes.inputs, force=force)
 
         from noisediag.labels.bursts import Reading
         from noisediag.reports import Failure, plots, table
         from noisediag.reports import csv as csv_report
         from noisediag.reports import json as json_report
         from noisediag.reports.files import replacing
-        from noisediag.studies import measure as study
         from noisediag.studies.attempt import attempt
 
         if curve is not None:
             plots.require()
-        reading = Reading(black, white, channel, region)
-        if repeats is not None:
-            jobs = study.of_repeats(repeats, reading)
-        elif flats:
-            jobs = study.of_flats(flats, darks or [], reading)
-        else:
-            noisy, clean = pairs or []
-            jobs = study.of_pairs(noisy, clean, reading)
+        (name,) = routes.given
+        jobs = routes.jobs(name, Reading(black, white, channel, region))
         if curve is not None and len(jobs) > 1:
             raise UsageError("--curve takes one measurement at a time")
         outcomes: list[Outcome] = []

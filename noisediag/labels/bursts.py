@@ -17,7 +17,7 @@ from noisediag.errors import UnsupportedError
 from noisediag.footprint import Footprint, Measurement, PlaneFootprint, Quantity
 from noisediag.images.image import LUMA, Image, Plane
 from noisediag.labels import repeats
-from noisediag.labels.footprints import Found, Spread, describe
+from noisediag.labels.footprints import SD_90, Found, Spread, describe, footprint_of
 from noisediag.labels.line import Law, law, rescaled
 from noisediag.labels.repeats import Offsets, Repeats
 from noisediag.labels.screening import smooth
@@ -25,7 +25,6 @@ from noisediag.labels.screening import smooth
 Floats = NDArray[np.float64]
 
 HELD = 1 << 28  # values of all frames kept in memory; more are read again where they are needed
-SD_90 = 1.6449  # standard deviations from the middle to the ends of a 90 % interval
 CORRELATED = 0.02  # with the next pixel; a kernel of 0.33 px
 
 
@@ -122,30 +121,16 @@ def _measured(
     elif len(planes) == 1:
         planes = [replace(planes[0], name="all", channel=None)]
     rejected = dict.fromkeys(one for seen in shown for one in seen.rejected)
-    warnings = dict.fromkeys((*image.warnings, *(warning for seen in shown for warning in seen.warnings)))
-    flags = {flag for plane in planes for flag in plane.flags}
-    if image.domain == "rendered":
-        flags.add("rendered")
-    return Footprint(
-        planes=tuple(planes),
-        domain=image.domain,
-        reader=image.reader,
-        checkpoint=None,
-        path=image.path,
-        sha256=image.sha256,
-        acquisition=image.acquisition,
-        flags=tuple(sorted(flags)),
-        warnings=tuple(warnings),
-        cfa_plane_colors=image.cfa_plane_colors,
-        measurement=Measurement(
-            route="repeats",
-            files=tuple(str(file) for file in files),
-            frames=shown[-1].frames,
-            frames_used=_frames_used(shown[-1], names),
-            rejected=tuple(rejected),
-            quantities=tuple(_changes(shown[-1], first)),
-        ),
+    measurement = Measurement(
+        route="repeats",
+        files=tuple(str(file) for file in files),
+        frames=shown[-1].frames,
+        frames_used=_frames_used(shown[-1], names),
+        rejected=tuple(rejected),
+        quantities=tuple(_changes(shown[-1], first)),
     )
+    warnings = dict.fromkeys((*image.warnings, *(warning for seen in shown for warning in seen.warnings)))
+    return footprint_of(image, planes, measurement, warnings=tuple(warnings))
 
 
 def _frames_used(seen: Repeats, names: Sequence[str]) -> int:

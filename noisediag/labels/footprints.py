@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag.footprint import LEVEL, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
+from noisediag.errors import UnsupportedError
+from noisediag.footprint import (
+    CLIPPED_SHARE,
+    COARSER,
+    CURVE_POINTS,
+    FEW_PIXELS,
+    LEVEL,
+    UNSURE_SHARE,
+    WEAK_RATIO,
+    CurvePoint,
+    Estimate,
+    Footprint,
+    Measurement,
+    PlaneFootprint,
+    VarianceLaw,
+    in_units,
+)
 from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import NAMES, parameter
-from noisediag.images.image import Plane
+from noisediag.images.image import Image, Plane
 from noisediag.labels.line import Law
 from noisediag.labels.table import LabelRow, LabelTable
 
 Floats = NDArray[np.float64]
 
-CURVE_POINTS = 16
-WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
-UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
+OWN = ("all", "luma")  # the names of a plane that stands for the file
 SEEN_RANGE = 3.0  # standard deviations; a fixed pattern alone, whose pixels are noisier, reaches as far as 2
-CLIPPED_SHARE = 0.05
-FEW_PIXELS = 64 * 64
 SD_90 = 1.6449  # standard deviations from the middle to the ends of a 90 % interval
 RHO = (0.25, 2.0)  # px, between which a kernel is looked for
-COARSER = 1.5  # times the container's step: quantisation is a noise of its own
 
 
 @dataclass(frozen=True)
@@ -103,19 +114,47 @@ def describe(
     )
 
 
-def label_table(footprints: Sequence[Footprint]) -> LabelTable:
-    """What was measured as labels of the files it was measured on: a row a file, an acquisition a footprint.
+def footprint_of(
+    image: Image, planes: Sequence[PlaneFootprint], measurement: Measurement, *, warnings: Sequence[str] | None = None
+) -> Footprint:
+    """The footprint of `image` from its measured planes. `warnings` stand for those of reading it, if given."""
+    flags = {flag for plane in planes for flag in plane.flags}
+    if image.domain == "rendered":
+        flags.add("rendered")
+    return Footprint(
+        planes=tuple(planes),
+        domain=image.domain,
+        reader=image.reader,
+        checkpoint=None,
+        path=image.path,
+        sha256=image.sha256,
+        acquisition=image.acquisition,
+        flags=tuple(sorted(flags)),
+        warnings=image.warnings if warnings is None else tuple(warnings),
+        cfa_plane_colors=image.cfa_plane_colors,
+        measurement=measurement,
+    )
 
-    Noises below detection, and what a route cannot show, are not among a row's values.
+
+def label_rows(footprint: Footprint) -> tuple[LabelRow, ...]:
+    """What was measured as labels of the files it was measured on, an acquisition all of them together.
+
+    Noises below detection, and what a route cannot show, are not among a row's values. Raises UnsupportedError where
+    channels have noises of their own, so that no label holds for the file.
     """
-    rows = []
-    for footprint in footprints:
-        own = footprint.planes[-1]
-        values = {one.name: one.value for one in own.parameters if one.value is not None}
-        files = () if footprint.measurement is None else footprint.measurement.files
-        rows += [LabelRow(Path(file), values, str(footprint.path)) for file in files]
+    own = footprint.planes[-1]
+    if own.name not in OWN:
+        raise UnsupportedError(f"{len(footprint.planes)} channels, each with noise of its own: no label is the file's")
+    values = {one.name: one.value for one in own.parameters if one.value is not None}
+    files = () if footprint.measurement is None else footprint.measurement.files
+    return tuple(LabelRow(Path(file), values, str(footprint.path)) for file in files)
+
+
+def label_table(footprints: Sequence[Footprint]) -> LabelTable:
+    """The `label_rows` of all `footprints`. Raises as they do."""
+    rows = tuple(row for footprint in footprints for row in label_rows(footprint))
     names = tuple(name for name in NAMES if any(name in row.values for row in rows))
-    return LabelTable(names, {name: parameter(name).unit for name in names}, tuple(rows))
+    return LabelTable(names, {name: parameter(name).unit for name in names}, rows)
 
 
 def _parameters(found: Found, plane: Plane, floor: float, span: float | None) -> tuple[Estimate, ...]:
@@ -142,23 +181,6 @@ def _parameters(found: Found, plane: Plane, floor: float, span: float | None) ->
 def _range(signal: Floats) -> float:
     low, high = np.quantile(signal, (0.005, 0.995))
     return float(high - low)
-
-
-def in_units(estimate: Estimate, span: float | None) -> Estimate:
-    """`estimate` with symbol, unit and, where it scales with it and `span` (white - black) is known, values in DN."""
-    declared = parameter(estimate.name)
-
-    def dn(value: float | None) -> float | None:
-        return None if value is None or span is None or not declared.scales_with_dn else value * span
-
-    return replace(
-        estimate,
-        symbol=declared.symbol,
-        unit=declared.unit,
-        value_dn=dn(estimate.value),
-        low_dn=dn(estimate.low),
-        high_dn=dn(estimate.high),
-    )
 
 
 def _quantiles(draws: Floats) -> tuple[float, float]:

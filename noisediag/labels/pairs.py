@@ -15,7 +15,7 @@ from noisediag.errors import UnsupportedError, UsageError
 from noisediag.footprint import Footprint, Measurement
 from noisediag.images.image import LUMA, Plane
 from noisediag.labels.bursts import Reading, lag_spread, luma, offsets_of, together
-from noisediag.labels.footprints import Found, describe
+from noisediag.labels.footprints import Found, describe, footprint_of
 from noisediag.labels.line import binned, law, rescaled
 from noisediag.labels.repeats import lag_sums, line_parts, offsets, without_lines
 from noisediag.labels.screening import COARSE_PX, alone, coarse, look, smooth
@@ -78,22 +78,7 @@ def from_files(noisy: Path, clean: Path, reading: Reading) -> Footprint:
             planes.append(describe(measure(own, other), own, name="luma"))
     except UnsupportedError as error:
         raise UnsupportedError(f"{noisy.name} and {clean.name}: {error}") from None
-    flags = {flag for plane in planes for flag in plane.flags}
-    if image.domain == "rendered":
-        flags.add("rendered")
-    return Footprint(
-        planes=tuple(planes),
-        domain=image.domain,
-        reader=image.reader,
-        checkpoint=None,
-        path=image.path,
-        sha256=image.sha256,
-        acquisition=image.acquisition,
-        flags=tuple(sorted(flags)),
-        warnings=image.warnings,
-        cfa_plane_colors=image.cfa_plane_colors,
-        measurement=Measurement("pairs", (str(noisy),), 1, 1),
-    )
+    return footprint_of(image, planes, Measurement("pairs", (str(noisy),), 1, 1))
 
 
 def measure(noisy: Plane, clean: Plane) -> Found:

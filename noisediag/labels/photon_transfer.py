@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError
 from noisediag.footprint import Footprint, Measurement, PlaneFootprint, Quantity, Rejected
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import Plane
 from noisediag.labels import repeats
-from noisediag.labels.bursts import SD_90, Reading, offsets_of, together
-from noisediag.labels.footprints import Found, Spread, describe
+from noisediag.labels.bursts import Reading, offsets_of, together
+from noisediag.labels.footprints import SD_90, Found, Spread, describe, footprint_of
 from noisediag.labels.line import BLOCKS, law, rescaled
 from noisediag.labels.repeats import Repeats
 
@@ -79,7 +79,10 @@ def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -
         rejected += left_out
     if len(planes) > 1 and first.domain == "raw-linear":
         planes.append(together(parts))
-    return _footprint(first, planes, [file for file, _ in shots], rejected, used)
+    names = tuple(str(file) for file, _ in shots)
+    return footprint_of(
+        first, planes, Measurement("flats", names, len(shots), used, rejected=tuple(dict.fromkeys(rejected)))
+    )
 
 
 def measure(
@@ -229,28 +232,3 @@ def _dark_pattern(dark: _Level, gain: float) -> Quantity:
     half = SD_90 * spread.error
     bounds = (spread.amount + sign * half for sign in (0, -1, 1))
     return Quantity("DSNU1288", "e-", *(bound / gain for bound in bounds))
-
-
-def _footprint(
-    first: Image, planes: Sequence[PlaneFootprint], files: Sequence[Path], rejected: Sequence[Rejected], used: int
-) -> Footprint:
-    flags = sorted({flag for plane in planes for flag in plane.flags})
-    return Footprint(
-        planes=tuple(planes),
-        domain=first.domain,
-        reader=first.reader,
-        checkpoint=None,
-        path=first.path,
-        sha256=first.sha256,
-        acquisition=first.acquisition,
-        flags=tuple(flags),
-        warnings=first.warnings,
-        cfa_plane_colors=first.cfa_plane_colors,
-        measurement=Measurement(
-            route="flats",
-            files=tuple(str(file) for file in files),
-            frames=len(files),
-            frames_used=used,
-            rejected=tuple(dict.fromkeys(rejected)),
-        ),
-    )

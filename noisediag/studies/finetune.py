@@ -8,6 +8,7 @@ together, that the new head is better than both others.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,8 @@ FEWEST_LABELS = 10  # of one name
 LOG_SPAN = 10.0  # numbers above 0 that span more than this are learned by their logarithm
 RESAMPLES = 4000
 CONFIDENCE = 0.95
+ROUTES = "give --repeats, --flats with --darks, --pairs, --labels, or --clean with --genome"
+WEAK_ALONE = f"labels from metadata teach, but cannot judge; beside them, {ROUTES}"
 CURVE_SHOTS = (10, 25, 50, 100, 250, 1000)
 
 
@@ -192,25 +195,43 @@ def save(made: Finetuned, sources: Sequence[Labelled], estimator: Estimator, pat
 def _together(
     sources: Sequence[Labelled],
 ) -> tuple[LabelTable, NDArray[np.bool_], Callable[[LabelRow], Image]]:
-    """One table of all sources, which rows may judge, and how to load a row."""
+    """One table of all sources, which rows may judge, and how to load a row.
+
+    A picture whose noise is known in a better way has no weak label.
+    """
     if not sources:
-        raise UsageError("no labels: give --labels, or --clean with --genome")
+        raise UsageError("no labels: " + ROUTES)
     names = tuple(dict.fromkeys(name for source in sources for name in source.table.names))
     units: dict[str, str] = {}
     for source in sources:
+        others = {name for other in sources if other is not source for name in other.table.names}
+        if others and not others & set(source.table.names):
+            raise UsageError(f"--{source.route} has no name in common with the other labels: one run for each")
         for name, unit in source.table.units.items():
             if units.setdefault(name, unit) != unit:
                 raise UsageError(f"{name} is in {units[name] or 'no unit'} here and in {unit or 'no unit'} there")
-    rows = [(row, source) for source in sources for row in source.table.rows]
+    if all(source.table.weak for source in sources):
+        raise UsageError(WEAK_ALONE)
+    known: dict[Path, Labelled] = {}
+    rows: list[tuple[LabelRow, Labelled]] = []
+    for source in sorted(sources, key=lambda one: one.table.weak):
+        for row in source.table.rows:
+            first = known.setdefault(row.path.resolve(), source)
+            if first is source:
+                rows.append((row, source))
+            elif not source.table.weak:
+                raise UsageError(f"{row.path} has labels by --{first.route} and by --{source.route}: leave one out")
     strong = np.array([not source.table.weak for _, source in rows])
-    if not strong.any():
-        raise UsageError("labels from metadata teach, but cannot judge; give labels of another kind beside them")
     loads = {id(row): source.load for row, source in rows}
     return LabelTable(names, units, tuple(row for row, _ in rows)), strong, lambda row: loads[id(row)](row)
 
 
 def _split(rows: Sequence[LabelRow], strong: NDArray[np.bool_], options: FinetuneOptions) -> Split:
-    """Learn from at most `shots` rows; the rest judges if it is enough, else folds of what is learned from."""
+    """Learn from at most `shots` rows; whole acquisitions beside them judge if they are enough, else folds of what is
+    learned from.
+
+    Large acquisitions, as bursts, share the shots: each gives as many as the others, so that more scenes are seen.
+    """
     rng = np.random.default_rng(options.seed)
     members: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
@@ -219,17 +240,14 @@ def _split(rows: Sequence[LabelRow], strong: NDArray[np.bool_], options: Finetun
     if len(groups) < 2:
         raise UsageError("all labels are of one acquisition, so nothing independent is left to judge by")
     order = [groups[i] for i in rng.permutation(len(groups))]
-    learn: list[int] = []
-    rest: list[int] = []
-    for group in order:
-        if len(learn) < options.shots:
-            learn += group[: options.shots - len(learn)]
-        else:
-            rest += [i for i in group if strong[i]]
-    if len(rest) >= max(FEWEST_JUDGED, JUDGED_SHARE * (len(learn) + len(rest))):
+    learn = _in_turn(order[: -math.ceil(JUDGED_SHARE * len(order))], options.shots)
+    taken = set(learn)
+    rest = [i for group in order if not taken.intersection(group) for i in group if strong[i]]
+    enough = max(FEWEST_JUDGED, JUDGED_SHARE * (len(learn) + len(rest)))
+    if len(learn) == options.shots and len(rest) >= enough:
         chosen = np.array(sorted(learn))
         return Split(chosen, ((chosen, np.array(sorted(rest))),), "held out")
-    chosen = np.array(sorted(learn))
+    chosen = np.array(sorted(_in_turn(order, options.shots)))
     fold = _folds([rows[i] for i in chosen], FOLDS, options.seed)
     if fold.max() < 1:
         raise UsageError("the shots are of one acquisition, so nothing independent is left to judge by")
@@ -237,6 +255,12 @@ def _split(rows: Sequence[LabelRow], strong: NDArray[np.bool_], options: Finetun
         (chosen[fold != k], chosen[(fold == k) & strong[chosen]]) for k in range(fold.max() + 1) if (fold == k).any()
     )
     return Split(chosen, tuple(p for p in parts if len(p[1])), f"{len(parts)} folds")
+
+
+def _in_turn(groups: Sequence[Sequence[int]], most: int) -> list[int]:
+    """The first of each group, then the second of each that has one, and so on: at most `most`."""
+    turns = itertools.zip_longest(*groups)
+    return list(itertools.islice((i for turn in turns for i in turn if i is not None), most))
 
 
 def _folds(rows: Sequence[LabelRow], most: int, seed: int) -> NDArray[np.int64]:

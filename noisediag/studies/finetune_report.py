@@ -8,13 +8,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from noisediag.reports.svg import COLOURS
 from noisediag.reports.table import number, printable
 from noisediag.studies import figures
 from noisediag.studies.figures import decimal, number_table, percent
 from noisediag.studies.finetune import SCHEMA, FinetuneResult, Verdict
 
 NAN = float("nan")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")  # Okabe & Ito
 MARKERS = "o^sDvP*X"
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from noisediag import images
 from noisediag.errors import UsageError
+from noisediag.footprint import Footprint
 from noisediag.genome import paper
 from noisediag.genome.parameters import NAMES, parameter
 from noisediag.images.image import Image
-from noisediag.labels import csv
+from noisediag.labels.footprints import label_rows, label_table
 from noisediag.labels.table import LabelRow, LabelTable
+from noisediag.studies import measure
 from noisediag.studies.cases import SETS, Job, jobs, paper_case, sensor_case
 from noisediag.studies.clean import pictures
 
@@ -30,20 +32,43 @@ class Labelled:
     load: Callable[[LabelRow], Image]
     source: Mapping[str, Any]
 
+    @property
+    def route(self) -> str:
+        """The option it came by."""
+        return str(self.source["route"])
 
-def from_table(route: str, path: Path) -> Labelled:
-    """The labels that the route `route` makes of `path`, one of TABLES; their pictures are files.
 
-    Raises UsageError where they are not to be had.
+def of_files(route: str, name: str, table: LabelTable) -> Labelled:
+    """A table whose pictures are files, read as they are. `name`: of what the route was given."""
+    return Labelled(table, lambda row: images.read(row.path), {"route": route, "name": name})
+
+
+def footprint_of(job: measure.Job) -> Footprint:
+    """What `job` measures. Raises its errors, and UnsupportedError where that is no label of its files."""
+    footprint = job.run()
+    label_rows(footprint)
+    return footprint
+
+
+def of_measured(route: str, name: str, footprints: Sequence[Footprint], *, darks: Collection[Path] = ()) -> Labelled:
+    """What was measured, as labels of its own files; but not of `darks`, which show no gain.
+
+    Flats are read with the black level that their darks showed, since their labels refer to it. Raises UsageError where
+    nothing was found.
     """
-    return Labelled(TABLES[route](path), _read, {"route": route, "name": path.name})
+    table = label_table(footprints)
+    table = replace(table, rows=tuple(row for row in table.rows if row.path not in darks))
+    if not table.names:
+        raise UsageError(f"--{route} {name}: all noise is below detection, so there is nothing to learn")
+    black: dict[Path, float | None] = {}
+    for footprint in footprints:
+        if darks and footprint.measurement is not None:
+            black |= dict.fromkeys(map(Path, footprint.measurement.files), footprint.planes[-1].black_dn)
 
+    def load(row: LabelRow) -> Image:
+        return images.read(row.path, black=black.get(row.path))
 
-TABLES: Mapping[str, Callable[[Path], LabelTable]] = {"labels": csv.read}  # routes whose labels are of files
-
-
-def _read(row: LabelRow) -> Image:
-    return images.read(row.path)
+    return Labelled(table, load, {"route": route, "name": name})
 
 
 def enough(shots: int) -> int:

@@ -18,10 +18,11 @@ from noisediag.studies.folder import files as files_below
 
 @dataclass(frozen=True)
 class Job:
-    """One measurement: what stands for it in a report, and how it is made."""
+    """One measurement: what stands for it in a report, how it is made, and which of its files are without light."""
 
     path: Path
     run: Callable[[], Footprint]
+    darks: tuple[Path, ...] = ()
 
     def measure(self, _: Path) -> Footprint:
         """As `attempt` calls it."""
@@ -35,17 +36,37 @@ def of_repeats(path: Path, reading: Reading) -> tuple[Job, ...]:
     """
     if not path.is_dir():
         return (Job(path, partial(_stack, path, reading)),)
-    folders: dict[Path, list[Path]] = {}
-    for file in _pictures(path):
-        folders.setdefault(file.parent, []).append(file)
-    return tuple(job for folder, files in folders.items() for job in _of_folder(folder, files, reading))
+    return tuple(job for folder, files in _by_folder(path).items() for job in _of_folder(folder, files, reading))
 
 
 def of_flats(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -> tuple[Job, ...]:
-    """Photon transfer. Raises UsageError where there are fewer than two flats, or a single dark."""
+    """Photon transfer of one camera setting; or, where `flats` is a folder, of every folder in it, it included, that
+    holds files, with the darks that lie at the same place below the folder `darks`.
+
+    Raises UsageError where a setting has fewer than two flats or a single dark, where a folder stands beside files, and
+    for darks that are missing.
+    """
+    for side, paths in (("--flats", flats), ("--darks", darks)):
+        if any(path.is_dir() for path in paths) and len(paths) > 1:
+            raise UsageError(f"{side}: files, or a single folder")
+    if not flats[0].is_dir():
+        return (_setting(flats[0], flats, _pictures(darks[0]) if darks and darks[0].is_dir() else darks, reading),)
+    if darks and not darks[0].is_dir():
+        raise UsageError(f"{flats[0]} is a folder and {darks[0]} is not")
+    dark = _by_folder(darks[0]) if darks else {}
+    jobs = []
+    for folder, files in _by_folder(flats[0]).items():
+        at = folder.relative_to(flats[0])
+        if darks and darks[0] / at not in dark:
+            raise UsageError(f"{folder}: has no darks, which are looked for in {darks[0] / at}")
+        jobs.append(_setting(folder, files, dark[darks[0] / at] if darks else (), reading))
+    return tuple(jobs)
+
+
+def _setting(path: Path, flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -> Job:
     if len(flats) < 2 or len(darks) == 1:
         raise UsageError("two shots or more of each level: --flats A B [C D ...], and --darks A B")
-    return (Job(flats[0], partial(photon_transfer.from_files, flats, darks, reading)),)
+    return Job(path, partial(photon_transfer.from_files, flats, darks, reading), tuple(darks))
 
 
 def of_pairs(noisy: Path, clean: Path, reading: Reading) -> tuple[Job, ...]:
@@ -57,6 +78,23 @@ def of_pairs(noisy: Path, clean: Path, reading: Reading) -> tuple[Job, ...]:
         raise UsageError(f"{noisy} and {clean}: two files or two folders")
     sides = ([noisy], [clean]) if not noisy.is_dir() else (_pictures(noisy), _pictures(clean))
     return tuple(Job(one, partial(pairs.from_files, one, other, reading)) for one, other in pairs.matched(*sides))
+
+
+def dngs(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Each of `paths`; of a folder the DNG files below it. A file named twice counts once.
+
+    Raises UsageError for a folder without DNG files.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        files: Sequence[Path] = (path,)
+        if path.is_dir():
+            files = [file for file in files_below(path) if file.suffix.lower() == ".dng"]
+            if not files:
+                raise UsageError(f"{path}: holds no DNG file")
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return tuple(found.values())
 
 
 def one_burst(folder: Path) -> list[Path]:
@@ -79,6 +117,14 @@ def _of_folder(folder: Path, files: Sequence[Path], reading: Reading) -> list[Jo
 
 def _stack(path: Path, reading: Reading) -> Footprint:
     return bursts.from_stack(reading.read(path))
+
+
+def _by_folder(folder: Path) -> dict[Path, list[Path]]:
+    """The pictures below `folder` by the folder that holds them."""
+    found: dict[Path, list[Path]] = {}
+    for file in _pictures(folder):
+        found.setdefault(file.parent, []).append(file)
+    return found
 
 
 def _pictures(folder: Path) -> list[Path]:

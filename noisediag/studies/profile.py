@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError, UsageError
-from noisediag.footprint import LEVEL, CheckpointId, Footprint, PlaneFootprint
+from noisediag.footprint import LEVEL, WEAK_RATIO, CheckpointId, Footprint, PlaneFootprint
 from noisediag.labels.line import fit
 
 Floats = NDArray[np.float64]
 
 DRAWS = 200  # of the interval
 BAND_SD = 2 * 1.6449  # standard deviations between the ends of a 90 % band
-WEAK_RATIO = 3.0  # high / low of a value that the files hardly determine, as in an estimate
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from noisediag.labels.table import LabelRow, LabelTable
 from noisediag.reports.files import replacing
 from noisediag.studies import finetune, finetune_report
 from noisediag.studies.finetune import Finetuned, FinetuneOptions, NoBetterError
-from noisediag.studies.labelled import Labelled, from_clean, from_table
+from noisediag.studies.labelled import Labelled, from_clean, of_files
 
 SIDE = 128
 LEARNED, SHOTS, ASKED = 125, 100, 40
@@ -112,8 +112,7 @@ def labels(path: Path) -> dict[str, np.ndarray]:
 
 
 def learn(table: LabelTable, estimator: Estimator, **options) -> Finetuned:
-    source = Labelled(table, lambda row: images.read(row.path), {"route": "labels", "name": "labels.csv"})
-    return finetune.run([source], FinetuneOptions(**options), estimator, quiet)
+    return finetune.run([of_files("labels", "labels.csv", table)], FinetuneOptions(**options), estimator, quiet)
 
 
 def shuffled(table: LabelTable) -> LabelTable:
@@ -375,7 +374,7 @@ def test_the_encoder_tuned_too(tmp_path: Path, estimator: Estimator) -> None:
         rows.append(f"{i}.npy,{strength:.5g}")
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
     tuning = replace(FinetuneOptions().tuning, steps=3, batch=4)
-    source = from_table("labels", tmp_path / "labels.csv")
+    source = of_files("labels", "labels.csv", labels_csv.read(tmp_path / "labels.csv"))
     made = finetune.run([source], FinetuneOptions(full=True, tuning=tuning), estimator, quiet)
     finetune.save(made, [source], estimator, tmp_path / "full.safetensors")
     loaded = Estimator(tmp_path / "full.safetensors", "cpu")

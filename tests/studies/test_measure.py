@@ -146,7 +146,7 @@ class TestRefusals:
         ("arguments", "code", "message"),
         [
             ((), 2, "one of --repeats"),
-            (("--darks", "a.tif", "a.tif"), 2, "one of --repeats"),
+            (("--darks", "a.tif", "a.tif"), 2, "--darks go with --flats"),
             (("--repeats", "gone"), 4, "no such file"),
             (("--repeats", "empty"), 2, "holds no file"),
             (("--repeats", "a.tif"), 4, "single picture"),
