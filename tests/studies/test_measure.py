@@ -171,15 +171,17 @@ class TestRefusals:
         assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.fixture(scope="module")
+def real(shared_data) -> Path:
+    return shared_data / "real"
+
+
+@pytest.fixture(scope="module")
+def truths(real) -> dict:
+    return json.loads((real / "truth.json").read_text("utf-8"))["sets"]
+
+
 class TestRealFiles:
-    @pytest.fixture(scope="class")
-    def real(self, shared_data) -> Path:
-        return shared_data / "real"
-
-    @pytest.fixture(scope="class")
-    def truths(self, real) -> dict:
-        return json.loads((real / "truth.json").read_text("utf-8"))["sets"]
-
     @pytest.mark.parametrize("name", ["emva/ccd12_basler", "emva/sim12_hci"])
     def test_photon_transfer_of_cameras(self, real, truths, name):
         folder, truth = real / name / "images", truths[name]
