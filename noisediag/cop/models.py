@@ -105,14 +105,19 @@ class SensorModel(nn.Module):
         """Embedding `(B, E)`; one grid of blocks says as much as both, in half the time."""
         return self.encoder(tokens.first_grid())
 
-    def save(self, path: Path, header: Mapping[str, Any]) -> None:
-        config = {
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration of every part, as a checkpoint's header holds it."""
+        return {
             "encoder": asdict(self.encoder.config),
             "curve": asdict(self.curve.config),
             "head": asdict(self.head.config),
             "rendered": None if self.rendered is None else asdict(self.rendered.config),
         }
-        store.save(path, _parts(self), {"kind": self.KIND, "config": config, "calibration": self.calibration, **header})
+
+    def save(self, path: Path, header: Mapping[str, Any]) -> None:
+        header = {"kind": self.KIND, "config": self.config, "calibration": self.calibration, **header}
+        store.save(path, _parts(self), header)
 
     @classmethod
     def load(cls, found: store.Checkpoint) -> SensorModel:

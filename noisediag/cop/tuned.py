@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +120,12 @@ def save(path: Path, model: SensorModel, tuned: Tuned, header: Mapping[str, Any]
     own: dict[str, nn.Module] = {OWN: tuned.head}
     if tuned.encoder is not None:
         own[OWN_ENCODER] = tuned.encoder
-    config = {
-        "encoder": asdict(model.encoder.config),
-        "curve": asdict(model.curve.config),
-        "head": asdict(model.head.config),
-        OWN: tuned.head.config.plain(),
-    }
     store.save(
         path,
         {**dict(model.named_children()), **own},
         {
             "kind": KIND,
-            "config": config,
+            "config": {**model.config, OWN: tuned.head.config.plain()},
             "calibration": model.calibration,
             "names": [column.name for column in tuned.head.config.columns],
             **header,

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from noisediag import images, reports
 from noisediag.cli import app
 from noisediag.cop import checkpoint as store
-from noisediag.cop import tuned
+from noisediag.cop import few_shot, tuned
 from noisediag.errors import CheckpointError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome import scenes
@@ -44,9 +44,9 @@ def estimator() -> Estimator:
     return Estimator(device="cpu")
 
 
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch) -> None:
-    """What the networks say of a picture is worked out once for all tests here."""
+@pytest.fixture(autouse=True, scope="module")
+def quick(sized) -> Iterator[None]:
+    """What the networks say of a picture is worked out once for all tests; a head is searched for in half the steps."""
     plain = finetune._shot
 
     def once(load, row, estimator, known, options):
@@ -56,7 +56,10 @@ def remembered(monkeypatch) -> None:
         shot, groups = _seen[key]
         return replace(shot, row=row), groups
 
-    monkeypatch.setattr(finetune, "_shot", once)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "_shot", once)
+        patch.setattr(few_shot, "SEARCH_STEPS", sized(few_shot.SEARCH_STEPS // 2, few_shot.SEARCH_STEPS))
+        yield
 
 
 def quiet(results, total):
@@ -315,6 +318,15 @@ class TestJudging:
                 assert not {table.rows[i].group for i in learned} & {table.rows[i].group for i in judged}
             assert len(split.learn) <= shots
 
+    def test_bursts_share_the_shots(self, points) -> None:
+        table = points(400, 20)
+        split = finetune._split(table.rows, np.ones(400, dtype=bool), FinetuneOptions(shots=100))
+        learned = [table.rows[i].group for i in split.learn]
+        assert len(learned) == 100
+        assert {learned.count(group) for group in learned} <= {6, 7}
+        ((_, judged),) = split.parts
+        assert len({table.rows[i].group for i in judged}) == 4
+
     def test_one_acquisition_cannot_judge_itself(self, points, estimator) -> None:
         with pytest.raises(UsageError, match="one acquisition"):
             learn(points(30, 1), estimator)
@@ -329,7 +341,8 @@ class TestJudging:
         assert made.shots == 70
         assert made.judged == 30
 
-    def test_shuffled_labels_are_refused_nine_times_in_ten(self, points, estimator) -> None:
+    def test_shuffled_labels_are_refused_nine_times_in_ten(self, points, estimator, monkeypatch) -> None:
+        monkeypatch.setattr(few_shot, "SEARCH_STEPS", 20)
         refused = 0
         for seed in range(10):
             table = shuffled(points(40, 40, seed=seed))

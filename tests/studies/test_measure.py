@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from importlib import resources
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from noisediag.studies.simulate import NoiseOptions, SimulateOptions
 
 LEVELS = ("--black", "6000", "--white", "65535")
 SCHEMA = json.loads((resources.files("noisediag.reports") / "report.schema.json").read_text("utf-8"))
-REAL = Path(os.environ.get("NOISEDIAG_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "real"
 
 
 def run(*arguments: object):
@@ -173,24 +171,31 @@ class TestRefusals:
         assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="shared data are not here")
-class TestRealFiles:
-    TRUTH = json.loads((REAL / "truth.json").read_text("utf-8"))["sets"] if REAL.is_dir() else {}
+@pytest.fixture(scope="module")
+def real(shared_data) -> Path:
+    return shared_data / "real"
 
+
+@pytest.fixture(scope="module")
+def truths(real) -> dict:
+    return json.loads((real / "truth.json").read_text("utf-8"))["sets"]
+
+
+class TestRealFiles:
     @pytest.mark.parametrize("name", ["emva/ccd12_basler", "emva/sim12_hci"])
-    def test_photon_transfer_of_cameras(self, name):
-        folder, truth = REAL / name / "images", self.TRUTH[name]
+    def test_photon_transfer_of_cameras(self, real, truths, name):
+        folder, truth = real / name / "images", truths[name]
         shots = [sorted(folder.glob(f"{kind}_[0-9]*.png")) for kind in "bd"]
         footprint = photon_transfer.from_files(*shots, Reading(white=4095))
         assert footprint.derived.K.value == pytest.approx(truth["law"]["a"], rel=0.03)
         assert footprint["read_noise"].value_dn == pytest.approx(truth["dark_sigma"], rel=0.03)
 
-    def test_flats_of_a_camera_that_subtracts_black(self):
+    def test_flats_of_a_camera_that_subtracts_black(self, real, truths):
         """The stated slopes hold for single frames, with their fixed pattern; the temporal ones are 5 to 7 % lower."""
-        files = sorted((REAL / "raw" / "d7000_imgnoiser").glob("crop_*.fit"))
+        files = sorted((real / "raw" / "d7000_imgnoiser").glob("crop_*.fit"))
         codes = [read(file).planes[0].load() for file in files]
         for (row, column), truth in zip(
-            ((0, 0), (0, 1), (1, 0), (1, 1)), self.TRUTH["raw/d7000_imgnoiser"]["per_plane"].values(), strict=True
+            ((0, 0), (0, 1), (1, 0), (1, 1)), truths["raw/d7000_imgnoiser"]["per_plane"].values(), strict=True
         ):
             planes = [from_array(c[row::2, column::2].astype(np.uint16), black=0, white=16383).planes[0] for c in codes]
             found, plane, *_ = photon_transfer.measure([Shot(*one) for one in zip(files, planes, strict=True)], [])
@@ -200,16 +205,14 @@ class TestRealFiles:
             assert 0.92 < single < 1.11
 
     @pytest.mark.parametrize("name", ["010_0", "020_1", "031_2", "035_1", "fmd"])
-    def test_pairs_of_micrographs(self, name):
-        folder = REAL / "micro" / "w2s_fmd"
+    def test_pairs_of_micrographs(self, real, truths, name):
+        folder = real / "micro" / "w2s_fmd"
         key = "Confocal_FISH_3_noisy" if name == "fmd" else f"input_avg1_{name}.tif"
         noisy = folder / "fmd" / f"{key}.png" if name == "fmd" else folder / "w2s" / key
         clean = noisy.with_name(noisy.name.replace("noisy", "avg50").replace("input_avg1", "target_avg400"))
         footprint = pairs.from_files(noisy, clean, Reading())
-        assert footprint.planes[-1].law.shot * 255 == pytest.approx(
-            self.TRUTH["micro/w2s_fmd"]["files"][key]["a"], rel=0.1
-        )
+        assert footprint.planes[-1].law.shot * 255 == pytest.approx(truths["micro/w2s_fmd"]["files"][key]["a"], rel=0.1)
 
-    def test_frames_of_read_noise_show_no_gain(self):
-        footprint = from_stack(read(REAL / "micro" / "pims" / "stuck.tif"))
+    def test_frames_of_read_noise_show_no_gain(self, real):
+        footprint = from_stack(read(real / "micro" / "pims" / "stuck.tif"))
         assert footprint["shot_gain"].value is None
