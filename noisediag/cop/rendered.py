@@ -45,7 +45,7 @@ LEAST_WEIGHT = 1e-6
 RIDGE = 1e-3
 FLAGS = ("processed", "denoised", "upscaled")
 SMALLEST_SIDE = 8 * max(COARSE)
-EXTRA = 15
+EXTRA = 14
 CROSS = 3 * 3  # energies of luma and colour differences in three parts of the spectrum
 PHASES = 4  # places in the 2 x 2 cell of a colour filter array
 FEATURES = BANDS + len(COARSE) * RADIAL + GROUPS + EXTRA + CROSS + PHASES
@@ -390,7 +390,6 @@ class RenderedNet(nn.Module):
             third.sign() * torch.log1p(third.abs().clamp(max=1e6)),
             (fourth / (second.square() + 1e-6) + 1e-2).log(),
             *((r.square().mean(-1) / sigma.square() + 1e-3).log() for r in (tokens.rows, tokens.columns)),
-            torch.ones_like(tokens.mean),
         ]
         groups = tokens.log_energy + LOG_BIAS - per_band[..., LOG_BANDS]
         cross = ((seen.cross + MIN_VARIANCE / 16).log() - expected[..., None]).clamp(-9, 9)
