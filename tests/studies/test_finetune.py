@@ -46,7 +46,7 @@ def estimator() -> Estimator:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick(sized) -> Iterator[None]:
-    """What the networks say of a picture is worked out once for all tests; a head is searched for in half the steps."""
+    """What the networks say of a picture is worked out once for all tests; a head is searched for in fewer steps."""
     plain = finetune._shot
 
     def once(load, row, estimator, known, options):
@@ -58,7 +58,7 @@ def quick(sized) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "_shot", once)
-        patch.setattr(few_shot, "SEARCH_STEPS", sized(few_shot.SEARCH_STEPS // 2, few_shot.SEARCH_STEPS))
+        patch.setattr(few_shot, "SEARCH_STEPS", sized(few_shot.SEARCH_STEPS // 4, few_shot.SEARCH_STEPS))
         yield
 
 
@@ -228,7 +228,7 @@ def kinds(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("kinds")
     rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(5)
     rows = ["path,noise_type"]
-    for i, clean in enumerate(scenes.make(SHOTS + ASKED, SIDE, generator, kinds=("photo",)).numpy()):
+    for i, clean in enumerate(scenes.make(SHOTS + ASKED, 96, generator, kinds=("photo",)).numpy()):
         kind = NOISES[i % len(NOISES)]
         noisy = noise(kind, clean.shape, rng, clean.astype(np.float64)).clip(0, 1)
         Image.fromarray((noisy * 65535).round().astype(np.uint16)).save(root / f"{i}.png")
@@ -341,8 +341,7 @@ class TestJudging:
         assert made.shots == 70
         assert made.judged == 30
 
-    def test_shuffled_labels_are_refused_nine_times_in_ten(self, points, estimator, monkeypatch) -> None:
-        monkeypatch.setattr(few_shot, "SEARCH_STEPS", 20)
+    def test_shuffled_labels_are_refused_nine_times_in_ten(self, points, estimator) -> None:
         refused = 0
         for seed in range(10):
             table = shuffled(points(40, 40, seed=seed))
