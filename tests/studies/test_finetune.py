@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from noisediag import images, reports
 from noisediag.cli import app
 from noisediag.cop import checkpoint as store
-from noisediag.cop import few_shot, tuned
+from noisediag.cop import tuned
 from noisediag.errors import CheckpointError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome import scenes
@@ -36,30 +36,12 @@ LEARNED, SHOTS, ASKED = 125, 100, 40
 NOISES = ("gaussian", "quantised", "salt", "poisson", "blotchy")
 LEARNED_KINDS, ASKED_KINDS = scenes.KINDS[::2], scenes.KINDS[1::2]
 
-_seen: dict[tuple, tuple[finetune.Shot, tuple[int, ...]]] = {}
+pytestmark = pytest.mark.usefixtures("quick_heads")
 
 
 @pytest.fixture(scope="module")
 def estimator() -> Estimator:
     return Estimator(device="cpu")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick(sized) -> Iterator[None]:
-    """What the networks say of a picture is worked out once for all tests; a head is searched for in fewer steps."""
-    plain = finetune._shot
-
-    def once(load, row, estimator, known, options):
-        key = (str(row.path), tuple(known), options.full)
-        if key not in _seen:
-            _seen[key] = plain(load, row, estimator, known, options)
-        shot, groups = _seen[key]
-        return replace(shot, row=row), groups
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "_shot", once)
-        patch.setattr(few_shot, "SEARCH_STEPS", sized(few_shot.SEARCH_STEPS // 4, few_shot.SEARCH_STEPS))
-        yield
 
 
 def quiet(results, total):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +14,14 @@ from typer.testing import CliRunner
 
 from noisediag.cli import app
 from noisediag.cop import checkpoint as store
-from noisediag.cop import few_shot
 from noisediag.genome import scenes
-from noisediag.studies import finetune, simulate
+from noisediag.studies import simulate
 from noisediag.studies.simulate import NoiseOptions, SimulateOptions
 
 SIDE = 96
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    """What the networks say of a picture is worked out once; a head is searched for in fewer steps."""
-    seen: dict[tuple, tuple] = {}
-    plain = finetune._shot
-
-    def once(load, row, estimator, known, options):
-        key = (str(row.path), tuple(known))
-        if key not in seen:
-            seen[key] = plain(load, row, estimator, known, options)
-        return seen[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "_shot", once)
-        patch.setattr(few_shot, "SEARCH_STEPS", 15)
-        yield
+pytestmark = pytest.mark.usefixtures("quick_heads")
 
 
 def learn(output: Path, *arguments: object):
