@@ -107,12 +107,6 @@ def planes_of(tiles: Tensor) -> Tensor:
     return torch.stack([red, green, blue, luma, (blue - luma) / 2, (red - luma) / 2], 1)
 
 
-def hats(signal: Tensor) -> Tensor:
-    """Weights of the knots for straight lines between them over sqrt(signal): `(...)` to `(..., KNOTS)`."""
-    knots = torch.arange(KNOTS, device=signal.device, dtype=signal.dtype)
-    return (1 - (signal.clamp(0, 1).sqrt()[..., None] * (KNOTS - 1) - knots).abs()).clamp(min=0)
-
-
 def coarse_energy(tiles: Tensor, area: int) -> Tensor:
     """Band energies of the picture averaged over squares of `area` px, for every block of the first grid.
 
@@ -149,22 +143,33 @@ class RenderedTokens:
 
 def tokens_of(tiles: Tensor) -> RenderedTokens:
     """`tiles` (B, T, 3, h, w), codes / 255; h, w multiples of 8 from SMALLEST_SIDE on."""
-    count = len(tiles)
+    count, device = len(tiles), tiles.device
+    gray = bool((tiles[:, :, 0] == tiles[:, :, 1]).all() and (tiles[:, :, 1] == tiles[:, :, 2]).all())
     planes = planes_of(tiles)
-    every = planes.flatten(0, 1)
+    looked_at = planes[:, :1] if gray else planes  # equal planes, and no colour: looked at once
+    every = looked_at.flatten(0, 1)
     seen = tokenize(every).first_grid()
-    scales = [coarse_energy(every, area) for area in COARSE]
-    energy = torch.cat([seen.energy, *scales], -1).unflatten(0, (count, LOOKED_AT))
+    energy = torch.cat([seen.energy, *(coarse_energy(every, area) for area in COARSE)], -1)
+    energy = energy.unflatten(0, looked_at.shape[:2])
     thirds = torch.stack(
         [energy[..., part].mean(-1) for part in (slice(0, 4), slice(4, 8), slice(8, RADIAL))], -1
-    )  # (B, LOOKED_AT, N, 3)
-    cross = thirds[:, len(PLANES) - 1 :].permute(0, 2, 1, 3).flatten(2)  # (B, N, 9)
+    )  # (B, planes, N, 3)
+    if gray:
+        thirds = torch.cat([thirds, torch.zeros_like(thirds).expand(-1, 2, -1, -1)], 1)
+    else:
+        thirds = thirds[:, len(PLANES) - 1 :]
+    cross = thirds.permute(0, 2, 1, 3).flatten(2)  # (B, N, 9)
     cross = cross[:, None].expand(-1, len(PLANES), -1, -1).flatten(0, 1)
-    own = (torch.arange(len(every), device=tiles.device) % LOOKED_AT < len(PLANES)).nonzero()[:, 0]
+    members = looked_at.shape[1]
+    own = (torch.arange(count * members, device=device) % members < len(PLANES)).nonzero()[:, 0]
     mine = energy[:, : len(PLANES)].flatten(0, 1)
-    phases, phase = phase_energies(every[own])
-    basis = signal_shares(every[own])
-    return RenderedTokens(seen.select(own), mine, cross, basis, phases, phase, quiet_profile(mine), count)
+    parts = [mine, signal_shares(every[own]), *phase_energies(every[own]), quiet_profile(mine)]
+    tokens = seen.select(own)
+    if gray:
+        four = torch.arange(count, device=device).repeat_interleave(len(PLANES))
+        tokens, parts = tokens.select(four), [part[four] for part in parts]
+    mine, basis, phases, phase, quiet = parts
+    return RenderedTokens(tokens, mine, cross, basis, phases, phase, quiet, count)
 
 
 def signal_shares(planes: Tensor) -> Tensor:
@@ -175,8 +180,15 @@ def signal_shares(planes: Tensor) -> Tensor:
     """
     count, _, height, width = planes.shape
     smooth = functional.avg_pool2d(planes.flatten(0, 1)[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
-    weights = hats(smooth).reshape(-1, height // BLOCK, BLOCK, width // BLOCK, BLOCK, KNOTS)
-    return weights.mean((2, 4)).reshape(count, -1, KNOTS)
+    position = smooth.clamp(0, 1).sqrt() * (KNOTS - 1)
+    low = position.floor().clamp(max=KNOTS - 2)
+    rows, columns = height // BLOCK, width // BLOCK
+    block = torch.arange(len(smooth) * rows * columns, device=planes.device).reshape(-1, rows, 1, columns, 1)
+    at = (low.long().reshape(-1, rows, BLOCK, columns, BLOCK) + KNOTS * block).reshape(-1)
+    above = (position - low).reshape(-1)
+    shares = torch.zeros(block.numel() * KNOTS, device=planes.device, dtype=planes.dtype)
+    shares.index_add_(0, at, 1 - above).index_add_(0, at + 1, above)
+    return (shares / BLOCK**2).reshape(count, -1, KNOTS)
 
 
 def quiet_profile(energy: Tensor) -> Tensor:

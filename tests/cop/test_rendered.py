@@ -17,9 +17,9 @@ from noisediag.cop.rendered import (
     RenderedNet,
     RenderedPass,
     coarse_energy,
-    hats,
     phase_energies,
     planes_of,
+    signal_shares,
     tokens_of,
 )
 from noisediag.footprint import SampledCurve
@@ -43,14 +43,26 @@ def flat_noise(sigma: float, *, pictures: int = 1, tiles: int = 1, side: int = 6
     return 0.5 + sigma * torch.randn(pictures, tiles, 3, side, side, generator=seeded(1))
 
 
-def test_hats_are_straight_lines_between_the_knots_and_sum_to_one() -> None:
-    weights = hats(torch.linspace(-0.1, 1.1, 50))
-    assert weights.shape == (50, KNOTS)
-    assert torch.allclose(weights.sum(-1), torch.ones(50), atol=1e-5)
-    assert (weights >= 0).all()
-    assert ((weights > 0).sum(-1) <= 2).all()
-    at_knots = hats(torch.tensor(KNOT_SIGNALS, dtype=torch.float32))
-    assert torch.allclose(at_knots, torch.eye(KNOTS), atol=1e-5)
+def test_shares_of_the_knots_are_straight_lines_between_them_and_sum_to_one() -> None:
+    levels = torch.tensor([*KNOT_SIGNALS, 0.3, -0.1, 1.1], dtype=torch.float32)
+    flat = levels[:, None, None, None].expand(-1, 1, 32, 32).contiguous()
+    shares = signal_shares(flat)
+    assert shares.shape == (len(levels), 16, KNOTS)
+    assert torch.allclose(shares.sum(-1), torch.ones(len(levels), 16), atol=1e-5)
+    assert torch.allclose(shares[:KNOTS, 0], torch.eye(KNOTS), atol=1e-5)
+    signal = shares[KNOTS, 0] @ torch.arange(KNOTS, dtype=torch.float32) / (KNOTS - 1)
+    assert float(signal) ** 2 == pytest.approx(0.3, rel=1e-5)
+
+
+def test_a_gray_picture_is_looked_at_once_and_seen_in_four_planes() -> None:
+    gray = (0.5 + 0.1 * torch.randn(1, 2, 1, 64, 64, generator=seeded(3))).clamp(0, 1).expand(-1, -1, 3, -1, -1)
+    almost = gray.clone()
+    almost[0, 0, 0, 0, 0] += 1e-6  # no longer gray
+    once, six_times = tokens_of(gray), tokens_of(almost)
+    assert torch.allclose(once.energy, six_times.energy, atol=1e-6)
+    assert torch.allclose(once.basis, six_times.basis, atol=1e-6)
+    assert torch.allclose(once.cross, six_times.cross, atol=1e-6)
+    assert once.tokens.mean.shape == six_times.tokens.mean.shape == (len(PLANES), 128)
 
 
 def test_a_sampled_curve_of_the_knots_is_what_the_network_means() -> None:
