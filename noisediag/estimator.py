@@ -24,6 +24,7 @@ from noisediag.footprint import (
     COARSER,
     CURVE_POINTS,
     FEW_PIXELS,
+    MAX_LOG_WIDTH,
     PRESENT,
     UNSURE_SHARE,
     WEAK_RATIO,
@@ -47,7 +48,6 @@ MIN_TILE_PX = 16
 MAX_TILES = 24  # of one bag: 48,000 blocks put the statistical error of sigma at 0.04 %
 ARRANGED_TILES = 4  # that show how the noise lies
 MAX_FRAMES = 8  # of a stack's channel
-MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
 NO_MORE_THAN = 1.5  # times the curve: no single noise is stronger than all of it
 GAIN_DOUBT = 1.5  # times the variance: shot noise that a given gain implies and the picture does not have
 JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
@@ -219,15 +219,14 @@ class Estimator:
         if self._why_unread(frames[0], tiles[0]) is not None:
             return planes, whole, None
         reading = processed.read(self.model, tiles, self.device)
-        seen = dict(zip([*dict.fromkeys(p.name for p in planes), whole.name], reading.planes, strict=False))
-        seen[whole.name] = reading.planes[-1]
+        seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
         if reading.processed:
             planes = [
                 processed.replaced(plane, seen[plane.name], block_means(bag.tiles))
                 for plane, (_, bag) in zip(planes, bags, strict=True)
             ]
-            whole = processed.replaced(whole, seen[whole.name], block_means(whole_bag.tiles))
-        first = planes[:colours] if colours > 1 else []
+            whole = processed.replaced(whole, reading.planes[-1], block_means(whole_bag.tiles))
+        first = [plane for plane in planes if plane.frame == planes[0].frame] if colours > 1 else []
         return planes, whole, processed.summary([*first, whole], reading, _traces(frames[0], image))
 
     def _why_unread(self, members: Sequence[Plane], tiles: np.ndarray) -> str | None:

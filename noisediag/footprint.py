@@ -20,6 +20,7 @@ from noisediag.genome.parameters import parameter
 from noisediag.structure import Arrangement
 
 LEVEL = 0.9  # of every interval
+MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
 PRESENT = 0.5  # below this probability a noise counts as absent
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value

@@ -12,7 +12,7 @@ import torch
 from noisediag.cop.models import SensorModel
 from noisediag.cop.rendered import FLAGS, KNOTS, SMALLEST_SIDE
 from noisediag.errors import CheckpointError
-from noisediag.footprint import CurvePoint, Estimate, PlaneFootprint, Rendered, SampledCurve, Spatial
+from noisediag.footprint import MAX_LOG_WIDTH, CurvePoint, Estimate, PlaneFootprint, Rendered, SampledCurve, Spatial
 from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import parameter
 from noisediag.genome.rendered import CODES, PLANES
@@ -20,7 +20,6 @@ from noisediag.jpeg import Traces
 
 MAX_TILES = 12  # of 256 x 256 px that are looked at
 LEAST_SIGMA = 0.5 / CODES  # below half a code nothing is measured
-MAX_LOG_WIDTH = 7.0  # of half an interval, natural logarithm
 UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # of light; processing has mixed them up
 BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px
 

@@ -15,7 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisediag.cop.curve import neighbourhood
+from noisediag.cop.curve import (
+    LEAST_WEIGHT,
+    LOG_BANDS,
+    LOG_BIAS,
+    MAX_CORRECTION,
+    MOST_RELATIVE,
+    START_QUANTILE,
+    WEIGHT_START,
+    neighbourhood,
+)
 from noisediag.cop.tokens import (
     BAND_COUNTS,
     BANDS,
@@ -29,19 +38,13 @@ from noisediag.cop.tokens import (
     ring_mean,
     tokenize,
 )
+from noisediag.genome import camera
 from noisediag.genome.rendered import AREAS, CODES, PLANES
 
 KNOTS = 12  # of the curve, evenly over the square root of the signal: it bends most in the shadows
 COARSE = (2, 4)  # areas that are averaged for the coarser scales
 LOOKED_AT = 6  # R, G, B, luma and the two colour differences, which only lend their features
 MIN_VARIANCE = (0.02 / CODES) ** 2  # far below rounding
-MOST_RELATIVE = 1e3
-MAX_CORRECTION = 1.5  # natural logarithms
-LOG_BIAS = 1.2704  # -E ln z^2 of a standard normal z
-LOG_BANDS = (5, 7, 10)
-START_QUANTILE = 0.1
-WEIGHT_START = 2.0
-LEAST_WEIGHT = 1e-6
 RIDGE = 1e-3
 FLAGS = ("processed", "denoised", "upscaled")
 SMALLEST_SIDE = 8 * max(COARSE)
@@ -103,7 +106,7 @@ class RenderedConfig:
 def planes_of(tiles: Tensor) -> Tensor:
     """`(B, T, 3, h, w)` to the planes looked at, (B, LOOKED_AT, T, h, w)."""
     red, green, blue = tiles.unbind(2)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    luma = camera.luma(tiles)
     return torch.stack([red, green, blue, luma, (blue - luma) / 2, (red - luma) / 2], 1)
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisediag import jpeg as jpeg_traces
+from noisediag.images.image import LUMA as OF_COLOUR
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
+LUMA = tuple(OF_COLOUR.values())
 BLOCK = 8
 Kernel = list[list[float]]
 
@@ -224,7 +225,7 @@ def tone_filmic(x: Tensor, shape: Tensor) -> Tensor:
     key = 1.0 + 3.0 * float(shape[0])
     bright = key * x
     toe = 0.5 * float(shape[1])
-    rolled = bright * (1 + bright / key**2) / (1 + bright) * (1 + 1 / key) / (1 + 1 / key)
+    rolled = bright * (1 + bright / key**2) / (1 + bright)
     crushed = rolled * (rolled + 0.02) / (rolled + 0.02 + 0.05 * toe)
     top = crushed.new_tensor((1 + 0.02) / (1 + 0.02 + 0.05 * toe))
     return tone_srgb((crushed / top).clamp(0, 1), shape)

@@ -8,6 +8,7 @@ the noise, its variance, correlation and colour are those of the repetitions, no
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -89,7 +90,7 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
     def one_of(names: tuple[str, ...]) -> str:
         return names[int(next(draws) * len(names))]
 
-    def stage(kind: str, names: dict[str, object]) -> str:
+    def stage(kind: str, names: Iterable[str]) -> str:
         picked = one_of(tuple(name for name in names if name != HELD_OUT[kind]))
         return HELD_OUT[kind] if held_out else picked
 
@@ -106,16 +107,16 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
         shot_gain=logarithmic(3e-4, 0.08) * chance(0.7) if plain else logarithmic(2e-4, 0.04),
         read_noise=logarithmic(1e-3, 0.16) if plain else logarithmic(5e-4, 0.02),
         white_balance=(between(1.2, 2.6), between(1.2, 2.6)),
-        demosaicer=None if full_colour and not held_out else stage("demosaicer", dict(camera.DEMOSAICERS)),
-        second=stage("demosaicer", dict(camera.DEMOSAICERS)) if blended else None,
+        demosaicer=None if full_colour and not held_out else stage("demosaicer", camera.DEMOSAICERS),
+        second=stage("demosaicer", camera.DEMOSAICERS) if blended else None,
         mix=between(0, 1),
         phase=int(between(0, 4)),
-        denoiser=stage("denoiser", dict(camera.DENOISERS)) if denoised or held_out else None,
+        denoiser=stage("denoiser", camera.DENOISERS) if denoised or held_out else None,
         luma_strength=strength,
         chroma_strength=strength * logarithmic(1.0, 3.0),
         blend=between(0.4, 1.0),
         matrix=between(0, 1),
-        tone=None if plain else stage("tone", dict(camera.TONES)),
+        tone=None if plain else stage("tone", camera.TONES),
         shape=tuple(next(draws) for _ in range(5)),
         sharpening=(between(0.5, 1.6), between(0.1, 1.6)) if sharpened else None,
         scale=scale if resized else 1.0,
@@ -161,8 +162,8 @@ def colourise(gray: Tensor, generator: torch.Generator) -> Tensor:
 def render(scene: Tensor, settings: Camera, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """`scene` (N, 3, side, side) in linear light, side from `scene_px`, to codes `(N, 3, size, size)`.
 
-    Also the standard deviation of the stabilised noise before and after denoising is of interest: the second result
-    is the picture before its denoiser's effect, both stabilised, `(2, N, 3, side, side)`, for `measure`.
+    The second result is the picture before and after its denoiser, stabilised, `(2, N, 3, side, side)`: `measure` sees
+    there how much noise was taken.
     """
     gains = torch.tensor([settings.white_balance[0], 1.0, settings.white_balance[1]])[:, None, None]
     if settings.tone is None:  # noise straight on what the file holds
