@@ -81,8 +81,10 @@ def read(model: SensorModel, colours: Sequence[np.ndarray], device: torch.device
             lag1=(float(lags[i, 0]), float(lags[i, 1])),
             areas=tuple(float(a) for a in areas[i]),
         )
-        for i in range(len(PLANES))
+        for i in range(len(sigmas))
     ]
+    if not gray and len(planes) == 1:  # a gray picture that is stored in three equal planes
+        planes = planes * len(PLANES)
     probability = dict(zip(FLAGS, (float(p) for p in reading.flags[0].sigmoid()), strict=True))
     thresholds = calibration["thresholds"]
     red_green, green_blue, red_blue = (float(c) for c in reading.channels[0])

@@ -76,7 +76,7 @@ def _objective(
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         chosen = torch.randint(len(crops), (batch,), generator=generator)
         pictures = torch.stack([_crop(crops[int(i)], size, generator) for i in chosen])
-        said = model.leave(model.encoder(tokenize(pictures[:, None]).first_grid()))
+        said = model.leave(model.encoder(tokenize(pictures[:, None], grids=1)))
         parts = said.split([column.outputs for column in columns], 1)
         total = torch.zeros(())
         for column, label, target, part in zip(columns, labels, standard, parts, strict=True):

@@ -129,7 +129,7 @@ def coarse_energy(tiles: Tensor, area: int) -> Tensor:
 
 @dataclass(frozen=True)
 class RenderedTokens:
-    """What is seen of the P = 4 planes of B pictures, as bags P * B."""
+    """What is seen of the P planes of B pictures, as bags P * B: R, G, B and luma, or luma alone where all are gray."""
 
     tokens: Tokens  # of the first grid
     energy: Tensor  # (B * P, N, SPECTRUM) of all scales
@@ -140,18 +140,25 @@ class RenderedTokens:
     quiet: Tensor  # (B * P, len(QUIET) * SPECTRUM) ln energy of each band in the quietest blocks
     pictures: int
 
+    @property
+    def planes(self) -> int:
+        return len(self.energy) // self.pictures
+
     def by_picture(self, values: Tensor) -> Tensor:
-        return values.unflatten(0, (self.pictures, len(PLANES)))
+        return values.unflatten(0, (self.pictures, self.planes))
 
 
 def tokens_of(tiles: Tensor) -> RenderedTokens:
-    """`tiles` (B, T, 3, h, w), codes / 255; h, w multiples of 8 from SMALLEST_SIDE on."""
+    """`tiles` (B, T, 3, h, w), codes / 255; h, w multiples of 8 from SMALLEST_SIDE on.
+
+    Where every picture is gray, its planes are equal and only luma is looked at.
+    """
     count, device = len(tiles), tiles.device
     gray = bool((tiles[:, :, 0] == tiles[:, :, 1]).all() and (tiles[:, :, 1] == tiles[:, :, 2]).all())
-    planes = planes_of(tiles)
-    looked_at = planes[:, :1] if gray else planes  # equal planes, and no colour: looked at once
+    looked_at = tiles[:, None, :, 0] if gray else planes_of(tiles)
+    members = min(looked_at.shape[1], len(PLANES))
     every = looked_at.flatten(0, 1)
-    seen = tokenize(every).first_grid()
+    seen = tokenize(every, grids=1)
     energy = torch.cat([seen.energy, *(coarse_energy(every, area) for area in COARSE)], -1)
     energy = energy.unflatten(0, looked_at.shape[:2])
     thirds = torch.stack(
@@ -162,17 +169,20 @@ def tokens_of(tiles: Tensor) -> RenderedTokens:
     else:
         thirds = thirds[:, len(PLANES) - 1 :]
     cross = thirds.permute(0, 2, 1, 3).flatten(2)  # (B, N, 9)
-    cross = cross[:, None].expand(-1, len(PLANES), -1, -1).flatten(0, 1)
-    members = looked_at.shape[1]
-    own = (torch.arange(count * members, device=device) % members < len(PLANES)).nonzero()[:, 0]
-    mine = energy[:, : len(PLANES)].flatten(0, 1)
-    parts = [mine, signal_shares(every[own]), *phase_energies(every[own]), quiet_profile(mine)]
-    tokens = seen.select(own)
-    if gray:
-        four = torch.arange(count, device=device).repeat_interleave(len(PLANES))
-        tokens, parts = tokens.select(four), [part[four] for part in parts]
-    mine, basis, phases, phase, quiet = parts
-    return RenderedTokens(tokens, mine, cross, basis, phases, phase, quiet, count)
+    cross = cross[:, None].expand(-1, members, -1, -1).flatten(0, 1)
+    own = (torch.arange(len(every), device=device) % looked_at.shape[1] < members).nonzero()[:, 0]
+    mine, tokens = energy[:, :members].flatten(0, 1), seen if gray else seen.select(own)
+    phases, phase = phase_energies(every[own])
+    return RenderedTokens(
+        tokens=tokens,
+        energy=mine,
+        cross=cross,
+        basis=signal_shares(every[own]),
+        phases=phases,
+        phase=phase,
+        quiet=quiet_profile(mine),
+        pictures=count,
+    )
 
 
 def signal_shares(planes: Tensor) -> Tensor:
@@ -256,7 +266,9 @@ class RenderedNetPass(nn.Module):
         hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
         pooled = self.summary(torch.cat([self.pool(hidden, self.score), about], 1))
         planes = seen.by_picture(pooled)
-        summary = functional.hardswish((planes + self.others(planes.mean(1, keepdim=True)) + self.plane).flatten(0, 1))
+        summary = functional.hardswish(
+            (planes + self.others(planes.mean(1, keepdim=True)) + self.plane[-seen.planes :]).flatten(0, 1)
+        )
         tokens = seen.tokens
         around = tokens.join([neighbourhood(grid) for grid in tokens.split(hidden)])
         local = functional.hardswish(self.near(hidden) + self.around(around) + summary[:, None])
@@ -306,8 +318,8 @@ class RenderedNet(nn.Module):
         rough = torch.nanquantile(some, START_QUANTILE, 1).nan_to_num(0).clamp(min=MIN_VARIANCE)
         level = seen.by_picture(rough.log())[..., None]
         return RenderedPass(
-            log_variance=level + self.start_curve,
-            log_spectrum=self.start_spectrum.expand(seen.pictures, -1, -1),
+            log_variance=level + self.start_curve[-seen.planes :],
+            log_spectrum=self.start_spectrum[-seen.planes :].expand(seen.pictures, -1, -1),
             context=level,
         )
 

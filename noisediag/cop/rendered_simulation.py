@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,17 @@ class RenderedSet:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    @property
+    def gray(self) -> Tensor:
+        """Which pictures have no colour, `(N,)` bool. The network looks at their luma alone: no batch mixes both."""
+        first = self.pictures[:, 0]
+        return (first[:, :1] == first[:, 1:]).flatten(1).all(1)
+
+    def luma(self) -> RenderedSet:
+        """With what is true of luma only, P = 1."""
+        own = {name: getattr(self, name)[:, -1:] for name in ("signal", "sigma", "lag1", "areas")}
+        return replace(self, **own)
 
     def select(self, index: Tensor | slice) -> RenderedSet:
         return RenderedSet(*(getattr(self, entry.name)[index] for entry in fields(self)))

@@ -49,8 +49,9 @@ def curve_error(result: RenderedPass, truth: RenderedSet) -> Tensor:
 
 
 def rendered_loss(network: RenderedNet, tiles: Tensor, truth: RenderedSet) -> tuple[Tensor, dict[str, float]]:
-    """`tiles` (B, T, 3, h, w), codes / 255. The curve at every pass; everything else once."""
+    """`tiles` (B, T, 3, h, w), codes / 255, all gray or all in colour. The curve at every pass; the rest once."""
     results, reading = network(tiles)
+    truth = truth if reading.lag1.shape[1] > 1 else truth.luma()
     total = torch.zeros((), device=tiles.device)
     some = scored(truth).any(-1)
     for number, result in enumerate(results):
@@ -87,14 +88,24 @@ def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, d
 
 
 def rendered_objective(network: RenderedNet, sets: list[RenderedSet], batch_size: int) -> Objective:
-    """Batches of one of the `sets` each, with about as many pixels: `batch_size` pictures of the first set's size."""
+    """Batches of one of the `sets` each, with about as many pixels: `batch_size` pictures of the first set's size.
+
+    All pictures of a batch are gray or all have colour.
+    """
     pixels = [s.pictures.shape[-1] * s.pictures.shape[-2] for s in sets]
+    alike = [(s.gray.nonzero()[:, 0], (~s.gray).nonzero()[:, 0]) for s in sets]
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         which = int(torch.randint(len(sets), (), generator=generator, device=generator.device))
         data = sets[which]
         count = max(2, round(batch_size * pixels[0] / pixels[which]))
-        index = torch.randint(len(data), (count,), generator=generator, device=generator.device)
+        gray, coloured = alike[which]
+        members = (
+            gray
+            if int(torch.randint(len(data), (), generator=generator, device=generator.device)) < len(gray)
+            else coloured
+        )
+        index = members[torch.randint(len(members), (count,), generator=generator, device=generator.device)]
         draw = torch.randint(data.pictures.shape[1], (count,), generator=generator, device=generator.device)
         symmetry = int(torch.randint(8, (), generator=generator, device=generator.device))
         picture, truth = turned(data.pictures[index, draw], data.select(index), symmetry)
@@ -122,9 +133,11 @@ def rendered_calibration(network: RenderedNet, held_out: list[RenderedSet]) -> d
     quantiles, truths, logits, flags = [], [], [], []
     with torch.inference_mode():
         for data in held_out:
-            for part in torch.arange(len(data)).split(CALIBRATED_AT_ONCE):
+            alike = [kind.nonzero()[:, 0].split(CALIBRATED_AT_ONCE) for kind in (data.gray, ~data.gray)]
+            for part in (part for kind in alike for part in kind if len(part)):
                 truth = data.select(part)
                 _, reading = network(truth.pictures[:, :1].float() / CODES)
+                truth = truth if reading.lag1.shape[1] > 1 else truth.luma()
                 middle = reading.curve.log_sigma(truth.signal)
                 below, above = (interpolated(reading.spread[..., i], truth.signal) for i in (0, 1))
                 counted = scored(truth)

@@ -241,8 +241,10 @@ def _block_means(planes: Tensor) -> Tensor:
     return cut.sum(-1).sum(-2) / BLOCK**2
 
 
-def tokenize(bags: Tensor) -> Tokens:
+def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
     """Tokens of bags `(B, T, H, W)`, float32, normalised signal; H, W multiples of 8 and at least 16.
+
+    `grids`: 1 for the blocks that start at the corner alone.
 
     Raises ValueError for another shape.
     """
@@ -263,14 +265,14 @@ def tokenize(bags: Tensor) -> Tokens:
     away = clean - ring_mean(clean)
     square = away.square()
     powers = torch.stack([square, square * away, square.square()])
-    means, energies, logs, rows, columns, shares, moments, pixels, grids = [], [], [], [], [], [], [], [], []
-    for shift in (0, SHIFT):
+    means, energies, logs, rows, columns, shares, moments, pixels, shapes = [], [], [], [], [], [], [], [], []
+    for shift in (0, SHIFT)[:grids]:
         window = slice(shift, height - shift), slice(shift, width - shift)
         blocks = _blocks(clean[:, window[0], window[1]])
         mean = blocks.mean(-1)
         coefficients = (blocks - mean[..., None]) @ transform.T
         ny, nx = mean.shape[1:]
-        grids.append((t, ny, nx))
+        shapes.append((t, ny, nx))
         means.append(mean.reshape(b, -1))
         squared = coefficients.square()
         energies.append((squared @ bands).reshape(b, -1, BANDS))
@@ -287,7 +289,7 @@ def tokenize(bags: Tensor) -> Tokens:
 
     def of_block(per_tile: Tensor) -> Tensor:
         per_tile = per_tile.reshape(b, t)
-        return torch.cat([per_tile.repeat_interleave(ny * nx, 1) for _, ny, nx in grids], 1)
+        return torch.cat([per_tile.repeat_interleave(ny * nx, 1) for _, ny, nx in shapes], 1)
 
     return Tokens(
         mean=mean,
@@ -305,5 +307,5 @@ def tokenize(bags: Tensor) -> Tokens:
         low_clip=of_block(at_low.sum((1, 2)) >= MIN_CLIPPED),
         high_clip=of_block(at_high.sum((1, 2)) >= MIN_CLIPPED),
         pixels=torch.cat(pixels, 1),
-        grids=tuple(grids),
+        grids=tuple(shapes),
     )

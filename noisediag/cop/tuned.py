@@ -67,7 +67,7 @@ def describe(
 def embed(encoder: Encoder, tiles: Tensor) -> Tensor:
     """Embedding `(E,)` of one bag `(T, H, W)` by an encoder that was tuned."""
     with torch.inference_mode():
-        return encoder(tokenize(tiles[None]).first_grid())[0].double().cpu()
+        return encoder(tokenize(tiles[None], grids=1))[0].double().cpu()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Tokens: energies of white and correlated noise, impulses, layout."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 
-from noisediag.cop.tokens import BANDS, SPARSE_SHARE, band_gains, dct_matrix, tokenize
+from noisediag.cop.tokens import BANDS, SPARSE_SHARE, Tokens, band_gains, dct_matrix, tokenize
 from noisediag.genome import sensor
 
 
@@ -97,3 +99,12 @@ def test_split_and_join_are_inverse() -> None:
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="multiples of 8"):
         tokenize(torch.zeros(shape))
+
+
+def test_one_grid_is_the_first_of_two() -> None:
+    bags = torch.rand(2, 1, 32, 40, generator=torch.Generator().manual_seed(3))
+    one, two = tokenize(bags, grids=1), tokenize(bags).first_grid()
+    assert one.grids == two.grids
+    for entry in fields(Tokens):
+        if entry.name != "grids":
+            assert torch.equal(getattr(one, entry.name), getattr(two, entry.name)), entry.name
