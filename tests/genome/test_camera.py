@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from noisediag.genome import camera
 
@@ -180,3 +181,9 @@ def test_resizing_keeps_constants(kernel: str) -> None:
 def test_luma_is_that_of_bt_601() -> None:
     assert camera.luma(torch.eye(3)[:, :, None, None])[:, 0, 0].tolist() == pytest.approx([0.299, 0.587, 0.114])
     assert sum(camera.LUMA) == pytest.approx(1)
+
+
+def test_patches_at_the_border_are_means_of_what_is_there() -> None:
+    values = torch.rand(2, 3, 20, 17, generator=seeded(5))
+    expected = functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(camera._patch_mean(values), expected, atol=1e-6)
