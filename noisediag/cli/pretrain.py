@@ -40,7 +40,7 @@ def pretrain(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Sensor model: its noise curve is trained further, or it gets a new part for rendered pictures.",
+            help="Sensor model: its noise curve, or its part for rendered pictures, is trained further.",
         ),
     ] = None,
     images: Annotated[
@@ -59,7 +59,6 @@ def pretrain(
     curve_steps: Annotated[int | None, _recipe("Steps of the noise curve.")] = None,
     batch: Annotated[int | None, _recipe("Crops of one step.")] = None,
     paper_steps: Annotated[int | None, _recipe("Steps of the genome `paper`.")] = None,
-    rendered_pictures: Annotated[int | None, _recipe("Photographs that the stage rendered learns from.")] = None,
     rendered_scenes: Annotated[int | None, _recipe("Procedural pictures that are photographed.")] = None,
     rendered_steps: Annotated[int | None, _recipe("Steps of the stage rendered.")] = None,
     rendered_batch: Annotated[int | None, _recipe("Photographs of one step.")] = None,
@@ -97,7 +96,6 @@ def pretrain(
             "curve_steps": curve_steps,
             "batch": batch,
             "paper_steps": paper_steps,
-            "rendered_pictures": rendered_pictures,
             "rendered_scenes": rendered_scenes,
             "rendered_steps": rendered_steps,
             "rendered_batch": rendered_batch,

@@ -19,7 +19,7 @@ from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.cop.rendered_simulation import rendered_set
-from noisediag.cop.rendered_training import rendered_calibration, rendered_objective
+from noisediag.cop.rendered_training import LARGE_PX, rendered_calibration, rendered_objective
 from noisediag.cop.simulation import CleanPool
 from noisediag.cop.training import CROP, contrastive_objective, curve_objective, paper_objective
 from noisediag.genome import scenes
@@ -28,10 +28,9 @@ from noisediag.genome.seeds import stream
 SCENE_PX = 2 * CROP
 SCENES_AT_ONCE = 100
 FAMILIAR_QUANTILE = 0.995
-LARGE_PX = 224
-PHOTOGRAPHS, CALIBRATION = 10_000, 20_000  # seeds, so that no camera is met twice
+CALIBRATION = 20_000  # seed of its cameras
 HELD_OUT = 10  # one of so many images of the folder
-FURTHER_RATE = 1.2e-3  # learning rate of a curve network that is trained further
+FURTHER_RATE = 1.2e-3  # learning rate of a network that is trained further
 STAGES = ("encoder", "sensor", "paper", "rendered")
 Announce = Callable[[str], None]
 Made = TypeVar("Made")
@@ -57,8 +56,7 @@ class Recipe:
     head_steps: int = 1500
     calibration_pictures: int = 8000
     raw_pictures: int = 900  # bags of CFA planes that the intervals of RAW files are calibrated on
-    rendered_pictures: int = 14000  # of 128 x 128 px that simulated cameras take; a fifth as many of 224 x 224
-    rendered_scenes: int = 5000
+    rendered_scenes: int = 5000  # that simulated cameras photograph, anew in every step
     rendered_image_share: float = 0.6
     rendered_steps: int = 12000
     rendered_batch: int = 16  # pictures of 128 x 128 of one step and process, or as many pixels
@@ -190,7 +188,7 @@ def fit_head(
 def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
     """The part of a sensor model that reads rendered pictures. Writes `start` with that part, the rest unchanged.
 
-    Of several processes each takes the photographs that it learns from itself.
+    Where `start` has such a part, it is trained further. Of several processes each has scenes of its own.
     """
     found = store.read(start)
     model = SensorModel.load(found)
@@ -203,15 +201,13 @@ def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
     )
     run.say("drawing scenes")
     pool = clean_pool(own, torch.device("cpu"))
-    run.say("photographs")
-    count = -(-recipe.rendered_pictures // run.processes)
-    small = rendered_set(pool, count, CROP, PHOTOGRAPHS + own.seed, report=run.report)
-    large = rendered_set(pool, -(-count // 5), LARGE_PX, PHOTOGRAPHS + own.seed, together=1, report=run.report)
     network = _seeded(lambda: RenderedNet(RenderedConfig()), recipe.seed).to(run.device)
-    run.say("rendered pictures")
     config = FitConfig(steps=recipe.rendered_steps, processes=run.processes, seed=recipe.seed)
-    sets = [each.to(run.device) for each in (small, large)]
-    _fit(network, rendered_objective(network, sets, recipe.rendered_batch), config, run, "rendered")
+    if model.rendered is not None:
+        network.load_state_dict(model.rendered.state_dict())
+        config = replace(config, learning_rate=FURTHER_RATE)
+    run.say("rendered pictures")
+    _fit(network, rendered_objective(network, pool, recipe.rendered_batch), config, run, "rendered")
     if not run.leads:
         return
     run.say("intervals")
@@ -227,7 +223,7 @@ def finish_rendered(
     held_out = [
         rendered_set(fresh, count, size, CALIBRATION + recipe.seed, together=1, report=run.report)
         for size in (CROP, LARGE_PX)
-    ]
+    ]  # by cameras of their own: the seed counts with the size
     model.rendered = network
     model.calibration = {**model.calibration, "rendered": rendered_calibration(network, held_out)}
     kept = {k: v for k, v in found.header.items() if k not in ("kind", "config", "calibration", "rendered")}

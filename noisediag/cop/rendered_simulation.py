@@ -16,7 +16,7 @@ from noisediag.genome import rendered
 from noisediag.genome.seeds import stream
 
 DRAWS = 4  # photographs of one scene, of which the truth is measured
-KEPT = 2  # of them that are trained on
+KEPT = 2  # of them that are trained on; new scenes in each step matter more than their truth, so these are all there
 FAINT = 0.004  # SD of the sensor's noise at a tenth of white: below, scenes and shrunk pictures only
 FINE, LARGE_FINE = 0.4, 0.3  # shares of the scenes, see `scenes_for`
 UPSCALED = 1.15
@@ -88,6 +88,15 @@ def mirrored(pictures: Tensor, side: int) -> Tensor:
     return pictures[..., :side, :side]
 
 
+def photographs(
+    pool: CleanPool, size: int, together: int, draws: int, generator: torch.Generator, *, held_out: bool = False
+) -> RenderedSet:
+    """`together` scenes, each photographed `draws` times by one random camera."""
+    settings = rendered.sample_camera(generator, held_out=held_out)
+    scene = scenes_for(pool, settings, together, size, generator)
+    return labelled(rendered.measure(scene, settings, size, draws, KEPT, generator), settings)
+
+
 def rendered_set(
     pool: CleanPool,
     count: int,
@@ -101,11 +110,8 @@ def rendered_set(
     """`count` scenes, `together` a camera, photographed DRAWS times each."""
     parts = []
     for number in range(math.ceil(count / together)):
-        generator = torch.Generator().manual_seed(stream(seed, number))
-        settings = rendered.sample_camera(generator, held_out=held_out)
-        scene = scenes_for(pool, settings, together, size, generator)
-        measured = rendered.measure(scene, settings, size, DRAWS, KEPT, generator)
-        parts.append(labelled(measured, settings))
+        generator = torch.Generator().manual_seed(stream(seed, size, number))
+        parts.append(photographs(pool, size, together, DRAWS, generator, held_out=held_out))
         if report is not None and number % 50 == 0:
             report(number * together, {})
     return RenderedSet.join(parts)

@@ -14,7 +14,9 @@ from noisediag.cop.calibration import EVERYTHING, calibrate
 from noisediag.cop.fit import Objective
 from noisediag.cop.losses import pinball
 from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading, interpolated
-from noisediag.cop.rendered_simulation import RenderedSet
+from noisediag.cop.rendered_simulation import KEPT, RenderedSet, photographs
+from noisediag.cop.simulation import CleanPool
+from noisediag.cop.training import CROP
 from noisediag.genome.rendered import CODES
 
 LEAST_SIGMA = 0.5 / CODES  # less than half a code is not there to be measured
@@ -25,6 +27,8 @@ FINE_WEIGHT = 0.02
 LEVELS = (0.05, 0.95)
 ALARM_SHARE = 0.03  # of pictures without it that a flag is raised for
 CALIBRATED_AT_ONCE = 16
+LARGE_PX = 224
+TOGETHER = 2  # scenes of CROP px that one camera takes
 
 
 def scored(truth: RenderedSet) -> Tensor:
@@ -87,29 +91,32 @@ def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, d
     return total, {"lag": float(lag.detach()), "areas": float(areas.detach()), "flags": float(flags.detach())}
 
 
-def rendered_objective(network: RenderedNet, sets: list[RenderedSet], batch_size: int) -> Objective:
-    """Batches of one of the `sets` each, with about as many pixels: `batch_size` pictures of the first set's size.
+def rendered_objective(network: RenderedNet, pool: CleanPool, batch_size: int) -> Objective:
+    """Photographs taken for each step anew: `batch_size` of CROP px, or about as many pixels in some of LARGE_PX.
 
-    All pictures of a batch are gray or all have colour.
+    Pictures without colour, at which the network looks in another way, are a part of their own.
     """
-    pixels = [s.pictures.shape[-1] * s.pictures.shape[-2] for s in sets]
-    alike = [(s.gray.nonzero()[:, 0], (~s.gray).nonzero()[:, 0]) for s in sets]
+    shapes = ((CROP, batch_size, TOGETHER), (LARGE_PX, round(batch_size * (CROP / LARGE_PX) ** 2), 1))
+    device = next(network.parameters()).device
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        which = int(torch.randint(len(sets), (), generator=generator, device=generator.device))
-        data = sets[which]
-        count = max(2, round(batch_size * pixels[0] / pixels[which]))
-        gray, coloured = alike[which]
-        members = (
-            gray
-            if int(torch.randint(len(data), (), generator=generator, device=generator.device)) < len(gray)
-            else coloured
-        )
-        index = members[torch.randint(len(members), (count,), generator=generator, device=generator.device)]
-        draw = torch.randint(data.pictures.shape[1], (count,), generator=generator, device=generator.device)
-        symmetry = int(torch.randint(8, (), generator=generator, device=generator.device))
-        picture, truth = turned(data.pictures[index, draw], data.select(index), symmetry)
-        return rendered_loss(network, picture[:, None].float() / CODES, truth)
+        camera = torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=generator, device=device)))
+        size, count, together = shapes[int(torch.randint(len(shapes), (), generator=camera))]
+        cameras = max(1, count // (KEPT * together))
+        data = RenderedSet.join([photographs(pool, size, together, KEPT, camera) for _ in range(cameras)]).to(device)
+        symmetry = int(torch.randint(8, (), generator=camera))
+        total, numbers = torch.zeros((), device=device), {}
+        for part in (data.gray.nonzero()[:, 0], (~data.gray).nonzero()[:, 0]):
+            if not len(part):
+                continue
+            some = data.select(part)
+            both = RenderedSet.join([some] * KEPT)
+            picture, truth = turned(some.pictures.transpose(0, 1).flatten(0, 1), both, symmetry)
+            loss, said = rendered_loss(network, picture[:, None].float() / CODES, truth)
+            share = len(part) / len(data)
+            total = total + share * loss
+            numbers = {name: numbers.get(name, 0.0) + share * value for name, value in said.items()}
+        return total, numbers
 
     return objective
 

@@ -48,6 +48,10 @@ def _filter(picture: Tensor, kernel: Kernel) -> Tensor:
 
 
 _CROSS = [[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]]
+_MEDIAN_OF_9 = (
+    *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3)),
+    *((5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2)),
+)  # exchanges that leave the median at place 4
 _TENT = [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]
 
 
@@ -109,11 +113,31 @@ def demosaic_constant_hue(mosaic: Tensor, masks: Tensor) -> Tensor:
     return torch.stack([full * _filter(ratio * red, _TENT), full, full * _filter(ratio * blue, _TENT)], 1)
 
 
+def demosaic_median(mosaic: Tensor, masks: Tensor) -> Tensor:
+    """Bilinear, then colour differences by their median over 3x3 pixels (Freeman 1988)."""
+    full = demosaic_bilinear(mosaic, masks)
+    green = full[:, 1]
+    red, blue = (green + _median(full[:, i] - green) for i in (0, 2))
+    seen = masks[[0, 2]] > 0
+    return torch.stack([torch.where(seen[0], mosaic, red), green, torch.where(seen[1], mosaic, blue)], 1)
+
+
+def _median(planes: Tensor) -> Tensor:
+    """Median over 3x3 pixels, mirrored at the border, by exchanges (Smith 1996)."""
+    height, width = planes.shape[-2:]
+    padded = functional.pad(planes, (1, 1, 1, 1), mode="reflect")
+    p = [padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    for a, b in _MEDIAN_OF_9:
+        p[a], p[b] = torch.minimum(p[a], p[b]), torch.maximum(p[a], p[b])
+    return p[4]
+
+
 Demosaic = Callable[[Tensor, Tensor], Tensor]
 DEMOSAICERS: dict[str, Demosaic] = {
     "bilinear": demosaic_bilinear,
     "malvar": demosaic_malvar,
     "edge_directed": demosaic_edge_directed,
+    "median": demosaic_median,
     "constant_hue": demosaic_constant_hue,
 }
 
@@ -196,6 +220,36 @@ def denoise_wavelet(planes: Tensor, strength: float) -> Tensor:
     return result + smooth
 
 
+def denoise_diffusion(planes: Tensor, strength: float) -> Tensor:
+    """Four steps of anisotropic diffusion, with the conductance of large areas (Perona & Malik 1990)."""
+    height, width = planes.shape[-2:]
+    for _ in range(4):
+        padded = functional.pad(planes, (1, 1, 1, 1), mode="replicate")
+        flow = torch.zeros_like(planes)
+        for top, left in ((0, 1), (2, 1), (1, 0), (1, 2)):
+            slope = padded[..., top : top + height, left : left + width] - planes
+            flow += slope / (1 + (slope / (1.5 * strength)).square())
+        planes = planes + 0.2 * flow
+    return planes
+
+
+def denoise_dct(planes: Tensor, strength: float) -> Tensor:
+    """Hard threshold on the DCT of 8x8 blocks, the mean over two grids of them (Yaroslavsky 1996)."""
+    height, width = planes.shape[-2:]
+    lines, total = _dct(planes.device), torch.zeros_like(planes)
+    for shift in (0, BLOCK // 2):
+        down, across = shift + (-height - shift) % BLOCK, shift + (-width - shift) % BLOCK
+        padded = functional.pad(planes, (shift, across - shift, shift, down - shift), mode="reflect")
+        rows, columns = padded.shape[-2] // BLOCK, padded.shape[-1] // BLOCK
+        blocks = padded.reshape(*padded.shape[:-2], rows, BLOCK, columns, BLOCK).transpose(-3, -2)
+        seen = lines @ blocks @ lines.T
+        kept = torch.where(seen.abs() < 2 * strength, 0.0, seen)
+        kept[..., 0, 0] = seen[..., 0, 0]
+        back = (lines.T @ kept @ lines).transpose(-3, -2).reshape(padded.shape)
+        total += back[..., shift : shift + height, shift : shift + width]
+    return total / 2
+
+
 def denoise_guided(planes: Tensor, strength: float) -> Tensor:
     """The guided filter of He, Sun & Tang 2010, guided by the picture itself, 5x5."""
 
@@ -214,6 +268,8 @@ DENOISERS: dict[str, Denoiser] = {
     "bilateral": denoise_bilateral,
     "non_local": denoise_non_local,
     "wavelet": denoise_wavelet,
+    "diffusion": denoise_diffusion,
+    "dct": denoise_dct,
     "guided": denoise_guided,
 }
 
@@ -227,9 +283,9 @@ def tone_srgb(x: Tensor, shape: Tensor) -> Tensor:
 
 
 def tone_gamma(x: Tensor, shape: Tensor) -> Tensor:
-    """A power law of exponent 1 / (1.4 .. 3.6), with a linear start as cameras have."""
+    """A power law of exponent 1 / (1.4 .. 3.6), with a linear start as cameras have: up to 0.0005 .. 0.02."""
     exponent = 1 / (1.4 + 2.2 * float(shape[0]) ** 2)
-    toe = 0.002
+    toe = 0.0005 * 40 ** float(shape[1])
     slope = toe ** (exponent - 1)
     return torch.where(x < toe, slope * x, x.clamp(min=toe) ** exponent)
 

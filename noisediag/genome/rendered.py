@@ -45,7 +45,7 @@ class Camera:
     blend: float  # share of the denoised picture
     matrix: float  # share of COLOUR_MATRIX
     tone: str | None  # None: the scene is what the file holds, and the noise is the sensor's own
-    shape: tuple[float, ...]  # of the tone curve, 0..1
+    shape: tuple[float, ...]  # of the tone curve, six of 0..1
     sharpening: tuple[float, float] | None  # sigma in px, amount
     scale: float  # of the resizing
     kernel: str | None
@@ -76,7 +76,8 @@ class Measured:
 
 def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Camera:
     """A random camera; `held_out`: with the stages of HELD_OUT, which are never drawn otherwise."""
-    draws = iter(torch.rand(64, generator=generator).tolist())
+    everything = torch.rand(64, generator=generator).tolist()
+    draws = iter(everything)
 
     def chance(share: float) -> bool:
         return next(draws) < share
@@ -102,6 +103,7 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
     scale = logarithmic(0.5, 2.0)
     sharpened = chance(0.6)
     quality = round(100 - 50 * next(draws) ** 1.5) if chance(0.25 if plain else 0.75) else None
+    last = everything[-1]
     reduced = tuple(kernel for kernel in KERNELS if scale < 1 or kernel != "area")
     return Camera(
         shot_gain=logarithmic(3e-4, 0.08) * chance(0.7) if plain else logarithmic(2e-4, 0.04),
@@ -117,7 +119,7 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
         blend=between(0.4, 1.0),
         matrix=between(0, 1),
         tone=None if plain else stage("tone", camera.TONES),
-        shape=tuple(next(draws) for _ in range(5)),
+        shape=(*(next(draws) for _ in range(5)), last),
         sharpening=(between(0.5, 1.6), between(0.1, 1.6)) if sharpened else None,
         scale=scale if resized else 1.0,
         kernel=one_of(reduced) if resized else None,

@@ -28,8 +28,13 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @pytest.fixture(scope="module")
-def data() -> RenderedSet:
-    return rendered_set(CleanPool(scenes.make(6, 128, seeded(1))), 4, 64, seed=2)
+def pool() -> CleanPool:
+    return CleanPool(scenes.make(6, 256, seeded(1)))
+
+
+@pytest.fixture(scope="module")
+def data(pool: CleanPool) -> RenderedSet:
+    return rendered_set(pool, 4, 64, seed=2)
 
 
 @pytest.fixture
@@ -124,7 +129,17 @@ def test_a_step_down_the_gradient_lowers_the_loss(data: RenderedSet, network: Re
     assert after < loss
 
 
-def test_batches_are_the_same_from_the_same_generator(data: RenderedSet, network: RenderedNet) -> None:
-    objective = rendered_objective(network, [data, data.select(slice(0, 2))], 2)
+def test_batches_are_the_same_from_the_same_generator(pool: CleanPool, network: RenderedNet) -> None:
+    objective = rendered_objective(network, pool, 4)
     assert objective(seeded(4))[0].item() == objective(seeded(4))[0].item()
     assert len({round(objective(seeded(seed))[0].item(), 6) for seed in range(4)}) > 1
+
+
+def test_a_gray_picture_counts_by_its_luma(data: RenderedSet, network: RenderedNet) -> None:
+    gray = replace(data, pictures=data.pictures[:, :, 1:2].expand(-1, -1, 3, -1, -1))
+    assert gray.gray.all()
+    assert not data.gray.all()
+    other = replace(gray, sigma=torch.cat([2 * gray.sigma[:, :-1], gray.sigma[:, -1:]], 1))
+    assert rendered_loss(network, tiles_of(gray), gray)[1]["curve"] == pytest.approx(
+        rendered_loss(network, tiles_of(gray), other)[1]["curve"]
+    )

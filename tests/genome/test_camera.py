@@ -134,7 +134,7 @@ def test_denoising_keeps_constants_and_the_more_it_does_the_less_noise_is_left(n
     assert abs(float(remove(noise, 2.0).mean() - noise.mean())) < 0.02
 
 
-@pytest.mark.parametrize("name", ["bilateral", "non_local", "wavelet", "guided"])
+@pytest.mark.parametrize("name", ["bilateral", "non_local", "wavelet", "diffusion", "dct", "guided"])
 def test_denoisers_that_look_at_the_picture_keep_an_edge(name: str) -> None:
     edge = torch.zeros(1, 24, 24)
     edge[..., 12:] = 60.0  # times the noise
@@ -149,7 +149,7 @@ def test_denoisers_that_look_at_the_picture_keep_an_edge(name: str) -> None:
 def test_tones_rise_from_black_to_white(name: str) -> None:
     x = torch.linspace(0, 1, 4097)
     for draw in range(20):
-        y = camera.TONES[name](x, torch.rand(5, generator=seeded(draw)))
+        y = camera.TONES[name](x, torch.rand(6, generator=seeded(draw)))
         assert abs(float(y[0])) < 1e-6
         assert float(y[-1]) == pytest.approx(1, abs=1e-5)
         assert (y.diff() > -1e-6).all()
