@@ -16,11 +16,12 @@ _RECIPE_PANEL = "Recipe (recorded in the checkpoint; ours unless given)"
 
 
 class Stage(str, Enum):
-    """Which checkpoint is made; the last two start from the encoder."""
+    """Which checkpoint is made; all but the first start from another."""
 
     encoder = "encoder"
     sensor = "sensor"
     paper = "paper"
+    paper_encoder = "paper-encoder"
     rendered = "rendered"
 
 
@@ -34,7 +35,10 @@ def pretrain(
     ],
     stage: Annotated[Stage, typer.Option(help="Which checkpoint to make.")] = Stage.encoder,
     encoder: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Encoder that sensor and paper start from; ours unless given.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Encoder that sensor, paper and paper-encoder start from; ours unless given."
+        ),
     ] = None,
     start: Annotated[
         Path | None,
@@ -59,6 +63,7 @@ def pretrain(
     curve_steps: Annotated[int | None, _recipe("Steps of the noise curve.")] = None,
     batch: Annotated[int | None, _recipe("Crops of one step.")] = None,
     paper_steps: Annotated[int | None, _recipe("Steps of the genome `paper`.")] = None,
+    near_steps: Annotated[int | None, _recipe("Steps of the stage paper-encoder.")] = None,
     rendered_scenes: Annotated[int | None, _recipe("Procedural pictures that are photographed.")] = None,
     rendered_steps: Annotated[int | None, _recipe("Steps of the stage rendered.")] = None,
     rendered_batch: Annotated[int | None, _recipe("Photographs of one step.")] = None,
@@ -75,8 +80,8 @@ def pretrain(
     with errors_in_words():
         given_models = [model for model in (encoder, start) if model is not None]
         check_output("--output", output, (".safetensors",), inputs=given_models, force=force or resume)
-        if encoder is not None and stage not in (Stage.sensor, Stage.paper):
-            raise UsageError("--encoder is where the stages sensor and paper start from")
+        if encoder is not None and stage not in (Stage.sensor, Stage.paper, Stage.paper_encoder):
+            raise UsageError("--encoder is where the stages sensor, paper and paper-encoder start from")
         if start is not None and stage not in (Stage.sensor, Stage.rendered):
             raise UsageError("--start is a sensor model that the stages sensor and rendered go on from")
         if images is not None and not images.is_dir():
@@ -96,6 +101,7 @@ def pretrain(
             "curve_steps": curve_steps,
             "batch": batch,
             "paper_steps": paper_steps,
+            "near_steps": near_steps,
             "rendered_scenes": rendered_scenes,
             "rendered_steps": rendered_steps,
             "rendered_batch": rendered_batch,
@@ -129,6 +135,8 @@ def pretrain(
                 recipes.train_encoder(recipe, run)
             elif stage is Stage.sensor:
                 recipes.train_sensor(recipe, run, encoder or checkpoint.shipped("encoder"), start)
+            elif stage is Stage.paper_encoder:
+                recipes.train_paper_encoder(recipe, run, encoder or checkpoint.shipped("encoder"))
             elif stage is Stage.rendered:
                 recipes.train_rendered(recipe, run, start or checkpoint.shipped("sensor"))
             else:

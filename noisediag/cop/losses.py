@@ -23,6 +23,22 @@ def info_nce(first: Tensor, second: Tensor, *, temperature: float = TEMPERATURE)
     return functional.cross_entropy(similarity, target)
 
 
+def info_nce_near(place: Tensor, offset: Tensor, genome: Tensor) -> Tensor:
+    """Contrastive loss of N views whose genomes are nearly, not exactly, those of their kin.
+
+    `place` (N, D), `offset` (N,), `genome` (N,) numbers the kin. The likelihood of being kin is a Gaussian of the
+    distance: with positives that differ by a known spread, distances in the embedding come to be those of the genomes
+    (Zimmermann et al. 2021), and a gene that is hard to see counts as much as one that is easy. Every pair of kin is
+    compared with all views that are none. No strength is used.
+    """
+    square = place.square().sum(1)
+    likelihood = place @ place.T - 0.5 * (square[:, None] + square) + offset
+    kin = genome[:, None] == genome
+    others = likelihood.masked_fill(kin, -torch.inf).logsumexp(1, keepdim=True)
+    pairs = kin & ~torch.eye(len(place), dtype=torch.bool, device=place.device)
+    return functional.softplus(others - likelihood)[pairs].mean()
+
+
 def log_ratio(estimate: Tensor, truth: Tensor, floor: Tensor | float) -> Tensor:
     """|ln| of a ratio whose two sides are lifted by `floor`, so that absent is close to very small; same shape."""
     return ((estimate.clamp(min=0) + floor) / (truth + floor)).log().abs()

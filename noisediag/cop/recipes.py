@@ -21,7 +21,13 @@ from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.cop.rendered_simulation import rendered_set
 from noisediag.cop.rendered_training import LARGE_PX, rendered_calibration, rendered_objective
 from noisediag.cop.simulation import CleanPool
-from noisediag.cop.training import CROP, contrastive_objective, curve_objective, paper_objective
+from noisediag.cop.training import (
+    CROP,
+    contrastive_objective,
+    curve_objective,
+    near_objective,
+    paper_objective,
+)
 from noisediag.genome import scenes
 from noisediag.genome.seeds import stream
 
@@ -31,7 +37,7 @@ FAMILIAR_QUANTILE = 0.995
 CALIBRATION = 20_000  # seed of its cameras
 HELD_OUT = 10  # one of so many images of the folder
 FURTHER_RATE = 1.2e-3  # learning rate of a network that is trained further
-STAGES = ("encoder", "sensor", "paper", "rendered")
+PLACES = 7  # coordinates of near genomes `paper` and their offset: six strengths that sum to 1 have room
 Announce = Callable[[str], None]
 Made = TypeVar("Made")
 
@@ -52,6 +58,9 @@ class Recipe:
     curve_steps: int = 10000
     batch: int = 32  # crops of 128 x 128 of one step and process, or as many pixels
     paper_steps: int = 10000
+    near_genomes: int = 32  # `paper`, of one contrastive step with near genomes
+    near_views: int = 8  # of each
+    near_steps: int = 12000
     head_pictures: int = 18000
     head_steps: int = 1500
     calibration_pictures: int = 8000
@@ -248,6 +257,27 @@ def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
         return
     model.cpu().save(run.output, _header(recipe, encoder_sha256=found.sha256, fit=config))
     run.finish("paper")
+
+
+def train_paper_encoder(recipe: Recipe, run: Run, encoder_path: Path) -> None:
+    """The encoder trained further by contrast of near genomes `paper`; no strength is used. Writes an encoder."""
+    found = store.read(encoder_path)
+    before = load_encoder(found)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    encoder = _seeded(lambda: Encoder(replace(before.config, projection=PLACES, near=True)), recipe.seed)
+    known = {name: value for name, value in before.state_dict().items() if not name.startswith("projection.")}
+    encoder.load_state_dict(encoder.state_dict() | known)
+    encoder.to(run.device)
+    run.say("contrast of near genomes")
+    config = FitConfig(
+        steps=recipe.near_steps, processes=run.processes, learning_rate=1.5e-3, warm_up=100, seed=recipe.seed
+    )
+    _fit(encoder, near_objective(encoder, pool, recipe.near_genomes, recipe.near_views), config, run, "near")
+    if not run.leads:
+        return
+    save_encoder(run.output, encoder.cpu(), _header(recipe, encoder_sha256=found.sha256, fit=config))
+    run.finish("near")
 
 
 def _assemble(encoder: Encoder, curve: CurveNet, inputs: tuple[int, int], device: torch.device) -> SensorModel:

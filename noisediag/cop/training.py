@@ -12,13 +12,14 @@ from torch.nn import functional
 from noisediag.cop.curve import CORRELATIONS, CurveNet, CurvePass
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.fit import Objective
-from noisediag.cop.losses import info_nce, log_ratio
+from noisediag.cop.losses import info_nce, info_nce_near, log_ratio
 from noisediag.cop.models import PaperModel
 from noisediag.cop.simulation import CleanPool, SensorBatch, faint, sensor_batch
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, sensor
 
 CROP = 128
+NEAR = 0.064  # SD of the strengths of a genome `paper` over its views; over the law it is 0.143
 MAX_ERROR = 3.0  # of |ln sigma ratio| in the loss
 FINE_ERROR = 0.003  # below, the loss falls faster: easy pictures should be read to the statistical limit
 FINE_WEIGHT = 0.01
@@ -121,6 +122,20 @@ def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Ob
         projected = encoder.project(encoder(tokenize(image[:, None])))
         value = info_nce(projected[:genomes], projected[genomes:])
         return value, {kind: float(value.detach())}
+
+    return objective
+
+
+def near_objective(encoder: Encoder, pool: CleanPool, genomes: int, views: int) -> Objective:
+    """`info_nce_near` on the genome `paper`: every genome in `views` pictures, its strengths a little other in each."""
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        clean = pool.draw(genomes * views, CROP, generator)
+        genome = torch.arange(genomes, device=clean.device).repeat(views)
+        strengths = paper.near(paper.sample(genomes, generator)[genome], NEAR, generator)
+        image = paper.corrupt(clean, strengths, generator)
+        place, offset = encoder.locate(encoder(tokenize(image[:, None], grids=1)))
+        return info_nce_near(place, offset, genome), {}
 
     return objective
 

@@ -36,6 +36,7 @@ from noisediag.studies.running import Progress
 Floats = NDArray[np.float64]
 
 SCHEMA = "noisediag.few-shot/1"
+ENCODER = "encoder"
 COP, SCRATCH, VIT = "cop", "scratch", "vit"
 LABELS = {COP: (10, 25, 50, 100, 1000), SCRATCH: (100, 1000, 10_000, 100_000), VIT: (100, 100_000)}
 ARMS = tuple(f"{kind}-{count}" for kind in (COP, SCRATCH) for count in LABELS[kind])
@@ -135,7 +136,7 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
     Raises UsageError for arms that are not known, or a ViT without a GPU.
     """
     _check(options)
-    found = store.read(options.checkpoint if options.checkpoint is not None else store.shipped("encoder"))
+    found = store.read(options.checkpoint if options.checkpoint is not None else store.shipped(ENCODER))
     encoder = load_encoder(found)
     asked = Asked(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
     test = _test(encoder, asked, progress)
@@ -143,13 +144,15 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
     scores = list(journal.scores)
     done = {(score.arm, score.seed) for score in scores}
     todo = [(arm, seed) for arm in options.arms for seed in range(options.seeds) if (arm, seed) not in done]
-    components = whitening(encoder, options.images) if any(arm.startswith(COP) for arm, _ in todo) else None
+    inputs = (
+        Inputs(encoder, whitening(encoder, options.images)) if any(arm.startswith(COP) for arm, _ in todo) else None
+    )
     for arm, seed in progress(todo, len(todo)):
         kind, count = arm.split("-")[0], int(arm.split("-")[1])
         data = labelled(count, seed, journal.folder, options.images)
-        if kind == COP and components is not None:
+        if kind == COP and inputs is not None:
             settings: dict[str, float] = {}
-            said = _cop(encoder, components, data, test)
+            said = _cop(inputs, data, test)
         else:
             plan = few_shot_scratch.Plan(kind, arm, seed, journal.folder, options.device, options.effort)
             said, settings = few_shot_scratch.train_and_ask(data, asked, plan, journal.choices)
@@ -183,6 +186,22 @@ def _check(options: FewShotOptions) -> None:
         raise UsageError("a ViT-B/16 from scratch needs a GPU")
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the process reads of an embedding: where it lies, if the encoder says so, and its leading components."""
+
+    encoder: Encoder
+    components: Familiarity
+
+    def __call__(self, embedding: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Numbers `(n, sum(groups))` in double precision, and the groups' widths."""
+        groups = [(embedding - self.components.mean) @ self.components.whiten]
+        if self.encoder.config.near:
+            with torch.inference_mode():
+                groups.insert(0, self.encoder.locate(embedding)[0])
+        return torch.cat(groups, 1).double(), tuple(group.shape[1] for group in groups)
+
+
 def embed(encoder: Encoder, pictures: Tensor) -> Tensor:
     """Embeddings `(n, E)` of pictures (n, H, W); one grid, as the sensor model asks it."""
     with torch.inference_mode():
@@ -208,18 +227,14 @@ def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
     return components
 
 
-def _cop(encoder: Encoder, components: Familiarity, data: LabelledPictures, test: Test) -> Floats:
-    """The strengths of the test's pictures by a process on the frozen embedding's components."""
-
-    def inputs(embedding: Tensor) -> Tensor:
-        return ((embedding - components.mean) @ components.whiten).double()
-
-    shots = inputs(embed(encoder, data.pictures(np.arange(len(data.codes)))))
+def _cop(inputs: Inputs, data: LabelledPictures, test: Test) -> Floats:
+    """The strengths of the test's pictures by a process on what the frozen encoder says of the labelled ones."""
+    shots, groups = inputs(embed(inputs.encoder, data.pictures(np.arange(len(data.codes)))))
     columns = [Column(name, "", "linear") for name in paper.NAMES]
     known = torch.ones(len(shots), dtype=torch.bool)
     labels = [Labels(column[:, None].double(), known) for column in data.strengths.T]
-    head = few_shot.learn(shots, (shots.shape[1],), columns, labels, None)
-    asked = inputs(test.embedding)
+    head = few_shot.learn(shots, groups, columns, labels, None)
+    asked, _ = inputs(test.embedding)
     said = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
     return simplex(said.numpy())
 

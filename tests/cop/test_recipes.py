@@ -8,7 +8,7 @@ import torch
 
 from noisediag.cop import checkpoint
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, randomised
-from noisediag.cop.recipes import Recipe, Run, train_encoder, train_paper, train_sensor
+from noisediag.cop.recipes import Recipe, Run, train_encoder, train_paper, train_paper_encoder, train_sensor
 
 TOY = Recipe(
     scenes=24,
@@ -17,6 +17,9 @@ TOY = Recipe(
     curve_steps=2,
     batch=4,
     paper_steps=2,
+    near_genomes=4,
+    near_views=3,
+    near_steps=2,
     head_pictures=80,
     head_steps=5,
     calibration_pictures=80,
@@ -77,3 +80,15 @@ def test_the_paper_model_loads_and_its_strengths_sum_to_one(encoder: Path, tmp_p
     with torch.inference_mode():
         strengths = model(torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert torch.allclose(strengths.sum(1), torch.ones(3), atol=1e-5)
+
+
+def test_an_encoder_of_near_genomes_goes_on_from_another_and_says_where_they_lie(encoder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "paper-encoder.safetensors"
+    train_paper_encoder(TOY, Run(path, CPU), encoder)
+    found = checkpoint.read(path)
+    assert found.header["encoder_sha256"] == checkpoint.read(encoder).sha256
+    before, after = load_encoder(checkpoint.read(encoder)), load_encoder(found)
+    assert 0 < (after.leave[0].weight - before.leave[0].weight).abs().mean() < 0.01
+    place, offset = after.locate(torch.randn(3, after.config.embedding, generator=torch.Generator().manual_seed(0)))
+    assert place.shape == (3, after.config.projection - 1)
+    assert offset.shape == (3,)
