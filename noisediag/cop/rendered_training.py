@@ -105,7 +105,8 @@ def rendered_objective(network: RenderedNet, pool: CleanPool, batch_size: int) -
         cameras = max(1, count // (KEPT * together))
         data = RenderedSet.join([photographs(pool, size, together, KEPT, camera) for _ in range(cameras)]).to(device)
         symmetry = int(torch.randint(8, (), generator=camera))
-        total, numbers = torch.zeros((), device=device), {}
+        total = torch.zeros((), device=device)
+        numbers: dict[str, float] = {}
         for part in (data.gray.nonzero()[:, 0], (~data.gray).nonzero()[:, 0]):
             if not len(part):
                 continue

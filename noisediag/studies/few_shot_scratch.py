@@ -17,6 +17,8 @@ from noisediag.cop import vit
 from noisediag.cop.encoder import EncoderConfig
 from noisediag.cop.fit import FitConfig, Objective, fit
 from noisediag.cop.models import PaperModel
+from noisediag.cop.tokens import BLOCK, tokenize
+from noisediag.cop.training import CROP
 from noisediag.estimator import choose_device
 from noisediag.studies.few_shot_data import Asked, LabelledPictures
 
@@ -63,7 +65,7 @@ def train_and_ask(
     device = choose_device(plan.device)
     model = model.to(device).eval()
     with torch.inference_mode():
-        said = [model(noisy[None, None].to(device))[0].double().cpu().numpy() for noisy, *_ in asked]
+        said = [_strengths(model, noisy[None].to(device))[0].double().cpu().numpy() for noisy, *_ in asked]
     return np.stack(said), {**chosen, "validation_rmse": best}
 
 
@@ -113,14 +115,31 @@ def _train(
     return model, watch.best
 
 
+def _strengths(model: nn.Module, pictures: Tensor) -> Tensor:
+    """What `model` says of pictures (n, H, W), `(n, 6)`; our network by one grid of blocks, as with few labels."""
+    if isinstance(model, PaperModel):
+        said: Tensor = model.head(model.encoder(tokenize(pictures[:, None], grids=1)))
+        return said
+    return torch.as_tensor(model(pictures[:, None]))
+
+
 def _objective(model: nn.Module, data: LabelledPictures, learned: NDArray[np.int64]) -> Objective:
+    """Squared error over turned and mirrored pictures; of our network, which takes any size, over crops of CROP px."""
+    crops = isinstance(model, PaperModel) and data.codes.shape[1] > CROP
+
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         device = generator.device
         drawn = torch.randint(len(learned), (BATCH,), generator=generator, device=device).cpu().numpy()
         turn, mirror = torch.randint(4, (2,), generator=generator, device=device).tolist()
         pictures = torch.rot90(data.pictures(learned[drawn]), turn, (1, 2))
         pictures = pictures.flip(2) if mirror % 2 else pictures
-        said = model(pictures[:, None].to(device))
+        if crops:
+            top, left = (
+                BLOCK
+                * torch.randint((data.codes.shape[1] - CROP) // BLOCK + 1, (2,), generator=generator, device=device)
+            ).tolist()
+            pictures = pictures[:, top : top + CROP, left : left + CROP]
+        said = _strengths(model, pictures.to(device))
         error = (said - data.strengths[learned[drawn]].to(device)).square().mean()
         return 100 * error, {}
 
@@ -150,7 +169,7 @@ class _Watch:
         self.model.eval()
         with torch.inference_mode():
             errors = [
-                (self.model(self.data.pictures(part)[:, None].to(device)).cpu() - self.data.strengths[part]).square()
+                (_strengths(self.model, self.data.pictures(part).to(device)).cpu() - self.data.strengths[part]).square()
                 for part in np.array_split(self.held, -(-len(self.held) // BATCH))
             ]
         self.model.train()
