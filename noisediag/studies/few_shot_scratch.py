@@ -28,11 +28,12 @@ LEARNING_RATES = {"scratch": (3e-4, 1e-3, 3e-3), "vit": (1e-4, 3e-4, 1e-3)}
 WEIGHT_DECAYS = (1e-4, 1e-1)
 VALIDATION_SHARE = 0.2
 BATCH = 32
-STEPS = {100: 600, 1000: 2500, 10_000: 15_000, 100_000: 60_000}  # the most; the plateau comes before
-CHECKS = 30  # looks at the validation labels, evenly over the steps
-PATIENCE = 8  # looks without anything better: the plateau
+STEPS = {100: 600, 1000: 2500, 10_000: 10_000, 100_000: 24_000}  # the most; the plateau comes before
+CHECKS = 20  # looks at the validation labels, evenly over the steps
+PATIENCE = 6  # looks without anything better: the plateau
 SEARCH_SHARE = 0.25  # of the steps that each setting gets before the best one goes on to the end
-MOST_VALIDATED = 2000
+MOST_SEARCHED = 2500  # steps of each setting
+MOST_VALIDATED = 500
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _train(
         model: nn.Module = vit.ViT(vit.ViTConfig()) if plan.kind == "vit" else PaperModel(EncoderConfig())
     model.to(device)
     steps = max(int(STEPS[count] * share * plan.effort), CHECKS)
+    if share < 1:
+        steps = min(steps, MOST_SEARCHED)
     watch = _Watch(model, data, held, plan.state(f"{name}.best"))
     config = FitConfig(
         steps=steps,
