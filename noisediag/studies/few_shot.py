@@ -36,7 +36,7 @@ from noisediag.studies.running import Progress
 Floats = NDArray[np.float64]
 
 SCHEMA = "noisediag.few-shot/1"
-ENCODER = "encoder"
+ENCODER = "paper-encoder"
 COP, SCRATCH, VIT = "cop", "scratch", "vit"
 LABELS = {COP: (10, 25, 50, 100, 1000), SCRATCH: (100, 1000, 10_000, 100_000), VIT: (100, 100_000)}
 ARMS = tuple(f"{kind}-{count}" for kind in (COP, SCRATCH) for count in LABELS[kind])
