@@ -33,6 +33,7 @@ from noisediag.cop.tokens import (
     RADIAL,
     SHARES,
     Tokens,
+    band_energies,
     band_matrix,
     dct_matrix,
     ring_mean,
@@ -148,41 +149,43 @@ class RenderedTokens:
         return values.unflatten(0, (self.pictures, self.planes))
 
 
-def tokens_of(tiles: Tensor) -> RenderedTokens:
+def tokens_of(tiles: Tensor, own: Tokens | None = None) -> RenderedTokens:
     """`tiles` (B, T, 3, h, w), codes / 255; h, w multiples of 8 from SMALLEST_SIDE on.
 
-    Where every picture is gray, its planes are equal and only luma is looked at.
+    Where every picture is gray, its planes are equal and only luma is looked at. `own`: tokens of the planes' first
+    grid where they are there already, as bags P * B of RenderedTokens.
     """
-    count, device = len(tiles), tiles.device
+    count = len(tiles)
     gray = bool((tiles[:, :, 0] == tiles[:, :, 1]).all() and (tiles[:, :, 1] == tiles[:, :, 2]).all())
     looked_at = tiles[:, None, :, 0] if gray else planes_of(tiles)
     members = min(looked_at.shape[1], len(PLANES))
-    every = looked_at.flatten(0, 1)
-    seen = tokenize(every, grids=1)
-    energy = torch.cat([seen.energy, *(coarse_energy(every, area) for area in COARSE)], -1)
-    energy = energy.unflatten(0, looked_at.shape[:2])
-    thirds = torch.stack(
-        [energy[..., part].mean(-1) for part in (slice(0, 4), slice(4, 8), slice(8, RADIAL))], -1
-    )  # (B, planes, N, 3)
+    mine, differences = looked_at[:, :members].flatten(0, 1), looked_at[:, members:].flatten(0, 1)
+    tokens = tokenize(mine, grids=1) if own is None else own
+    thirds = _thirds(tokens.energy.unflatten(0, (count, members))[:, -1:])  # (B, 1, N, 3) of luma
     if gray:
         thirds = torch.cat([thirds, torch.zeros_like(thirds).expand(-1, 2, -1, -1)], 1)
     else:
-        thirds = thirds[:, len(PLANES) - 1 :]
+        coloured = _thirds(band_energies(differences)).unflatten(0, (count, LOOKED_AT - members))
+        thirds = torch.cat([thirds, coloured], 1)
     cross = thirds.permute(0, 2, 1, 3).flatten(2)  # (B, N, 9)
     cross = cross[:, None].expand(-1, members, -1, -1).flatten(0, 1)
-    own = (torch.arange(len(every), device=device) % looked_at.shape[1] < members).nonzero()[:, 0]
-    mine, tokens = energy[:, :members].flatten(0, 1), seen if gray else seen.select(own)
-    phases, phase = phase_energies(every[own])
+    energy = torch.cat([tokens.energy, *(coarse_energy(mine, area) for area in COARSE)], -1)
+    phases, phase = phase_energies(mine)
     return RenderedTokens(
         tokens=tokens,
-        energy=mine,
+        energy=energy,
         cross=cross,
-        basis=signal_shares(every[own]),
+        basis=signal_shares(mine),
         phases=phases,
         phase=phase,
-        quiet=quiet_profile(mine),
+        quiet=quiet_profile(energy),
         pictures=count,
     )
+
+
+def _thirds(energy: Tensor) -> Tensor:
+    """Mean energies `(..., 3)` along rows and columns, of the lower half and of the upper half; of (..., BANDS)."""
+    return torch.stack([energy[..., part].mean(-1) for part in (slice(0, 4), slice(4, 8), slice(8, RADIAL))], -1)
 
 
 def signal_shares(planes: Tensor) -> Tensor:
@@ -300,9 +303,9 @@ class RenderedNet(nn.Module):
         difference = torch.eye(KNOTS)[1:] - torch.eye(KNOTS)[:-1]
         self.register_buffer("stiffness", difference.T @ difference, persistent=False)
 
-    def forward(self, tiles: Tensor) -> tuple[list[RenderedPass], RenderedReading]:
-        """`tiles` (B, T, 3, h, w), codes / 255. All passes, and the answer of the last."""
-        seen = tokens_of(tiles)
+    def forward(self, tiles: Tensor, own: Tokens | None = None) -> tuple[list[RenderedPass], RenderedReading]:
+        """`tiles` (B, T, 3, h, w), codes / 255, and `own` as in `tokens_of`. All passes, and the answer of the last."""
+        seen = tokens_of(tiles, own)
         known = self.start(seen)
         results = []
         for network in self.passes:
