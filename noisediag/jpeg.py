@@ -240,9 +240,9 @@ class _View:
 
         end = top + rows * SIDE, left + columns * SIDE
         kept = _blocks(self.open[:, top : end[0], left : end[1]]).all(axis=(1, 2))
-        dct = _dct()
-        size: np.ndarray = np.abs(dct @ (_blocks(self.values[:, top : end[0], left : end[1]])[kept] - 128) @ dct.T)
-        return size.reshape(-1, SIDE * SIDE)
+        blocks = _blocks(self.values[:, top : end[0], left : end[1]])[kept].reshape(-1, SIDE * SIDE) - 128
+        size: np.ndarray = np.abs(blocks @ _dct_of_blocks().T)
+        return size
 
 
 def _look(codes: np.ndarray) -> _View:
@@ -301,6 +301,12 @@ def _dct() -> np.ndarray:
 
 
 @cache
+def _dct_of_blocks() -> np.ndarray:
+    """The same of whole blocks, flattened: (64, 64)."""
+    return np.kron(_dct(), _dct())
+
+
+@cache
 def _sliding() -> np.ndarray:
     """The `LOW` lowest frequencies of the DCT at each of 8 shifts: (8 * LOW, PATCH)."""
     matrix = np.zeros((SIDE, LOW, PATCH), dtype=np.float32)
@@ -334,6 +340,12 @@ def _lattice_scores(steps: tuple[int, ...], bins: int, per_bin: int) -> np.ndarr
     scores = np.where(size >= LEAST, np.log((1 - OUTLIERS) * density + OUTLIERS), 0)
     scores[-1] = 0
     return scores.astype(np.float32)
+
+
+@cache
+def _off_lattice(steps: tuple[int, ...], bins: int, per_bin: int) -> np.ndarray:
+    """1 where a magnitude is no multiple of the step, else 0: (bins, steps)."""
+    return (_lattice_scores(steps, bins, per_bin) < math.log(2 * OUTLIERS)).astype(np.float32)
 
 
 @cache
@@ -384,9 +396,10 @@ def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Fo
     tables = _tables(tuple(QUALITIES.tolist()))
     steps = tuple(range(1, int(tables.max()) + 1))
     lattice = _lattice_scores(steps, FINE_BINS, PER_FINE_BIN)
-    scores = counts @ lattice
-    sure = slice(int(SURE * PER_FINE_BIN), -1)
-    astray = counts[:, sure] @ (lattice[sure] < math.log(2 * OUTLIERS)).astype(np.float32)
+    top = int(np.flatnonzero(counts.any(axis=0))[-1]) + 1  # few pictures reach the last bins
+    scores = counts[:, :top] @ lattice[:top]
+    sure = slice(int(SURE * PER_FINE_BIN), min(top, FINE_BINS - 1))
+    astray = counts[:, sure] @ _off_lattice(steps, FINE_BINS, PER_FINE_BIN)[sure]
     allowed = ASTRAY * counts[:, sure].sum(axis=1)
     telling_steps = np.flatnonzero(telling), (tables - 1)[:, telling]
     standard = scores[telling_steps].sum(axis=1)

@@ -197,14 +197,17 @@ def neighbourhood(grid: Tensor) -> Tensor:
         total = grid.clone()
         total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
         total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
-        count = torch.full((size,), 3.0, device=grid.device)
-        count[0] -= 1
-        count[-1] -= 1
-        grid = total / count.reshape(-1, *(1,) * (4 - axis))
-    return grid
+        grid = total
+    down, across = (_shares(size).to(grid.device) for size in grid.shape[2:4])
+    return grid.mul_((down[:, None] * across)[..., None])
 
 
-def _ascending(values: Tensor) -> Tensor:
+def _shares(size: int) -> Tensor:
+    """One over the number of neighbours of each of `size` places in a line, itself included."""
+    return torch.tensor([1 / 2, *[1 / 3] * (size - 2), 1 / 2] if size > 1 else [1.0])
+
+
+def ascending(values: Tensor) -> Tensor:
     """`values` (B, N, .) sorted along N; numpy is twenty times faster on a CPU. Nothing flows back."""
     if values.device.type != "cpu":
         return values.sort(1).values
@@ -315,7 +318,7 @@ class CurveNet(nn.Module):
         valid = tokens.low_share + tokens.high_share <= MOST_CLIPPED
         valid |= valid.sum(1, keepdim=True) < FEWEST
         count = valid.sum(1)
-        energy = _ascending(tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf))
+        energy = ascending(tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf))
         at = torch.stack([(q * (count - 1)).round().long() for q in QUIET], 1)  # (B, len(QUIET))
         picked = energy.gather(1, at[..., None].expand(-1, -1, energy.shape[-1]))
         return (picked + MIN_VARIANCE).log().flatten(1)

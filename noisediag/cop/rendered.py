@@ -23,6 +23,7 @@ from noisediag.cop.curve import (
     MOST_RELATIVE,
     START_QUANTILE,
     WEIGHT_START,
+    ascending,
     neighbourhood,
 )
 from noisediag.cop.tokens import (
@@ -195,13 +196,15 @@ def signal_shares(planes: Tensor) -> Tensor:
     signal is the mean of 3 x 3 pixels.
     """
     count, _, height, width = planes.shape
-    smooth = functional.avg_pool2d(planes.flatten(0, 1)[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+    smooth = neighbourhood(planes[..., None]).reshape(-1, height, width)
     position = smooth.clamp(0, 1).sqrt() * (KNOTS - 1)
     low = position.floor().clamp(max=KNOTS - 2)
     rows, columns = height // BLOCK, width // BLOCK
     block = torch.arange(len(smooth) * rows * columns, device=planes.device).reshape(-1, rows, 1, columns, 1)
-    at = (low.long().reshape(-1, rows, BLOCK, columns, BLOCK) + KNOTS * block).reshape(-1)
-    above = (position - low).reshape(-1)
+    at = low.long().reshape(-1, rows, BLOCK, columns, BLOCK) + KNOTS * block
+    above = (position - low).reshape(at.shape)
+    # One pixel of every block after another: additions to one and the same place would wait for each other.
+    at, above = (values.permute(2, 4, 0, 1, 3).reshape(-1) for values in (at, above))
     shares = torch.zeros(block.numel() * KNOTS, device=planes.device, dtype=planes.dtype)
     shares.index_add_(0, at, 1 - above).index_add_(0, at + 1, above)
     return (shares / BLOCK**2).reshape(count, -1, KNOTS)
@@ -209,7 +212,7 @@ def signal_shares(planes: Tensor) -> Tensor:
 
 def quiet_profile(energy: Tensor) -> Tensor:
     """ln energy of each band at the quantiles QUIET over the blocks: noise is everywhere, content is not."""
-    ordered = energy.sort(1).values
+    ordered = ascending(energy)
     at = [round(q * (energy.shape[1] - 1)) for q in QUIET]
     return (ordered[:, at] + MIN_VARIANCE / 16).log().flatten(1)
 
