@@ -226,7 +226,7 @@ class _View:
         views = np.lib.stride_tricks.sliding_window_view(self.values, (PATCH, PATCH), axis=(1, 2))
         sliding = _sliding()
         size = np.abs(sliding @ (views[tile, row * SIDE, column * SIDE] - 128) @ sliding.T) * PER_BIN
-        bins = np.minimum(size, BINS - 1).astype(np.int32)
+        bins = np.minimum(size, BINS - 1).astype(np.int16)
         if not usable[chosen].all():
             cut = ~usable[chosen].reshape(-1, SIDE, SIDE).repeat(LOW, axis=1).repeat(LOW, axis=2)
             bins[cut] = BINS - 1
@@ -286,9 +286,10 @@ def _open_windows(open_: np.ndarray) -> np.ndarray:
 
 
 def _counted(bins: np.ndarray, count: int) -> np.ndarray:
-    """Histograms (columns, count), float32, of the columns of `bins` (n, columns), int32 below `count`."""
+    """Histograms (columns, count), float32, of the columns of `bins` (n, columns), integers below `count`."""
     columns = bins.shape[1]
-    keys = bins + np.arange(columns, dtype=np.int32) * count
+    keys = bins.T.astype(np.intp, order="C")  # column after column: counts that are near each other stay in the cache
+    keys += np.arange(columns)[:, None] * count
     return np.bincount(keys.ravel(), minlength=columns * count).astype(np.float32).reshape(columns, count)
 
 
@@ -387,7 +388,7 @@ def _fitted(view: _View) -> tuple[int, _Found | None]:
 def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Found | None]:
     """`alone`: this offset stands out, so that tables of any kind are believed."""
     size = view.coefficients(offset)
-    bins = np.minimum(size * PER_FINE_BIN, FINE_BINS - 1).astype(np.int32)
+    bins = np.minimum(size * PER_FINE_BIN, FINE_BINS - 1).astype(np.int16)
     counts = _counted(bins, FINE_BINS)
     telling = _telling(SIDE)
     seen = int(counts[telling, int(LEAST * PER_FINE_BIN) : -1].sum())
@@ -396,13 +397,15 @@ def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Fo
     tables = _tables(tuple(QUALITIES.tolist()))
     steps = tuple(range(1, int(tables.max()) + 1))
     lattice = _lattice_scores(steps, FINE_BINS, PER_FINE_BIN)
-    top = int(np.flatnonzero(counts.any(axis=0))[-1]) + 1  # few pictures reach the last bins
-    scores = counts[:, :top] @ lattice[:top]
-    sure = slice(int(SURE * PER_FINE_BIN), min(top, FINE_BINS - 1))
-    astray = counts[:, sure] @ _off_lattice(steps, FINE_BINS, PER_FINE_BIN)[sure]
-    allowed = ASTRAY * counts[:, sure].sum(axis=1)
+    scores = counts @ lattice
     telling_steps = np.flatnonzero(telling), (tables - 1)[:, telling]
     standard = scores[telling_steps].sum(axis=1)
+    enough = COMPRESSED + COMPRESSED_SHARE * seen
+    if not alone and standard.max() <= enough:
+        return seen, None
+    sure = slice(int(SURE * PER_FINE_BIN), -1)
+    astray = counts[:, sure] @ _off_lattice(steps, FINE_BINS, PER_FINE_BIN)[sure]
+    allowed = ASTRAY * counts[:, sure].sum(axis=1)
     # A finer table leaves the multiples of a coarser one nearly where they were: the last is the one that all fit.
     fits = astray[telling_steps].sum(axis=1) <= allowed[telling].sum()
     best = int(np.where(fits, standard, -np.inf).argmax()) if fits.any() else int(standard.argmax())
@@ -416,7 +419,7 @@ def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Fo
     if other and free > FREE_COMPRESSED + FREE_SHARE * seen:
         table = np.where(gain > 0, own.argmax(axis=1) + 1, 0)
         return seen, _Found(_nearest(table), False, offset, table)
-    if standard[best] > COMPRESSED + COMPRESSED_SHARE * seen:
+    if standard[best] > enough:
         return seen, _Found(quality, True, offset, tables[best])
     return seen, None
 

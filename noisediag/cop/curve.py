@@ -190,6 +190,15 @@ def visible_share(isolated: Tensor, gate: Tensor, visible: Tensor) -> Tensor:
     return (trusted * isolated).sum(1) / (trusted.sum(1) + 1e-6) * visible.float().mean(1)
 
 
+def enter(layer: nn.Linear, parts: list[Tensor]) -> Tensor:
+    """`layer` of the joined `parts` (B, N, .); faster than joining them."""
+    first, *others = layer.weight.split([part.shape[-1] for part in parts], 1)
+    entered = functional.linear(parts[0], first, layer.bias).flatten(0, 1)
+    for part, weight in zip(parts[1:], others, strict=True):
+        entered = torch.addmm(entered, part.flatten(0, 1), weight.T)
+    return entered.reshape(*parts[0].shape[:2], -1)
+
+
 def neighbourhood(grid: Tensor) -> Tensor:
     """Mean over the 3x3 blocks around each, fewer at the border: `(B, T, ny, nx, W)` to the same shape."""
     for axis in (2, 3):
@@ -250,10 +259,7 @@ class CurveNetPass(nn.Module):
 
         Returns numbers per block (B, N, sum(BLOCK_OUTPUTS)) and a context (B, width).
         """
-        weights = self.enter.weight.split([f.shape[-1] for f in features], 1)
-        entered = self.enter.bias
-        for part, weight in zip(features, weights, strict=True):  # faster than joining the features
-            entered = entered + part @ weight.T
+        entered = enter(self.enter, features)
         hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
         summary = functional.hardswish(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
         around = tokens.join([neighbourhood(grid) for grid in tokens.split(hidden)])

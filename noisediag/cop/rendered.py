@@ -24,6 +24,7 @@ from noisediag.cop.curve import (
     START_QUANTILE,
     WEIGHT_START,
     ascending,
+    enter,
     neighbourhood,
 )
 from noisediag.cop.tokens import (
@@ -265,10 +266,7 @@ class RenderedNetPass(nn.Module):
 
     def forward(self, seen: RenderedTokens, features: list[Tensor], about: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers per block (B * P, N, sum(BLOCK_OUTPUTS)) and a context (B * P, width)."""
-        weights = self.enter.weight.split([f.shape[-1] for f in features], 1)
-        entered = self.enter.bias
-        for part, weight in zip(features, weights, strict=True):  # faster than joining the features
-            entered = entered + part @ weight.T
+        entered = enter(self.enter, features)
         hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
         pooled = self.summary(torch.cat([self.pool(hidden, self.score), about], 1))
         planes = seen.by_picture(pooled)
