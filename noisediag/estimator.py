@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, randomised
-from noisediag.cop.tokens import BLOCK, tokenize
-from noisediag.errors import UnreadableError, UsageError
+from noisediag.cop.tokens import BLOCK, Tokens, tokenize
+from noisediag.errors import UsageError
 from noisediag.footprint import (
     CLIPPED_SHARE,
     COARSER,
@@ -38,29 +38,31 @@ from noisediag.footprint import (
     in_units,
 )
 from noisediag.genome.parameters import PARAMETERS, Parameter
-from noisediag.images.image import LUMA, Domain, Image, Plane
+from noisediag.images.image import Domain, Image, Plane
 from noisediag.jpeg import Traces, traces
 from noisediag.structure import Arrangement, arrangement
+from noisediag.tiles import (
+    MAX_TILES,
+    Bag,
+    block_means,
+    by_frame,
+    channels,
+    cut,
+    fills_mosaic,
+    join,
+    luma_bag,
+    own_bags,
+    side_by_side,
+    thinned,
+    whole_shape,
+)
 
 DEFAULT_CHECKPOINT = "sensor"
-TILE_PX = 256  # largest tile
-MIN_TILE_PX = 16
-MAX_TILES = 24  # of one bag: 48,000 blocks put the statistical error of sigma at 0.04 %
+TOGETHER_PX = 1 << 19  # of bags of one size in one forward pass: what a step costs in itself is shared
 ARRANGED_TILES = 4  # that show how the noise lies
-MAX_FRAMES = 8  # of a stack's channel
 NO_MORE_THAN = 1.5  # times the curve: no single noise is stronger than all of it
 GAIN_DOUBT = 1.5  # times the variance: shot noise that a given gain implies and the picture does not have
 JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
-GOLDEN = 0.6180339887498949
-
-
-@dataclass(frozen=True)
-class Bag:
-    """Tiles of one or several planes that share one footprint, normalised: `(T, h, w)` float32."""
-
-    tiles: np.ndarray
-    step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
-    container: float | None  # distance of adjacent codes of the container, normalised; None: floats
 
 
 @dataclass(frozen=True)
@@ -107,31 +109,37 @@ class Estimator:
         rendered: Rendered | None = None
         unread: list[str] = []
         align = BLOCK if image.domain == "rendered" else 1  # JPEG's blocks stay whole
-        for channel, names in _channels(image).items():
+        for channel, names in channels(image).items():
             bags = []
             # Planes that belong together are looked at where `all` looks: a part of the tiles each, not all of them.
             most = MAX_TILES if image.domain == "linear" else MAX_TILES // len(names)
             for members in names:
                 bag = thinned(cut([(p, p.load()) for p in members], MAX_TILES, align=align), max(1, most))
                 bags.append((members, bag))
-                planes.append(self._describe(members, bag, image, gain, whole=len(names) == 1))
+            if len(bags) > 1:
+                bags.append(_together(image, names, bags))
+            answers, tokens = self._look(bags)
+            described = [
+                self._describe(members, bag, answer, image, gain, whole=number == len(names) or len(names) == 1)
+                for number, ((members, bag), answer) in enumerate(zip(bags, answers, strict=True))
+            ]
+            own, together = described[: len(names)], replace(described[-1], name="all", frame=None)
             if image.domain == "rendered":
-                own, whole_one, rendered = self._rendered(planes[-len(bags) :], names, bags, image, gain)
-                planes[-len(bags) :] = own
-                whole.append(whole_one)
-                why = self._why_unread(_by_frame(names)[0], bags[0][1].tiles)
-                unread = [f"what processing does to noise was not looked at: {why}"] if why else []
-            elif len(bags) == 1:
-                whole.append(replace(planes[-1], name="all", frame=None))
-            else:
-                members = [p for group, _ in bags for p in group]
-                together = self._describe(members, join([b for _, b in bags]), image, gain, whole=True)
-                together = replace(together, name="all", frame=None, shape=whole_shape(members))
-                whole.append(_reconcile(together, planes[-len(bags) :]))
-            whole[-1] = replace(whole[-1], channel=channel)
+                if len(by_frame(names)[0]) > 1:
+                    together = replace(together, name="luma")
+                why = self._why_unread(by_frame(names)[0], bags[0][1].tiles)
+                if why is None:
+                    own, together, rendered = self._rendered(own, together, names, bags, image, tokens)
+                else:
+                    unread = [f"what processing does to noise was not looked at: {why}"]
+            elif len(names) > 1:
+                shape = whole_shape([p for members in names for p in members])
+                together = _reconcile(replace(together, shape=shape), own)
+            planes += own
+            whole.append(replace(together, channel=channel))
         if self.own is not None:
-            described = self.describe(image)
-            whole = [self.own.add(plane, d.inputs) for plane, d in zip(whole, described, strict=True)]
+            wanted = self.describe(image)
+            whole = [self.own.add(plane, d.inputs) for plane, d in zip(whole, wanted, strict=True)]
         flags = {flag for plane in whole for flag in plane.flags}
         if image.domain == "rendered":
             flags |= {"rendered"} | (set() if rendered is None else rendered.flags)
@@ -196,36 +204,49 @@ class Estimator:
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         return np.mean(embeddings, axis=0)
 
+    def _look(self, bags: Sequence[tuple[Sequence[Plane], Bag]]) -> tuple[list[SensorAnswer], Tokens | None]:
+        """What the sensor model says of each bag, and the tokens of all where they were looked at in one go."""
+        free = {id(bag): not members[0].offset_known for members, bag in bags}
+        groups = side_by_side([bag for _, bag in bags], TOGETHER_PX)
+        answers: list[SensorAnswer] = []
+        for group in groups:
+            with torch.inference_mode():
+                tokens = tokenize(torch.from_numpy(np.stack([bag.tiles for bag in group])).to(self.device))
+                answer = self.model.answer(
+                    tokens,
+                    torch.tensor([bag.step or 0.0 for bag in group], dtype=torch.float32, device=self.device),
+                    torch.tensor([free[id(bag)] for bag in group], device=self.device),
+                )
+                answers += [answer.one(number) for number in range(len(group))] if len(group) > 1 else [answer]
+        return answers, tokens if len(groups) == 1 else None
+
     def _rendered(
         self,
         planes: list[PlaneFootprint],
+        whole: PlaneFootprint,
         names: Sequence[Sequence[Plane]],
         bags: Sequence[tuple[Sequence[Plane], Bag]],
         image: Image,
-        gain: float | None,
-    ) -> tuple[list[PlaneFootprint], PlaneFootprint, Rendered | None]:
+        tokens: Tokens | None,
+    ) -> tuple[list[PlaneFootprint], PlaneFootprint, Rendered]:
         """The planes of a rendered picture, its luma (or its only plane), and what processing has left in it.
 
-        Where the noise is as a sensor gives it, in eight bits, the sensor model's answer stands.
+        Where the noise is as a sensor gives it, in eight bits, the sensor model's answer stands. `bags`: those of
+        `names`, and of luma if it has one of its own; `tokens` of all of them, if these are at hand.
         """
-        frames = _by_frame(names)
+        frames = by_frame(names)
         colours = len(frames[0])
-        if len(bags) == 1:
-            whole, whole_bag = replace(planes[0], name="all", frame=None), bags[0][1]
-        else:
-            whole_bag = join([_luma_bag(members) for members in frames])
-            whole = self._luma([members[0] for members in frames], whole_bag, image, gain, gray=colours == 1)
-        tiles = [join([bag for members, bag in bags if members[0].name == p.name]).tiles for p in frames[0]]
-        if self._why_unread(frames[0], tiles[0]) is not None:
-            return planes, whole, None
-        reading = processed.read(self.model, tiles, self.device)
+        of_names = bags[: len(names)]
+        tiles = [join([bag for members, bag in of_names if members[0].name == p.name]).tiles for p in frames[0]]
+        # Tokens of several frames are those of other bags than the frames' together.
+        reading = processed.read(self.model, tiles, self.device, tokens if len(frames) == 1 else None)
         seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
         if reading.processed:
             planes = [
                 processed.replaced(plane, seen[plane.name], block_means(bag.tiles))
-                for plane, (_, bag) in zip(planes, bags, strict=True)
+                for plane, (_, bag) in zip(planes, of_names, strict=True)
             ]
-            whole = processed.replaced(whole, reading.planes[-1], block_means(whole_bag.tiles))
+            whole = processed.replaced(whole, reading.planes[-1], block_means(bags[-1][1].tiles))
         first = [plane for plane in planes if plane.frame == planes[0].frame] if colours > 1 else []
         return planes, whole, processed.summary([*first, whole], reading, _traces(frames[0], image))
 
@@ -238,13 +259,6 @@ class Estimator:
         if any(p.scale_source == "override" for p in members):
             return "black and white are not the file's own"
         return None if len(members) in (1, 3) else f"it has {len(members)} channels"
-
-    def _luma(
-        self, first: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, gray: bool
-    ) -> PlaneFootprint:
-        """Rendered colour: the luma of the stored codes (BT.601) of all frames, whose `first` planes are given."""
-        plane = self._describe(first, bag, image, gain, whole=True)
-        return replace(plane, name="all" if gray else "luma", frame=None)
 
     def describe(self, image: Image, *, encoder: Encoder | None = None) -> list[tuned.Described]:
         """What a head of the user's own reads of the file's own noise, a channel at a time.
@@ -264,19 +278,20 @@ class Estimator:
         ]
 
     def _describe(
-        self, members: Sequence[Plane], bag: Bag, image: Image, gain: float | None, *, whole: bool = False
+        self,
+        members: Sequence[Plane],
+        bag: Bag,
+        answer: SensorAnswer,
+        image: Image,
+        gain: float | None,
+        *,
+        whole: bool = False,
     ) -> PlaneFootprint:
         """`whole`: the file's own plane, whose arrangement is looked at."""
         plane = members[0]
         span = plane.white_dn - plane.black_dn
         same_scale = all(p.white_dn - p.black_dn == span for p in members)
         free = not plane.offset_known
-        with torch.inference_mode():
-            answer = self.model(
-                torch.from_numpy(bag.tiles)[None].to(self.device),
-                torch.tensor([bag.step or 0.0], dtype=torch.float32, device=self.device),
-                torch.tensor([free], device=self.device),
-            )
         shot = None if gain is None else 1 / (gain * span)
         law = _law(answer)
         raw = image.domain == "raw-linear"
@@ -406,89 +421,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int, *, align: int = 1) -> Bag:
-    """At most about `limit` tiles of one size, spread evenly, normalised by each plane's own black and white.
-
-    They begin at multiples of `align` px.
-
-    Raises UnreadableError where the pixels are too few or not finite.
-    """
-    height, width = (min(values.shape[axis] for _, values in planes) for axis in (0, 1))
-    if min(height, width) < MIN_TILE_PX:
-        raise UnreadableError(
-            f"{width} x {height} pixels are too few to tell noise from picture (at least {MIN_TILE_PX} x {MIN_TILE_PX})"
-        )
-    down, across = -(-height // TILE_PX), -(-width // TILE_PX)
-    side_y, side_x = (height // down) // 8 * 8, (width // across) // 8 * 8
-    order = np.argsort((np.arange(down * across) * GOLDEN) % 1.0, kind="stable")
-    chosen = np.sort(order[: max(1, limit // len(planes))])
-    tiles, raw = [], []
-    for plane, values in planes:
-        span = plane.white_dn - plane.black_dn
-        for number in chosen:
-            y, x = (int(number) // across) * (height // down), (int(number) % across) * (width // across)
-            y, x = y - y % align, x - x % align
-            tile = values[y : y + side_y, x : x + side_x]
-            raw.append(tile)
-            tiles.append((tile.astype(np.float32) - np.float32(plane.black_dn)) / np.float32(span))
-    stack = np.stack(tiles)
-    if not np.isfinite(stack).all():
-        raise UnreadableError("holds values that are not finite (NaN or infinity)")
-    first = planes[0][0]
-    span = first.white_dn - first.black_dn
-    step = images.code_step(np.stack(raw))
-    return Bag(stack, None if step is None else step / span, _container_step(raw[0].dtype, step, span))
-
-
-def block_means(tiles: np.ndarray) -> np.ndarray:
-    """Means of 8 x 8 pixels of tiles `(T, h, w)`, h and w multiples of 8: `(T, h / 8, w / 8)`."""
-    count, height, width = tiles.shape
-    blocks: np.ndarray = tiles.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
-    return blocks
-
-
-def whole_shape(planes: Sequence[Plane]) -> tuple[int, int]:
-    """Height and width of the picture that `planes` are parts of: the mosaic of CFA planes, else the first plane's."""
-    placed = [(plane.shape, plane.lattice) for plane in planes if plane.lattice is not None]
-    if not placed:
-        return planes[0].shape
-    height = max(at.row + (shape[0] - 1) * at.row_step + 1 for shape, at in placed)
-    width = max(at.column + (shape[1] - 1) * at.column_step + 1 for shape, at in placed)
-    return height, width
-
-
-def fills_mosaic(planes: Sequence[Plane]) -> bool:
-    """Whether `planes` are all the CFA positions of a RAW file."""
-    at = planes[0].lattice
-    return at is not None and len(planes) == at.row_step * at.column_step
-
-
-def join(bags: Sequence[Bag]) -> Bag:
-    """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
-    per = max(1, MAX_TILES // len(bags))
-    side_y, side_x = (min(b.tiles.shape[axis] for b in bags) for axis in (1, 2))
-    picked = [thinned(bag, per).tiles[:, :side_y, :side_x] for bag in bags]
-    return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
-
-
-def own_bags(image: Image) -> Iterator[tuple[Plane, Bag]]:
-    """The bag of the file's own noise, planes and colours together, of each channel, and the first of its planes."""
-    for names in _channels(image).values():
-        yield names[0][0], join([cut([(p, p.load()) for p in members], MAX_TILES) for members in names])
-
-
-def thinned(bag: Bag, most: int) -> Bag:
-    """At most so many of its tiles, evenly spread."""
-    index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(most, len(bag.tiles))).round().astype(int))
-    return replace(bag, tiles=bag.tiles[index])
-
-
-def _luma_bag(members: Sequence[Plane]) -> Bag:
-    """The luma of one frame's colours."""
-    weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
-    luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
-    # The weights' own lattice is no quantisation of the picture.
-    return replace(cut([(members[0], np.asarray(luma))], MAX_TILES, align=BLOCK), step=None, container=None)
+def _together(
+    image: Image, names: Sequence[Sequence[Plane]], bags: Sequence[tuple[Sequence[Plane], Bag]]
+) -> tuple[list[Plane], Bag]:
+    """The file's own bag, of several: the luma of all frames of a rendered picture, else the tiles of all planes."""
+    if image.domain == "rendered":
+        frames = by_frame(names)
+        return [members[0] for members in frames], join([luma_bag(members) for members in frames])
+    return [p for members in names for p in members], join([bag for _, bag in bags])
 
 
 def _traces(members: Sequence[Plane], image: Image) -> Traces | None:
@@ -497,33 +437,6 @@ def _traces(members: Sequence[Plane], image: Image) -> Traces | None:
     if any(plane.dtype != np.uint8 for plane in codes):
         return None
     return traces(codes[0] if len(codes) == 1 else np.stack(codes, -1), image.jpeg)
-
-
-def _by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:
-    """The colours of each frame, of a rendered file's groups."""
-    frames: dict[int | None, list[Plane]] = {}
-    for group in groups:
-        frames.setdefault(group[0].frame, []).append(group[0])
-    return list(frames.values())
-
-
-def _channels(image: Image) -> dict[str | None, list[list[Plane]]]:
-    """Per channel, the groups of planes fitted as one (same name and frame); frames of a stack are sampled."""
-    stacked = image.frames > 1
-    separate = image.domain == "linear"  # each channel has a gain of its own; RAW planes and R, G, B belong together
-    result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
-    for plane in image.planes:
-        key = (plane.channel or (plane.name if separate and not stacked else None)) if separate else None
-        result.setdefault(key, {}).setdefault((plane.name, plane.frame), []).append(plane)
-    if list(result) != [None] and len(result) == 1:
-        result = {None: next(iter(result.values()))}
-    sampled = {}
-    for channel, groups in result.items():
-        frames = sorted({frame for _, frame in groups if frame is not None})
-        index = np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).round().astype(int)
-        kept = {frames[i] for i in index}
-        sampled[channel] = [group for (_, frame), group in groups.items() if frame is None or frame in kept]
-    return sampled
 
 
 def _arrangement(bag: Bag) -> Arrangement:
@@ -535,14 +448,6 @@ def _arrangement(bag: Bag) -> Arrangement:
 def _law(answer: SensorAnswer) -> VarianceLaw:
     law = answer.curve.law[0].double().cpu()
     return VarianceLaw(float(law[0]), float(law[1]), float(law[2]), float(answer.curve.floor[0]))
-
-
-def _container_step(dtype: np.dtype, step: float | None, span: float) -> float | None:
-    """Normalised step of the codes themselves: 1 DN, or the 2^n DN of codes shifted left by n bits."""
-    if dtype.kind not in "iu":
-        return None
-    shifted = step is not None and step > 1 and float(np.log2(step)).is_integer()
-    return (step if step is not None and shifted else 1.0) / span
 
 
 def _quantisation(bag: Bag) -> Estimate:

@@ -378,6 +378,10 @@ class Footprint:
         """How the noise of the file's own footprint is arranged."""
         return arrange(self.planes[-1])
 
+    def tags(self) -> dict[str, Any]:
+        """`acquisition` in plain types, as `to_dict` has it."""
+        return {_text(str(key)): _plain(item) for key, item in self.acquisition.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """The `images[i]` object of `noisediag.report/1`: plain types, no NaN, 6 significant digits, unknown None."""
         return {
@@ -386,7 +390,7 @@ class Footprint:
             "status": "ok",
             "reader": self.reader,
             "domain": self.domain,
-            "acquisition": _plain(self.acquisition),
+            "acquisition": self.tags(),
             "planes": [plane_dict(plane) for plane in self.planes],
             "derived": _plain(self.derived),
             "structure": {**_plain(self.structure), "verdict": self.structure.verdict},
@@ -569,7 +573,15 @@ def plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
         "black_dn": _number(plane.black_dn),
         "white_dn": _number(plane.white_dn),
         "scale_source": plane.scale_source,
-        "curve": [_plain(point) for point in plane.curve],
+        "curve": [
+            {
+                "signal": _number(point.signal),
+                "sigma": _number(point.sigma),
+                "low": _number(point.low),
+                "high": _number(point.high),
+            }
+            for point in plane.curve
+        ],
         "parameters": [_parameter_dict(estimate) for estimate in plane.parameters],
         "channel": None if plane.channel is None else _text(plane.channel),
         "flags": list(plane.flags),
@@ -625,12 +637,16 @@ def _parameter_dict(estimate: Estimate) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """`value` in JSON's own types: tuples become lists, dataclasses and mappings dicts, foreign types their text."""
+    if isinstance(value, float):  # the commonest first
+        return _number(value)
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return _number(value)
+    if isinstance(value, str):
+        return _text(value)
     if isinstance(value, Quantity):
         keys = ("value", "low", "high", "unit", "symbol")
         return {key: _plain(getattr(value, key)) for key in keys}

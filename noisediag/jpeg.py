@@ -226,7 +226,7 @@ class _View:
         views = np.lib.stride_tricks.sliding_window_view(self.values, (PATCH, PATCH), axis=(1, 2))
         sliding = _sliding()
         size = np.abs(sliding @ (views[tile, row * SIDE, column * SIDE] - 128) @ sliding.T) * PER_BIN
-        bins = np.minimum(size, BINS - 1).astype(np.int32)
+        bins = np.minimum(size, BINS - 1).astype(np.int16)
         if not usable[chosen].all():
             cut = ~usable[chosen].reshape(-1, SIDE, SIDE).repeat(LOW, axis=1).repeat(LOW, axis=2)
             bins[cut] = BINS - 1
@@ -240,9 +240,9 @@ class _View:
 
         end = top + rows * SIDE, left + columns * SIDE
         kept = _blocks(self.open[:, top : end[0], left : end[1]]).all(axis=(1, 2))
-        dct = _dct()
-        size: np.ndarray = np.abs(dct @ (_blocks(self.values[:, top : end[0], left : end[1]])[kept] - 128) @ dct.T)
-        return size.reshape(-1, SIDE * SIDE)
+        blocks = _blocks(self.values[:, top : end[0], left : end[1]])[kept].reshape(-1, SIDE * SIDE) - 128
+        size: np.ndarray = np.abs(blocks @ _dct_of_blocks().T)
+        return size
 
 
 def _look(codes: np.ndarray) -> _View:
@@ -286,9 +286,10 @@ def _open_windows(open_: np.ndarray) -> np.ndarray:
 
 
 def _counted(bins: np.ndarray, count: int) -> np.ndarray:
-    """Histograms (columns, count), float32, of the columns of `bins` (n, columns), int32 below `count`."""
+    """Histograms (columns, count), float32, of the columns of `bins` (n, columns), integers below `count`."""
     columns = bins.shape[1]
-    keys = bins + np.arange(columns, dtype=np.int32) * count
+    keys = bins.T.astype(np.intp, order="C")  # column after column: counts that are near each other stay in the cache
+    keys += np.arange(columns)[:, None] * count
     return np.bincount(keys.ravel(), minlength=columns * count).astype(np.float32).reshape(columns, count)
 
 
@@ -298,6 +299,12 @@ def _dct() -> np.ndarray:
     order = np.arange(SIDE)
     wave = np.cos(np.pi * (2 * order[None] + 1) * order[:, None] / (2 * SIDE))
     return (np.sqrt(np.where(order == 0, 1, 2) / SIDE)[:, None] * wave).astype(np.float32)
+
+
+@cache
+def _dct_of_blocks() -> np.ndarray:
+    """The same of whole blocks, flattened: (64, 64)."""
+    return np.kron(_dct(), _dct())
 
 
 @cache
@@ -334,6 +341,12 @@ def _lattice_scores(steps: tuple[int, ...], bins: int, per_bin: int) -> np.ndarr
     scores = np.where(size >= LEAST, np.log((1 - OUTLIERS) * density + OUTLIERS), 0)
     scores[-1] = 0
     return scores.astype(np.float32)
+
+
+@cache
+def _off_lattice(steps: tuple[int, ...], bins: int, per_bin: int) -> np.ndarray:
+    """1 where a magnitude is no multiple of the step, else 0: (bins, steps)."""
+    return (_lattice_scores(steps, bins, per_bin) < math.log(2 * OUTLIERS)).astype(np.float32)
 
 
 @cache
@@ -375,7 +388,7 @@ def _fitted(view: _View) -> tuple[int, _Found | None]:
 def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Found | None]:
     """`alone`: this offset stands out, so that tables of any kind are believed."""
     size = view.coefficients(offset)
-    bins = np.minimum(size * PER_FINE_BIN, FINE_BINS - 1).astype(np.int32)
+    bins = np.minimum(size * PER_FINE_BIN, FINE_BINS - 1).astype(np.int16)
     counts = _counted(bins, FINE_BINS)
     telling = _telling(SIDE)
     seen = int(counts[telling, int(LEAST * PER_FINE_BIN) : -1].sum())
@@ -385,11 +398,14 @@ def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Fo
     steps = tuple(range(1, int(tables.max()) + 1))
     lattice = _lattice_scores(steps, FINE_BINS, PER_FINE_BIN)
     scores = counts @ lattice
-    sure = slice(int(SURE * PER_FINE_BIN), -1)
-    astray = counts[:, sure] @ (lattice[sure] < math.log(2 * OUTLIERS)).astype(np.float32)
-    allowed = ASTRAY * counts[:, sure].sum(axis=1)
     telling_steps = np.flatnonzero(telling), (tables - 1)[:, telling]
     standard = scores[telling_steps].sum(axis=1)
+    enough = COMPRESSED + COMPRESSED_SHARE * seen
+    if not alone and standard.max() <= enough:
+        return seen, None
+    sure = slice(int(SURE * PER_FINE_BIN), -1)
+    astray = counts[:, sure] @ _off_lattice(steps, FINE_BINS, PER_FINE_BIN)[sure]
+    allowed = ASTRAY * counts[:, sure].sum(axis=1)
     # A finer table leaves the multiples of a coarser one nearly where they were: the last is the one that all fit.
     fits = astray[telling_steps].sum(axis=1) <= allowed[telling].sum()
     best = int(np.where(fits, standard, -np.inf).argmax()) if fits.any() else int(standard.argmax())
@@ -403,7 +419,7 @@ def _fit(view: _View, offset: tuple[int, int], *, alone: bool) -> tuple[int, _Fo
     if other and free > FREE_COMPRESSED + FREE_SHARE * seen:
         table = np.where(gain > 0, own.argmax(axis=1) + 1, 0)
         return seen, _Found(_nearest(table), False, offset, table)
-    if standard[best] > COMPRESSED + COMPRESSED_SHARE * seen:
+    if standard[best] > enough:
         return seen, _Found(quality, True, offset, tables[best])
     return seen, None
 

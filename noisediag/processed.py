@@ -11,6 +11,7 @@ import torch
 
 from noisediag.cop.models import SensorModel
 from noisediag.cop.rendered import FLAGS, KNOTS, SMALLEST_SIDE
+from noisediag.cop.tokens import Tokens
 from noisediag.errors import CheckpointError
 from noisediag.footprint import MAX_LOG_WIDTH, CurvePoint, Estimate, PlaneFootprint, Rendered, SampledCurve, Spatial
 from noisediag.genome.correlation import autocorrelation
@@ -54,8 +55,13 @@ def large_enough(tiles: np.ndarray) -> bool:
     return min(tiles.shape[-2:]) >= SMALLEST_SIDE
 
 
-def read(model: SensorModel, colours: Sequence[np.ndarray], device: torch.device) -> ProcessedReading:
+def read(
+    model: SensorModel, colours: Sequence[np.ndarray], device: torch.device, seen: Tokens | None = None
+) -> ProcessedReading:
     """`colours`: tiles (T, h, w) of red, green and blue, or of gray alone; codes / white, at least SMALLEST_SIDE wide.
+
+    `seen`: tokens of these tiles and of their luma, a bag each, where they are there already: they are taken if all the
+    tiles are looked at.
 
     Raises CheckpointError where the model's calibration does not cover rendered pictures.
     """
@@ -67,7 +73,8 @@ def read(model: SensorModel, colours: Sequence[np.ndarray], device: torch.device
     chosen = np.unique(np.linspace(0, len(colours[0]) - 1, min(MAX_TILES, len(colours[0]))).round().astype(int))
     tiles = np.stack([colours[0 if gray else i][chosen] for i in range(3)], 1)
     with torch.inference_mode():
-        _, reading = network(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None].to(device))
+        own = seen.first_grid() if seen is not None and len(chosen) == len(colours[0]) else None
+        _, reading = network(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None].to(device), own)
     low, high = (float(factor) for factor in calibration["curve"])
     signals = tuple(float(k) for k in (np.arange(KNOTS) / (KNOTS - 1)) ** 2)
     sigmas = (reading.curve.log_variance[0] / 2).exp().double().cpu().numpy()

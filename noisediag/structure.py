@@ -70,15 +70,15 @@ def offsets(tiles: np.ndarray) -> float | None:
         return None
     least = LEAST_SCALE * np.median(around[around > 0])
     around = np.where(around > 0, np.maximum(around, least), np.float32(np.inf))  # clipped areas show nothing
-    scale = np.repeat(around, AREA[1], axis=2)
-    weight = np.where(distance <= CLIP * scale, scale**-2, np.float32(0))
+    near = distance.reshape(*around.shape, AREA[1]) <= (CLIP * around)[..., None]
+    weight = np.where(near, (1 / np.square(around))[..., None], np.float32(0)).reshape(distance.shape)
     total = weight.sum(axis=2)
     seen = total > 0
     if seen.sum() < tiles.shape[1] // 2:
         return None
     total = np.where(seen, total, 1)
     mean = (weight * difference).sum(axis=2) / total
-    error = CLIPPED_COST * (weight**2 * (difference - mean[..., None]) ** 2).sum(axis=2) / total**2
+    error = CLIPPED_COST * np.square(weight * (difference - mean[..., None])).sum(axis=2) / total**2
     seen &= error <= np.quantile(error[seen], QUIET_ROWS)
     offset, chance = (mean + centre[..., 0])[seen], error[seen]
     kept = np.abs(offset) <= CLIP / MAD_SD * np.median(np.abs(offset))

@@ -12,11 +12,10 @@ import torch
 import noisediag
 from noisediag import images
 from noisediag.errors import CheckpointError, UnreadableError, UsageError
-from noisediag.estimator import Estimator, choose_device, cut
+from noisediag.estimator import Estimator, choose_device
 from noisediag.footprint import Footprint
 from noisediag.genome import scenes, sensor
 from noisediag.genome.parameters import NAMES
-from noisediag.images import Plane
 
 SAMPLE = Path(__file__).parent / "data" / "sample.dng"
 FULL = 65535
@@ -236,13 +235,18 @@ def test_a_flat_empty_picture_gives_finite_numbers(read: Read) -> None:
     assert footprint["read_noise"].value is None
 
 
-def test_large_pictures_are_sampled_over_their_whole_area() -> None:
-    rows = np.arange(2048, dtype=np.float32)[:, None].repeat(2048, 1)
-    plane = Plane("gray", rows.shape, lambda: rows, 0.0, 2048.0, "file", offset_known=True, white_known=True)
-    bag = cut([(plane, rows)], 24)
-    assert bag.tiles.shape == (24, 256, 256)
-    assert bag.tiles.min() < 0.13
-    assert bag.tiles.max() > 0.87
+def test_planes_that_go_side_by_side_are_read_as_one_by_one(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.stack([planted(seed, shot_gain=1e-3, read_noise=4e-3) >> 8 for seed in (3, 4, 5)], -1).astype(np.uint8)
+    together = read(picture)
+    monkeypatch.setattr("noisediag.estimator.TOGETHER_PX", 0)
+    alone = read(picture)
+    for one, other in zip(together.planes, alone.planes, strict=True):
+        assert one.name == other.name
+        assert one.effective_sigma == pytest.approx(other.effective_sigma, rel=1e-4)
+        assert one.signal_median == pytest.approx(other.signal_median)
+    assert together.rendered is not None
+    assert alone.rendered is not None
+    assert together.rendered.processed == pytest.approx(alone.rendered.processed, abs=1e-4)
 
 
 def test_the_same_picture_gives_the_same_report(estimator: Estimator, sample: Footprint) -> None:

@@ -190,6 +190,15 @@ def visible_share(isolated: Tensor, gate: Tensor, visible: Tensor) -> Tensor:
     return (trusted * isolated).sum(1) / (trusted.sum(1) + 1e-6) * visible.float().mean(1)
 
 
+def enter(layer: nn.Linear, parts: list[Tensor]) -> Tensor:
+    """`layer` of the joined `parts` (B, N, .); faster than joining them."""
+    first, *others = layer.weight.split([part.shape[-1] for part in parts], 1)
+    entered = functional.linear(parts[0], first, layer.bias).flatten(0, 1)
+    for part, weight in zip(parts[1:], others, strict=True):
+        entered = torch.addmm(entered, part.flatten(0, 1), weight.T)
+    return entered.reshape(*parts[0].shape[:2], -1)
+
+
 def neighbourhood(grid: Tensor) -> Tensor:
     """Mean over the 3x3 blocks around each, fewer at the border: `(B, T, ny, nx, W)` to the same shape."""
     for axis in (2, 3):
@@ -197,14 +206,17 @@ def neighbourhood(grid: Tensor) -> Tensor:
         total = grid.clone()
         total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
         total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
-        count = torch.full((size,), 3.0, device=grid.device)
-        count[0] -= 1
-        count[-1] -= 1
-        grid = total / count.reshape(-1, *(1,) * (4 - axis))
-    return grid
+        grid = total
+    down, across = (_shares(size).to(grid.device) for size in grid.shape[2:4])
+    return grid.mul_((down[:, None] * across)[..., None])
 
 
-def _ascending(values: Tensor) -> Tensor:
+def _shares(size: int) -> Tensor:
+    """One over the number of neighbours of each of `size` places in a line, itself included."""
+    return torch.tensor([1 / 2, *[1 / 3] * (size - 2), 1 / 2] if size > 1 else [1.0])
+
+
+def ascending(values: Tensor) -> Tensor:
     """`values` (B, N, .) sorted along N; numpy is twenty times faster on a CPU. Nothing flows back."""
     if values.device.type != "cpu":
         return values.sort(1).values
@@ -247,10 +259,7 @@ class CurveNetPass(nn.Module):
 
         Returns numbers per block (B, N, sum(BLOCK_OUTPUTS)) and a context (B, width).
         """
-        weights = self.enter.weight.split([f.shape[-1] for f in features], 1)
-        entered = self.enter.bias
-        for part, weight in zip(features, weights, strict=True):  # faster than joining the features
-            entered = entered + part @ weight.T
+        entered = enter(self.enter, features)
         hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
         summary = functional.hardswish(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
         around = tokens.join([neighbourhood(grid) for grid in tokens.split(hidden)])
@@ -315,7 +324,7 @@ class CurveNet(nn.Module):
         valid = tokens.low_share + tokens.high_share <= MOST_CLIPPED
         valid |= valid.sum(1, keepdim=True) < FEWEST
         count = valid.sum(1)
-        energy = _ascending(tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf))
+        energy = ascending(tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf))
         at = torch.stack([(q * (count - 1)).round().long() for q in QUIET], 1)  # (B, len(QUIET))
         picked = energy.gather(1, at[..., None].expand(-1, -1, energy.shape[-1]))
         return (picked + MIN_VARIANCE).log().flatten(1)

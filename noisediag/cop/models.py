@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +63,16 @@ class SensorAnswer:
     distance: Tensor  # (B,) from what training has shown, see `Familiarity`
     block_mean: Tensor  # (B, N)
 
+    def one(self, bag: int) -> SensorAnswer:
+        """The answer for one of the bags, B = 1."""
+        return _one(self, bag)
+
+
+def _one(parts: Any, bag: int) -> Any:
+    """`parts`, a dataclass of tensors and of such dataclasses, of one bag alone."""
+    values = {f.name: getattr(parts, f.name) for f in fields(parts)}
+    return type(parts)(**{n: v[bag : bag + 1] if isinstance(v, Tensor) else _one(v, bag) for n, v in values.items()})
+
 
 class SensorModel(nn.Module):
     """Encoder, curve and head of the genome `sensor`, and what reads rendered pictures: the model of `estimate`."""
@@ -88,7 +98,10 @@ class SensorModel(nn.Module):
 
         `free_intercept` (B,) bool.
         """
-        tokens = tokenize(bags)
+        return self.answer(tokenize(bags), step, free_intercept)
+
+    def answer(self, tokens: Tokens, step: Tensor, free_intercept: Tensor) -> SensorAnswer:
+        """The same of bags whose tokens, both grids, are there already."""
         curve = self.curve(tokens, step, free_intercept)[-1]
         evidence = gather_evidence(tokens, curve, step, free_intercept)
         embedding = self.embed(tokens)

@@ -23,6 +23,8 @@ from noisediag.cop.curve import (
     MOST_RELATIVE,
     START_QUANTILE,
     WEIGHT_START,
+    ascending,
+    enter,
     neighbourhood,
 )
 from noisediag.cop.tokens import (
@@ -33,6 +35,7 @@ from noisediag.cop.tokens import (
     RADIAL,
     SHARES,
     Tokens,
+    band_energies,
     band_matrix,
     dct_matrix,
     ring_mean,
@@ -148,41 +151,43 @@ class RenderedTokens:
         return values.unflatten(0, (self.pictures, self.planes))
 
 
-def tokens_of(tiles: Tensor) -> RenderedTokens:
+def tokens_of(tiles: Tensor, own: Tokens | None = None) -> RenderedTokens:
     """`tiles` (B, T, 3, h, w), codes / 255; h, w multiples of 8 from SMALLEST_SIDE on.
 
-    Where every picture is gray, its planes are equal and only luma is looked at.
+    Where every picture is gray, its planes are equal and only luma is looked at. `own`: tokens of the planes' first
+    grid where they are there already, as bags P * B of RenderedTokens.
     """
-    count, device = len(tiles), tiles.device
+    count = len(tiles)
     gray = bool((tiles[:, :, 0] == tiles[:, :, 1]).all() and (tiles[:, :, 1] == tiles[:, :, 2]).all())
     looked_at = tiles[:, None, :, 0] if gray else planes_of(tiles)
     members = min(looked_at.shape[1], len(PLANES))
-    every = looked_at.flatten(0, 1)
-    seen = tokenize(every, grids=1)
-    energy = torch.cat([seen.energy, *(coarse_energy(every, area) for area in COARSE)], -1)
-    energy = energy.unflatten(0, looked_at.shape[:2])
-    thirds = torch.stack(
-        [energy[..., part].mean(-1) for part in (slice(0, 4), slice(4, 8), slice(8, RADIAL))], -1
-    )  # (B, planes, N, 3)
+    mine, differences = looked_at[:, :members].flatten(0, 1), looked_at[:, members:].flatten(0, 1)
+    tokens = tokenize(mine, grids=1) if own is None else own
+    thirds = _thirds(tokens.energy.unflatten(0, (count, members))[:, -1:])  # (B, 1, N, 3) of luma
     if gray:
         thirds = torch.cat([thirds, torch.zeros_like(thirds).expand(-1, 2, -1, -1)], 1)
     else:
-        thirds = thirds[:, len(PLANES) - 1 :]
+        coloured = _thirds(band_energies(differences)).unflatten(0, (count, LOOKED_AT - members))
+        thirds = torch.cat([thirds, coloured], 1)
     cross = thirds.permute(0, 2, 1, 3).flatten(2)  # (B, N, 9)
     cross = cross[:, None].expand(-1, members, -1, -1).flatten(0, 1)
-    own = (torch.arange(len(every), device=device) % looked_at.shape[1] < members).nonzero()[:, 0]
-    mine, tokens = energy[:, :members].flatten(0, 1), seen if gray else seen.select(own)
-    phases, phase = phase_energies(every[own])
+    energy = torch.cat([tokens.energy, *(coarse_energy(mine, area) for area in COARSE)], -1)
+    phases, phase = phase_energies(mine)
     return RenderedTokens(
         tokens=tokens,
-        energy=mine,
+        energy=energy,
         cross=cross,
-        basis=signal_shares(every[own]),
+        basis=signal_shares(mine),
         phases=phases,
         phase=phase,
-        quiet=quiet_profile(mine),
+        quiet=quiet_profile(energy),
         pictures=count,
     )
+
+
+def _thirds(energy: Tensor) -> Tensor:
+    """Mean energies `(..., 3)` along rows and columns, of the lower half and of the upper half; of (..., BANDS)."""
+    return torch.stack([energy[..., part].mean(-1) for part in (slice(0, 4), slice(4, 8), slice(8, RADIAL))], -1)
 
 
 def signal_shares(planes: Tensor) -> Tensor:
@@ -192,13 +197,15 @@ def signal_shares(planes: Tensor) -> Tensor:
     signal is the mean of 3 x 3 pixels.
     """
     count, _, height, width = planes.shape
-    smooth = functional.avg_pool2d(planes.flatten(0, 1)[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+    smooth = neighbourhood(planes[..., None]).reshape(-1, height, width)
     position = smooth.clamp(0, 1).sqrt() * (KNOTS - 1)
     low = position.floor().clamp(max=KNOTS - 2)
     rows, columns = height // BLOCK, width // BLOCK
     block = torch.arange(len(smooth) * rows * columns, device=planes.device).reshape(-1, rows, 1, columns, 1)
-    at = (low.long().reshape(-1, rows, BLOCK, columns, BLOCK) + KNOTS * block).reshape(-1)
-    above = (position - low).reshape(-1)
+    at = low.long().reshape(-1, rows, BLOCK, columns, BLOCK) + KNOTS * block
+    above = (position - low).reshape(at.shape)
+    # One pixel of every block after another: additions to one and the same place would wait for each other.
+    at, above = (values.permute(2, 4, 0, 1, 3).reshape(-1) for values in (at, above))
     shares = torch.zeros(block.numel() * KNOTS, device=planes.device, dtype=planes.dtype)
     shares.index_add_(0, at, 1 - above).index_add_(0, at + 1, above)
     return (shares / BLOCK**2).reshape(count, -1, KNOTS)
@@ -206,7 +213,7 @@ def signal_shares(planes: Tensor) -> Tensor:
 
 def quiet_profile(energy: Tensor) -> Tensor:
     """ln energy of each band at the quantiles QUIET over the blocks: noise is everywhere, content is not."""
-    ordered = energy.sort(1).values
+    ordered = ascending(energy)
     at = [round(q * (energy.shape[1] - 1)) for q in QUIET]
     return (ordered[:, at] + MIN_VARIANCE / 16).log().flatten(1)
 
@@ -259,10 +266,7 @@ class RenderedNetPass(nn.Module):
 
     def forward(self, seen: RenderedTokens, features: list[Tensor], about: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers per block (B * P, N, sum(BLOCK_OUTPUTS)) and a context (B * P, width)."""
-        weights = self.enter.weight.split([f.shape[-1] for f in features], 1)
-        entered = self.enter.bias
-        for part, weight in zip(features, weights, strict=True):  # faster than joining the features
-            entered = entered + part @ weight.T
+        entered = enter(self.enter, features)
         hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
         pooled = self.summary(torch.cat([self.pool(hidden, self.score), about], 1))
         planes = seen.by_picture(pooled)
@@ -300,9 +304,9 @@ class RenderedNet(nn.Module):
         difference = torch.eye(KNOTS)[1:] - torch.eye(KNOTS)[:-1]
         self.register_buffer("stiffness", difference.T @ difference, persistent=False)
 
-    def forward(self, tiles: Tensor) -> tuple[list[RenderedPass], RenderedReading]:
-        """`tiles` (B, T, 3, h, w), codes / 255. All passes, and the answer of the last."""
-        seen = tokens_of(tiles)
+    def forward(self, tiles: Tensor, own: Tokens | None = None) -> tuple[list[RenderedPass], RenderedReading]:
+        """`tiles` (B, T, 3, h, w), codes / 255, and `own` as in `tokens_of`. All passes, and the answer of the last."""
+        seen = tokens_of(tiles, own)
         known = self.start(seen)
         results = []
         for network in self.passes:

@@ -74,8 +74,8 @@ def _sector_of_coefficient() -> tuple[tuple[int, ...], ...]:
 BANDS = RADIAL + len(_sector_of_coefficient())  # of `Tokens.energy`: the radial ones first
 BAND_COUNTS = tuple(len(band) for band in (*_band_of_coefficient(), *_sector_of_coefficient()))
 SHARES = tuple(count / (BLOCK**2 - 1) for count in BAND_COUNTS[:RADIAL])  # of all coefficients but the mean
-ROW_COEFFICIENTS = tuple(u * BLOCK for u in range(1, BLOCK))
-COLUMN_COEFFICIENTS = tuple(range(1, BLOCK))
+ROW_COEFFICIENTS = slice(BLOCK, None, BLOCK)  # those with v = 0
+COLUMN_COEFFICIENTS = slice(1, BLOCK)
 
 
 @cache
@@ -174,29 +174,51 @@ def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
     `tiles` (N, H, W), `extreme` (N, H, W) bool; returns (replaced, isolated), same shapes.
     """
     reach = IMPULSE_WINDOW // 2
-    present = functional.pad(torch.ones_like(tiles[:1]), (reach,) * 4)
-    others = functional.pad((~extreme).to(tiles.dtype), (reach,) * 4)
-    padded = functional.pad(tiles, (reach,) * 4)
     at = extreme.nonzero(as_tuple=True)
     if len(at[0]) < SPARSE_SHARE * tiles.numel():  # so few: their windows one by one
-        steps = torch.arange(IMPULSE_WINDOW, device=tiles.device)
-        n, y, x = at[0][:, None, None], at[1][:, None, None] + steps[:, None], at[2][:, None, None] + steps
-        other, value = others[n, y, x], padded[n, y, x]
+        height, width = tiles.shape[1:]
+        steps = torch.arange(-reach, reach + 1, device=tiles.device)
+        y, x = at[1][:, None, None] + steps[:, None], at[2][:, None, None] + steps
+        present = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        place = (at[0][:, None, None], y.clamp(0, height - 1), x.clamp(0, width - 1))
+        other, value = (present & ~extreme[place]).to(tiles.dtype), tiles[place]
+        light = other * value
         local, isolated = _stands_out(
             tiles[at],
             other.sum((1, 2)),
-            (other * value).sum((1, 2)),
-            (other * value.square()).sum((1, 2)),
-            present[0, y, x].sum((1, 2)),
+            light.sum((1, 2)),
+            (light * value).sum((1, 2)),
+            present.to(tiles.dtype).sum((1, 2)),
         )
         mask, replaced = torch.zeros_like(extreme), tiles.clone()
         mask[at] = isolated
         replaced[at] = torch.where(isolated, local, tiles[at])
         return replaced, mask
+    present = functional.pad(torch.ones_like(tiles[:1]), (reach,) * 4)
+    others = functional.pad((~extreme).to(tiles.dtype), (reach,) * 4)
+    padded = functional.pad(tiles, (reach,) * 4)
     light = others * padded
     local, isolated = _stands_out(tiles, *(_box(plane) for plane in (others, light, light * padded, present)))
     isolated = isolated & extreme
     return torch.where(isolated, local, tiles), isolated
+
+
+@dataclass(frozen=True)
+class _Extremes:
+    """Lowest and highest value of each tile (N, 1, 1), and (4, N, H, W) bool: pixels at them, isolated ones at them."""
+
+    low: Tensor
+    high: Tensor
+    marks: Tensor
+
+
+def _without_impulses(tiles: Tensor) -> tuple[Tensor, _Extremes]:
+    """`tiles` (N, H, W) with isolated pixels at their extremes replaced by the local mean, and what was there."""
+    low, high = tiles.amin((1, 2), keepdim=True), tiles.amax((1, 2), keepdim=True)
+    at_low, at_high = (tiles <= low), (tiles >= high) & (high > low)
+    clean, isolated_low = _replace_isolated(tiles, at_low)
+    clean, isolated_high = _replace_isolated(clean, at_high)
+    return clean, _Extremes(low, high, torch.stack([at_low, at_high, isolated_low, isolated_high]))
 
 
 def _stands_out(value: Tensor, count: Tensor, total: Tensor, square: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,11 +256,27 @@ def _blocks(tiles: Tensor) -> Tensor:
     return cut.transpose(2, 3).reshape(n, height // BLOCK, width // BLOCK, BLOCK * BLOCK)
 
 
-def _block_means(planes: Tensor) -> Tensor:
-    """`(..., H, W)` to the means of the 8x8 blocks, (..., H / 8, W / 8)."""
+def _cells(planes: Tensor) -> Tensor:
+    """`(..., H, W)` to the sums over squares of SHIFT px, (..., H / SHIFT, W / SHIFT): both grids are made of them."""
     height, width = planes.shape[-2:]
-    cut = planes.reshape(*planes.shape[:-2], height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return cut.sum(-1).sum(-2) / BLOCK**2
+    lines = planes.reshape(*planes.shape[:-2], height // SHIFT, SHIFT, width).sum(-2)  # whole lines are faster
+    return lines.unflatten(-1, (width // SHIFT, SHIFT)).sum(-1)
+
+
+def _block_means(cells: Tensor, shift: int) -> Tensor:
+    """Means of the 8x8 blocks of the grid that begins at `shift` px, (..., ny, nx), from `_cells`."""
+    first = shift // SHIFT
+    inside = cells[..., first : cells.shape[-2] - first, first : cells.shape[-1] - first]
+    lines = inside[..., 0::2, :] + inside[..., 1::2, :]
+    return (lines[..., 0::2] + lines[..., 1::2]) / BLOCK**2
+
+
+def band_energies(bags: Tensor) -> Tensor:
+    """`Tokens.energy` of the first grid alone, (B, N, BANDS), of bags as `tokenize` takes them."""
+    clean, _ = _without_impulses(bags.flatten(0, 1))
+    blocks = _blocks(clean)
+    coefficients = (blocks - blocks.mean(-1, keepdim=True)) @ dct_matrix().to(bags).T
+    return (coefficients.square() @ band_matrix().to(bags)).reshape(len(bags), -1, BANDS)
 
 
 def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
@@ -254,17 +292,15 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
         )
     b, t, height, width = bags.shape
     tiles = bags.reshape(b * t, height, width)
-    low, high = tiles.amin((1, 2), keepdim=True), tiles.amax((1, 2), keepdim=True)
-    at_low, at_high = (tiles <= low), (tiles >= high) & (high > low)
-    clean, isolated_low = _replace_isolated(tiles, at_low)
-    clean, isolated_high = _replace_isolated(clean, at_high)
+    clean, extremes = _without_impulses(tiles)
+    low, high = extremes.low, extremes.high
     transform = dct_matrix().to(tiles)
     bands = band_matrix().to(tiles)
-    marks = torch.stack([at_low, at_high, isolated_low, isolated_high]).to(tiles.dtype)
+    marks = _cells(extremes.marks.to(tiles.dtype))
     groups = group_matrix().to(tiles)
     away = clean - ring_mean(clean)
     square = away.square()
-    powers = torch.stack([square, square * away, square.square()])
+    powers = _cells(torch.stack([square, square * away, square.square()]))
     means, energies, logs, rows, columns, shares, moments, pixels, shapes = [], [], [], [], [], [], [], [], []
     for shift in (0, SHIFT)[:grids]:
         window = slice(shift, height - shift), slice(shift, width - shift)
@@ -279,17 +315,18 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
         logs.append(((squared + TINY_ENERGY).log() @ groups).reshape(b, -1, GROUPS))
         rows.append(coefficients[..., ROW_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
         columns.append(coefficients[..., COLUMN_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
-        inside = marks[:, :, window[0], window[1]]
-        shares.append(_block_means(inside).reshape(4, b, -1))
-        inner = powers[:, :, window[0], window[1]]
-        moments.append(_block_means(inner).reshape(3, b, -1))
+        shares.append(_block_means(marks, shift).reshape(4, b, -1))
+        moments.append(_block_means(powers, shift).reshape(3, b, -1))
         pixels.append(_blocks(tiles[:, window[0], window[1]]).reshape(b, -1, BLOCK * BLOCK))
     mean = torch.cat(means, 1)
     share = torch.cat(shares, 2)
 
     def of_block(per_tile: Tensor) -> Tensor:
-        per_tile = per_tile.reshape(b, t)
-        return torch.cat([per_tile.repeat_interleave(ny * nx, 1) for _, ny, nx in shapes], 1)
+        per_tile = per_tile.reshape(b, t, 1)
+        return torch.cat([per_tile.expand(b, t, ny * nx).flatten(1) for _, ny, nx in shapes], 1)
+
+    def clipped(marked: Tensor) -> Tensor:
+        return marked.sum((1, 2)) >= MIN_CLIPPED
 
     return Tokens(
         mean=mean,
@@ -304,8 +341,8 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
         high_impulses=share[3],
         to_low=mean - of_block(low),
         to_high=of_block(high) - mean,
-        low_clip=of_block(at_low.sum((1, 2)) >= MIN_CLIPPED),
-        high_clip=of_block(at_high.sum((1, 2)) >= MIN_CLIPPED),
+        low_clip=of_block(clipped(marks[0])),
+        high_clip=of_block(clipped(marks[1])),
         pixels=torch.cat(pixels, 1),
         grids=tuple(shapes),
     )

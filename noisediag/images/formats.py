@@ -7,8 +7,6 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-import rawpy
-
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images.metadata import tiff_holds_raw
 
@@ -96,6 +94,8 @@ def is_coded_dump(path: Path) -> bool:
     It also guesses Bayer dumps from their size alone; nothing there confirms width, depth or pattern, so these are not
     read.
     """
+    import rawpy  # only for such files: most runs need no RAW decoder
+
     try:
         with path.open("rb") as stream, rawpy.imread(stream) as raw:
             return bool(raw.raw_type == rawpy.RawType.Stack)

@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import exifread
-import tifffile
+if TYPE_CHECKING:
+    import tifffile
 
-# Both libraries report oddities through logging; without a handler Python would print them to stderr.
+# exifread and tifffile are imported where they are needed: most PNG files need neither. Both report oddities through
+# logging; without a handler Python would print them to stderr.
 for _name in ("exifread", "tifffile"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
@@ -58,6 +59,8 @@ class DngTags:
 
 def tiff_holds_raw(path: Path) -> bool:
     """Whether a TIFF file is a camera RAW: a DNG, or any directory of it stores a colour-filter mosaic."""
+    import tifffile
+
     with tifffile.TiffFile(path) as tiff:
         first = tiff.pages.first
         if 50706 in first.tags or (first.tags.valueof(271, default="") == "Canon" and _is_cr2(path)):
@@ -87,6 +90,8 @@ def dng_tags(path: Path) -> DngTags | None:
     with open(path, "rb") as file:
         if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return None
+    import tifffile
+
     with tifffile.TiffFile(path) as tiff:
         first = tiff.pages.first
         if 50706 not in first.tags:
@@ -127,6 +132,8 @@ def dng_tags(path: Path) -> DngTags | None:
 
 def noise_profile_group(path: Path) -> str | None:
     """ExifTool's group of the directory where a DNG's NoiseProfile stands, or belongs: the raw one. None if no DNG."""
+    import tifffile
+
     if dng_tags(path) is None:
         return None
     with tifffile.TiffFile(path) as tiff:
@@ -196,6 +203,8 @@ def _exif(file: BinaryIO) -> dict[str, Any]:
 
 
 def _tags(file: BinaryIO) -> dict[str, Any]:
+    import exifread
+
     try:
         return dict(exifread.process_file(file, details=False))
     except Exception:

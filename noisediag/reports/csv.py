@@ -107,7 +107,7 @@ def safe_text(value: str) -> str:
 
 
 def _file_cells(footprint: Footprint) -> dict[str, Any]:
-    tags = footprint.to_dict()["acquisition"]
+    tags = footprint.tags()
     return {
         "path": json_path(footprint.path)["path"],
         "status": "ok",
@@ -180,8 +180,10 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
 
 def _own(plane: PlaneFootprint) -> str | None:
     """The parameters that are not ours, as the JSON report has them."""
+    if all(estimate.name in NAMES for estimate in plane.parameters):
+        return None
     own = [p for p in plane_dict(plane)["parameters"] if p["name"] not in NAMES]
-    return json.dumps(own, ensure_ascii=False) if own else None
+    return json.dumps(own, ensure_ascii=False)
 
 
 def _parameter_cells(parameter: Parameter, estimate: Estimate) -> dict[str, Any]:

@@ -24,13 +24,14 @@ from noisediag.cop.encoder import Encoder
 from noisediag.cop.few_shot import Column, FewShotHead, Labels
 from noisediag.cop.few_shot_encoder import EncoderTuning, tune
 from noisediag.errors import InputError, NoisediagError, UsageError
-from noisediag.estimator import Estimator, own_bags
+from noisediag.estimator import Estimator
 from noisediag.footprint import CheckpointId, Estimate
 from noisediag.genome.parameters import NAMES, parameter
 from noisediag.images.image import Image
 from noisediag.labels.table import LabelRow, LabelTable
 from noisediag.studies.labelled import Labelled
 from noisediag.studies.running import Progress
+from noisediag.tiles import own_bags
 
 Floats = NDArray[np.float64]
 

@@ -22,6 +22,7 @@ from noisediag.cop.rendered import (
     signal_shares,
     tokens_of,
 )
+from noisediag.cop.tokens import tokenize
 from noisediag.footprint import SampledCurve
 from noisediag.genome.rendered import AREAS, PLANES
 
@@ -64,6 +65,15 @@ def test_of_a_gray_picture_luma_alone_is_looked_at() -> None:
     for name in ("energy", "basis", "cross", "phases"):
         assert torch.allclose(getattr(once, name)[0], getattr(six_times, name)[-1], atol=1e-6), name
     assert once.tokens.mean.shape == (1, 128)
+
+
+def test_tokens_at_hand_are_taken() -> None:
+    tiles = flat_noise(0.02, tiles=2)
+    at_hand = tokenize(planes_of(tiles)[:, : len(PLANES)].flatten(0, 1)).first_grid()
+    anew, taken = tokens_of(tiles), tokens_of(tiles, at_hand)
+    assert taken.tokens is at_hand
+    for name in ("energy", "basis", "cross", "phases", "quiet"):
+        assert torch.allclose(getattr(anew, name), getattr(taken, name), rtol=1e-4, atol=1e-6), name
 
 
 def test_a_sampled_curve_of_the_knots_is_what_the_network_means() -> None:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from noisediag.cop.tokens import BANDS, SPARSE_SHARE, Tokens, band_gains, dct_matrix, tokenize
+from noisediag.cop.tokens import BANDS, SPARSE_SHARE, Tokens, band_energies, band_gains, dct_matrix, tokenize
 from noisediag.genome import sensor
 
 
@@ -108,3 +108,9 @@ def test_one_grid_is_the_first_of_two() -> None:
     for entry in fields(Tokens):
         if entry.name != "grids":
             assert torch.equal(getattr(one, entry.name), getattr(two, entry.name)), entry.name
+
+
+def test_energies_alone_are_those_of_the_tokens() -> None:
+    bags = torch.rand(2, 2, 32, 40, generator=seeded(9))
+    bags[0, 0, 20, 20] = 3.0  # an impulse, replaced in both
+    assert torch.allclose(band_energies(bags), tokenize(bags, grids=1).energy, rtol=1e-4, atol=1e-6)
