@@ -31,6 +31,8 @@ from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
+    from noisediag.cop.encoder import Encoder
+    from noisediag.estimator import Estimator
     from noisediag.studies.labelled import Labelled
 
 _LABELS_PANEL = "Other labels"
@@ -80,6 +82,14 @@ def finetune(
     ] = None,
     shots: Annotated[int, typer.Option(min=10, help="Labelled pictures to learn from, at most.")] = 100,
     full: Annotated[bool, typer.Option("--full", help="Tune the encoder, too; takes minutes.")] = False,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME",
+            help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
+            "paper-encoder.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     json: Json = False,
     csv: Csv = False,
@@ -108,6 +118,8 @@ def finetune(
             check_output("--curve", curve, (".png",), inputs=inputs, force=force)
         if (clean is None) != (genome is None):
             raise UsageError("--clean and --genome go together")
+        if full and encoder is not None:
+            raise UsageError("--full tunes the model's own encoder, so it takes no --encoder")
 
         from noisediag.reports import plots
         from noisediag.reports.files import replacing
@@ -139,7 +151,9 @@ def finetune(
             sources.append(found)
             failed += missed
         estimator = Estimator(checkpoint, device.value)
-        options = study.FinetuneOptions(shots=shots, seed=seed, full=full, learning_curve=curve is not None)
+        options = study.FinetuneOptions(
+            shots=shots, seed=seed, full=full, learning_curve=curve is not None, encoder=_encoder(encoder, estimator)
+        )
         made = study.run(sources, options, estimator, console_progress)
         with replacing(output, force=force) as part:
             study.save(made, sources, estimator, part)
@@ -157,6 +171,19 @@ def finetune(
             print_80(report.render(made.result))
         if failed:
             raise typer.Exit(SOME_FAILED)
+
+
+def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
+    """The encoder of a file, or of that name if there is no such file."""
+    if given is None:
+        return None
+    from noisediag.cop import checkpoint as store
+    from noisediag.cop.models import load_encoder
+
+    path = Path(given)
+    if path.suffix or path.exists():
+        return load_encoder(store.read(path)).to(estimator.device)
+    return load_encoder(store.read(store.shipped(given))).to(estimator.device)
 
 
 def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:

@@ -64,7 +64,7 @@ def rendered_loss(network: RenderedNet, tiles: Tensor, truth: RenderedSet) -> tu
         value = value.sum() / some.sum().clamp(min=1) + 0.5 * excess(result, truth).mean()
         total = total + {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3) * value
     traits, numbers = traits_loss(reading, truth)
-    return total + traits, {"curve": float(error.detach()[some].mean()), **numbers}
+    return total + traits, {"curve": float(error.detach().sum() / some.sum().clamp(min=1)), **numbers}
 
 
 def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, dict[str, float]]:

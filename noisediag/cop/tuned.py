@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from noisediag.cop import checkpoint as store
-from noisediag.cop.encoder import Encoder, features
+from noisediag.cop.encoder import Encoder, EncoderConfig, features
 from noisediag.cop.few_shot import FewShotConfig, FewShotHead, Reading
 from noisediag.cop.models import SensorModel
 from noisediag.cop.tokens import tokenize
@@ -22,7 +21,7 @@ from noisediag.genome.parameters import NAMES, parameter
 
 KIND = "tuned"
 OWN = "own"  # prefix of the head's tensors
-OWN_ENCODER = "own_encoder"  # and of an encoder that was tuned with it
+OWN_ENCODER = "own_encoder"  # and of an encoder that it reads in the place of the sensor model's
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ def describe(
 ) -> Described:
     """Inputs of one bag `(T, H, W)`, normalised; `step` between its levels, 0 where none.
 
-    Four groups: the embedding in the leading components of what pretraining has shown (of `encoder`, if one was tuned:
-    as it is), the level of signal and noise, the scale-free evidence, and the closed-form features of the blocks of
+    Four groups: the embedding in the leading components of what pretraining has shown (of another `encoder`: see
+    `embed`), the level of signal and noise, the scale-free evidence, and the closed-form features of the blocks of
     both grids, mean and deviation, where a compression by blocks of 8 px shows.
     """
     device = tiles.device
@@ -65,14 +64,18 @@ def describe(
 
 
 def embed(encoder: Encoder, tiles: Tensor) -> Tensor:
-    """Embedding `(E,)` of one bag `(T, H, W)` by an encoder that was tuned."""
+    """What another encoder than the sensor model's says of one bag `(T, H, W)`: where its genome lies if it was
+    trained to say so, else the embedding as it is, `(E,)`.
+    """
     with torch.inference_mode():
-        return encoder(tokenize(tiles[None], grids=1))[0].double().cpu()
+        embedding = encoder(tokenize(tiles[None], grids=1))
+        said = encoder.locate(embedding)[0] if encoder.config.near else embedding
+    return said[0].double().cpu()
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The user's own head, and the encoder it reads if that was tuned, too (None: the sensor model's)."""
+    """The user's own head, and the encoder it reads if that was tuned, too, or given (None: the sensor model's)."""
 
     head: FewShotHead
     encoder: Encoder | None = None
@@ -118,14 +121,16 @@ def _estimate(reading: Reading, span: float | None) -> Estimate:
 def save(path: Path, model: SensorModel, tuned: Tuned, header: Mapping[str, Any]) -> None:
     """Write both as one checkpoint; `header` says what the head was tuned on."""
     own: dict[str, nn.Module] = {OWN: tuned.head}
+    config = {**model.config, OWN: tuned.head.config.plain()}
     if tuned.encoder is not None:
         own[OWN_ENCODER] = tuned.encoder
+        config[OWN_ENCODER] = asdict(tuned.encoder.config)
     store.save(
         path,
         {**dict(model.named_children()), **own},
         {
             "kind": KIND,
-            "config": {**model.config, OWN: tuned.head.config.plain()},
+            "config": config,
             "calibration": model.calibration,
             "names": [column.name for column in tuned.head.config.columns],
             **header,
@@ -149,7 +154,7 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
     parts: dict[str, nn.Module] = {OWN: FewShotHead(config)}
     encoder = None
     if any(key.startswith(f"{OWN_ENCODER}.") for key in own):
-        encoder = copy.deepcopy(model.encoder)
+        encoder = Encoder(store.config(found, OWN_ENCODER, EncoderConfig))
         parts[OWN_ENCODER] = encoder
     store.load_into(replace(found, tensors=own), parts)
     head = parts[OWN]

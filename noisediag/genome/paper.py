@@ -8,6 +8,8 @@ from torch.nn import functional
 
 NAMES: tuple[str, ...] = ("gaussian", "salt_pepper", "poisson", "quantization", "anisotropic", "normal")
 
+UNIT = "strength"  # of all; they sum to 1
+
 SCALE = 0.25  # of every strength but the Gaussian's
 BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # its outer product lowers the SD of white noise to 70/256 = 0.273
 

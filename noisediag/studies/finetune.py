@@ -26,6 +26,7 @@ from noisediag.cop.few_shot_encoder import EncoderTuning, tune
 from noisediag.errors import InputError, NoisediagError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.footprint import CheckpointId, Estimate
+from noisediag.genome import paper
 from noisediag.genome.parameters import NAMES, parameter
 from noisediag.images.image import Image
 from noisediag.labels.table import LabelRow, LabelTable
@@ -54,13 +55,17 @@ class NoBetterError(NoisediagError):
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """`shots`: labelled pictures to learn from, at most. `full` also tunes the encoder, by `tuning`."""
+    """`shots`: labelled pictures to learn from, at most. `full` also tunes the encoder, by `tuning`.
+
+    `encoder`: one that the head reads in the place of the model's own.
+    """
 
     shots: int = 100
     seed: int = 0
     full: bool = False
     tuning: EncoderTuning = field(default_factory=EncoderTuning)
     learning_curve: bool = False
+    encoder: Encoder | None = None
 
 
 @dataclass(frozen=True)
@@ -289,7 +294,7 @@ def _shot(
 ) -> tuple[Shot, tuple[int, ...]]:
     try:
         image = load(row)
-        described = estimator.describe(image)
+        described = estimator.describe(image, encoder=options.encoder)
         inputs = torch.stack([d.inputs[0] for d in described]).mean(0)
         before: dict[str, Estimate] = {}
         if known:
@@ -315,7 +320,9 @@ def _column(table: LabelTable, name: str, rows: Sequence[LabelRow]) -> Column | 
         return Column(name, "", "class", words) if len(words) > 1 else None
     numbers = [float(value) for value in values]
     positive = min(numbers) > 0
-    if name in NAMES:
+    if table.units.get(name) == paper.UNIT:
+        log = False
+    elif name in NAMES:
         log = parameter(name).spacing == "log" and positive
     else:
         log = positive and max(numbers) > LOG_SPAN * min(numbers)
@@ -345,20 +352,22 @@ class _Work:
 
     def learn(self, shots: Sequence[Shot], *, intervals: bool = True) -> tuned.Tuned:
         labels = [_labels(column, shots) for column in self.columns]
-        encoder = None
+        encoder = self.options.encoder
         if self.options.full:
             crops = [shot.crops for shot in shots if shot.crops is not None]
             tuning = replace(self.options.tuning, seed=self.options.seed)
             encoder = tune(self.estimator.model.encoder, crops, self.columns, labels, tuning)
         fold = None
-        if intervals and encoder is None:  # a tuned encoder has seen all of its shots, so their errors say nothing
+        if (
+            intervals and not self.options.full
+        ):  # a tuned encoder has seen all of its shots, so their errors say nothing
             fold = torch.from_numpy(_folds([shot.row for shot in shots], few_shot.FOLDS, self.options.seed))
         inputs, groups = self.inputs(shots, encoder)
         return tuned.Tuned(few_shot.learn(inputs, groups, self.columns, labels, fold), encoder)
 
     def inputs(self, shots: Sequence[Shot], encoder: Encoder | None) -> tuple[Tensor, tuple[int, ...]]:
         inputs = torch.stack([shot.inputs for shot in shots])
-        if encoder is None:
+        if not self.options.full or encoder is None:
             return inputs, self.groups
         own = torch.stack([tuned.embed(encoder, shot.crops) for shot in shots if shot.crops is not None])
         return torch.cat([own, inputs[:, self.groups[0] :]], 1), (own.shape[1], *self.groups[1:])
@@ -380,7 +389,7 @@ def _final(work: _Work, kept: Sequence[int], shots: Sequence[Shot], judged: Sequ
     """
     work = replace(work, columns=[work.columns[number] for number in kept])
     own = work.learn(shots)
-    if own.encoder is None:
+    if not work.options.full:
         return own
     asked = [shot for part in judged for shot in part.asked]
     head = FewShotHead(replace(own.head.config, judged=len(asked)))

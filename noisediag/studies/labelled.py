@@ -89,7 +89,7 @@ def from_clean(folder: Path, genome: str, *, count: int, seed: int) -> Labelled:
     label, load = (_paper_label, _paper_image) if genome == "paper" else (_sensor_label, _sensor_image)
     rows = tuple(LabelRow(path, label(job, draw, seed), str(job.path)) for path, (job, draw) in make.items())
     names = paper.NAMES if genome == "paper" else NAMES
-    units = {name: "strength" if genome == "paper" else parameter(name).unit for name in names}
+    units = {name: paper.UNIT if genome == "paper" else parameter(name).unit for name in names}
     source = {"route": "clean", "name": folder.name, "genome": genome, "seed": seed}
     return Labelled(LabelTable(names, units, rows), partial(_made, make, load, seed), source)
 

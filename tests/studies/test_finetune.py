@@ -400,3 +400,23 @@ def test_usage(tmp_path: Path, monkeypatch, arguments: list[str], reason: str) -
     assert done.exit_code == 2
     assert reason in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_encoder_is_read_and_travels_with_the_head(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(12)
+    for i, clean in enumerate(scenes.make(45, 128, generator).numpy()):
+        Image.fromarray((clean * 255).round().astype(np.uint8)).save(tmp_path / f"{i}.png")
+    output = tmp_path / "strengths.safetensors"
+    arguments = ["--clean", tmp_path, "--genome", "paper", "--shots", 30, "-o", output, "--encoder", "paper-encoder"]
+    assert "no --encoder" in invoke("finetune", *arguments, "--full").stderr
+    done = invoke("finetune", *arguments)
+    assert done.exit_code == 0, done.stderr
+    loaded = Estimator(output, "cpu")
+    assert loaded.own is not None
+    assert loaded.own.encoder is not None
+    assert loaded.own.encoder.config.near
+    footprint = loaded.estimate(images.read(tmp_path / "0.png"))
+    strength = footprint["gaussian"]
+    assert strength.unit == "strength"
+    assert strength.value is not None
+    assert strength.value < 0.15  # nothing was added
