@@ -72,8 +72,8 @@ def of_measured(route: str, name: str, footprints: Sequence[Footprint], *, darks
 
 
 def enough(shots: int) -> int:
-    """Pictures that leave a fifth to judge by beside the shots."""
-    return shots + max(math.ceil(shots / 4), 20)
+    """Pictures that leave a third to judge by beside the shots; fewer may not show what is better."""
+    return shots + max(math.ceil(shots / 2), 20)
 
 
 def from_clean(folder: Path, genome: str, *, count: int, seed: int) -> Labelled:
