@@ -302,15 +302,19 @@ def tone_filmic(x: Tensor, shape: Tensor) -> Tensor:
 
 
 def tone_monotone(x: Tensor, shape: Tensor) -> Tensor:
-    """A power law under a random smooth monotone curve: the integral of the exponential of a few cosines."""
-    y = tone_gamma(x, shape[4:])
+    """A power law under a random smooth monotone curve."""
+    return bend(tone_gamma(x, shape[4:]), shape[:4])
+
+
+def bend(picture: Tensor, shape: Tensor) -> Tensor:
+    """A random smooth monotone curve over 0..1: the integral of the exponential of four cosines; `shape` (4,) 0..1."""
     at = torch.linspace(0, 1, 129)
     waves = torch.stack([torch.cos(math.pi * (k + 1) * at) for k in range(4)])
-    height = (2 * shape[:4, None] - 1) * torch.tensor([1.3, 0.9, 0.5, 0.3])[:, None]
+    height = (2 * shape[:, None] - 1) * torch.tensor([1.3, 0.9, 0.5, 0.3])[:, None]
     density = torch.exp((height * waves).sum(0))
     curve = torch.cat([torch.zeros(1), torch.cumsum((density[1:] + density[:-1]) / 2, 0)])
-    curve = (curve / curve[-1]).to(x)
-    position = y * 128
+    curve = (curve / curve[-1]).to(picture)
+    position = picture * 128
     low = position.floor().clamp(0, 127).long()
     return torch.lerp(curve[low], curve[low + 1], position - low)
 

@@ -7,6 +7,7 @@ the noise, its variance, correlation and colour are those of the repetitions, no
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,13 +40,17 @@ class Camera:
     second: str | None  # another demosaicer, blended in
     mix: float  # share of the second
     phase: int  # of the mosaic
+    encoding: float  # power of the light that is demosaiced: 1 is linear
     denoiser: str | None
+    second_denoiser: str | None  # another one, blended in
+    denoiser_mix: float  # share of the second
     luma_strength: float
     chroma_strength: float
     blend: float  # share of the denoised picture
     matrix: float  # share of COLOUR_MATRIX
     tone: str | None  # None: the scene is what the file holds, and the noise is the sensor's own
     shape: tuple[float, ...]  # of the tone curve, six of 0..1
+    look: tuple[float, ...] | None  # four of 0..1: a further bend of the tones
     sharpening: tuple[float, float] | None  # sigma in px, amount
     scale: float  # of the resizing
     kernel: str | None
@@ -76,8 +81,8 @@ class Measured:
 
 def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Camera:
     """A random camera; `held_out`: with the stages of HELD_OUT, which are never drawn otherwise."""
-    everything = torch.rand(64, generator=generator).tolist()
-    draws = iter(everything)
+    everything = torch.rand(80, generator=generator).tolist()
+    draws, further = iter(everything), reversed(everything)  # what came later is drawn from the end
 
     def chance(share: float) -> bool:
         return next(draws) < share
@@ -103,7 +108,9 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
     scale = logarithmic(0.5, 2.0)
     sharpened = chance(0.6)
     quality = round(100 - 50 * next(draws) ** 1.5) if chance(0.25 if plain else 0.75) else None
-    last = everything[-1]
+    last = next(further)
+    encoded, power, two, other, share, bent, *look = itertools.islice(further, 10)
+    names = tuple(name for name in camera.DENOISERS if name != HELD_OUT["denoiser"])
     reduced = tuple(kernel for kernel in KERNELS if scale < 1 or kernel != "area")
     return Camera(
         shot_gain=logarithmic(3e-4, 0.08) * chance(0.7) if plain else logarithmic(2e-4, 0.04),
@@ -113,6 +120,9 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
         second=stage("demosaicer", camera.DEMOSAICERS) if blended else None,
         mix=between(0, 1),
         phase=int(between(0, 4)),
+        encoding=0.4 + 0.6 * power if encoded < 0.3 and not held_out else 1.0,
+        second_denoiser=names[int(other * len(names))] if two < 0.3 and not held_out else None,
+        denoiser_mix=share,
         denoiser=stage("denoiser", camera.DENOISERS) if denoised or held_out else None,
         luma_strength=strength,
         chroma_strength=strength * logarithmic(1.0, 3.0),
@@ -120,6 +130,7 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
         matrix=between(0, 1),
         tone=None if plain else stage("tone", camera.TONES),
         shape=(*(next(draws) for _ in range(5)), last),
+        look=tuple(look) if bent < 0.3 and not held_out else None,
         sharpening=(between(0.5, 1.6), between(0.1, 1.6)) if sharpened else None,
         scale=scale if resized else 1.0,
         kernel=one_of(reduced) if resized else None,
@@ -175,6 +186,8 @@ def render(scene: Tensor, settings: Camera, size: int, generator: torch.Generato
         exposed = _expose(scene / gains, settings, gains, generator)
         developed, stages = _denoise(exposed, settings, gains)
         developed = camera.TONES[settings.tone](_to_srgb(developed, settings).clamp(0, 1), torch.tensor(settings.shape))
+        if settings.look is not None:
+            developed = camera.bend(developed, torch.tensor(settings.look))
         if settings.sharpening is not None:
             developed = camera.sharpen(developed, *settings.sharpening)
     total = size + 2 * MARGIN
@@ -250,11 +263,16 @@ def _expose(light: Tensor, settings: Camera, gains: Tensor, generator: torch.Gen
     if not mosaicked:
         return exposed * gains
     assert settings.demosaicer is not None
-    balanced = exposed * (masks * gains).sum(0)
-    first = camera.DEMOSAICERS[settings.demosaicer](balanced, masks)
-    if settings.second is None:
-        return first
-    return torch.lerp(first, camera.DEMOSAICERS[settings.second](balanced, masks), settings.mix)
+    balanced = _power(exposed * (masks * gains).sum(0), settings.encoding)
+    full = camera.DEMOSAICERS[settings.demosaicer](balanced, masks)
+    if settings.second is not None:
+        full = torch.lerp(full, camera.DEMOSAICERS[settings.second](balanced, masks), settings.mix)
+    return _power(full, 1 / settings.encoding)
+
+
+def _power(light: Tensor, exponent: float) -> Tensor:
+    """Of what is below black, the negative."""
+    return light if exponent == 1 else light.sign() * light.abs() ** exponent
 
 
 def _denoise(picture: Tensor, settings: Camera, gains: Tensor) -> tuple[Tensor, Tensor]:
@@ -266,7 +284,14 @@ def _denoise(picture: Tensor, settings: Camera, gains: Tensor) -> tuple[Tensor, 
         return picture, torch.stack([stable, stable])
     bright = stable.mean(1)
     chroma = stable - bright[:, None]
-    remove = camera.DENOISERS[settings.denoiser]
+
+    def remove(plane: Tensor, strength: float) -> Tensor:
+        assert settings.denoiser is not None
+        cleaned = camera.DENOISERS[settings.denoiser](plane, strength)
+        if settings.second_denoiser is None:
+            return cleaned
+        return torch.lerp(cleaned, camera.DENOISERS[settings.second_denoiser](plane, strength), settings.denoiser_mix)
+
     cleaned = remove(bright, settings.luma_strength)[:, None] + torch.stack(
         [remove(plane, settings.chroma_strength) for plane in chroma.unbind(1)], 1
     )

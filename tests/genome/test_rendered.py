@@ -27,6 +27,10 @@ RAW = rendered.Camera(  # noise straight on what the file holds
     matrix=0.0,
     tone=None,
     shape=(0.5,) * 6,
+    look=None,
+    encoding=1.0,
+    second_denoiser=None,
+    denoiser_mix=0.0,
     sharpening=None,
     scale=1.0,
     kernel=None,
@@ -58,14 +62,15 @@ def test_held_out_stages_are_never_drawn_unless_asked_for_and_then_always() -> N
     known = [rendered.sample_camera(generator) for _ in range(400)]
     for settings in known:
         assert rendered.HELD_OUT["demosaicer"] not in (settings.demosaicer, settings.second)
-        assert settings.denoiser != rendered.HELD_OUT["denoiser"]
+        assert rendered.HELD_OUT["denoiser"] not in (settings.denoiser, settings.second_denoiser)
         assert settings.tone != rendered.HELD_OUT["tone"]
     for kind, names in (("demosaicer", camera.DEMOSAICERS), ("denoiser", camera.DENOISERS), ("tone", camera.TONES)):
         assert {getattr(settings, kind) for settings in known} == {*names, None} - {rendered.HELD_OUT[kind]}
     for _ in range(200):
         settings = rendered.sample_camera(generator, held_out=True)
         assert {kind: getattr(settings, kind) for kind in rendered.HELD_OUT} == rendered.HELD_OUT
-        assert settings.second is None
+        assert settings.second is settings.second_denoiser is settings.look is None
+        assert settings.encoding == 1
 
 
 def test_what_is_drawn_lies_in_its_range() -> None:
@@ -91,6 +96,18 @@ def test_the_same_generator_gives_the_same_camera_and_the_same_bytes() -> None:
     for name in ("pictures", "signal", "sigma", "lag1", "areas", "channels"):
         assert torch.equal(getattr(pairs[0][1], name), getattr(pairs[1][1], name))
     assert not torch.equal(pairs[0][1].pictures[:, 0], pairs[0][1].pictures[:, 1])
+
+
+def test_demosaicing_in_another_encoding_keeps_the_signal_and_a_look_bends_it() -> None:
+    settings = replace(PHOTO, shot_gain=1e-6, read_noise=1e-6)
+    scene = scene_of(settings, 48)
+
+    def taken(**changes: object) -> Tensor:
+        return rendered.render(scene, replace(settings, **changes), 48, seeded(4))[0][..., 8:-8, 20:28]
+
+    assert (taken() - taken(encoding=0.5)).abs().max() <= 6  # at edges alone
+    assert (taken() - taken(encoding=0.5)).abs().median() <= 1
+    assert (taken() - taken(look=(0.9, 0.5, 0.5, 0.5))).abs().median() > 3
 
 
 # Pictures -----------------------------------------------------------------------------------------------------------
