@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from noisediag.studies.labelled import Labelled
 
 _LABELS_PANEL = "Other labels"
+_OURS = ("encoder", "paper-encoder")  # shipped encoders that --encoder knows by name
 
 
 class Genome(str, Enum):
@@ -87,7 +88,7 @@ def finetune(
         typer.Option(
             metavar="FILE|NAME",
             help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
-            "paper-encoder.",
+            "encoder, paper-encoder.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
@@ -181,9 +182,11 @@ def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
     from noisediag.cop.models import load_encoder
 
     path = Path(given)
-    if path.suffix or path.exists():
-        return load_encoder(store.read(path)).to(estimator.device)
-    return load_encoder(store.read(store.shipped(given))).to(estimator.device)
+    if given in _OURS and not path.exists():
+        path = store.shipped(given)
+    elif not path.is_file():
+        raise UsageError(f"--encoder {given}: no such file, and none of ours: {', '.join(_OURS)}")
+    return load_encoder(store.read(path)).to(estimator.device)
 
 
 def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:

@@ -240,8 +240,8 @@ def _planes(planes: Sequence[PlaneFootprint]) -> Table:
 
 
 def _spatial(footprint: Footprint, rendered: Rendered) -> Table:
-    """Sigma at the median signal and after averaging squares, correlation with the next pixel, per plane."""
-    table = _table("plane", "median", "sigma", "of 2x2", "of 4x4", "of 8x8", "lag 1 h", "lag 1 v", "blur px")
+    """Sigma over all signals of the picture and after averaging squares, correlation with the next pixel, per plane."""
+    table = _table("plane", "sigma", "of 2x2", "of 4x4", "of 8x8", "lag 1 h", "lag 1 v", "blur px")
     table.columns[0].justify = "left"
     planes = {plane.name: plane for plane in footprint.planes}
     for seen in rendered.planes:
@@ -249,8 +249,7 @@ def _spatial(footprint: Footprint, rendered: Rendered) -> Table:
         scale = _scale(plane) or 1.0
         table.add_row(
             printable(plane.name),
-            f"{100 * plane.signal_median:.2g} %",
-            number(plane.law.sigma(plane.signal_median) * scale, 2),
+            number(plane.effective_sigma * scale, 2),
             *(number(sigma * scale, 2) for sigma in seen.sigma_after_area),
             f"{seen.lag1_h:.2f}",
             f"{seen.lag1_v:.2f}",

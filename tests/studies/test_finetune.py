@@ -409,6 +409,9 @@ def test_another_encoder_is_read_and_travels_with_the_head(tmp_path: Path) -> No
     output = tmp_path / "strengths.safetensors"
     arguments = ["--clean", tmp_path, "--genome", "paper", "--shots", 30, "-o", output, "--encoder", "paper-encoder"]
     assert "no --encoder" in invoke("finetune", *arguments, "--full").stderr
+    unknown = invoke("finetune", *arguments[:-1], "paper")
+    assert unknown.exit_code == 2
+    assert "none of ours: encoder, paper-encoder" in unknown.stderr
     done = invoke("finetune", *arguments)
     assert done.exit_code == 0, done.stderr
     loaded = Estimator(output, "cpu")
