@@ -179,3 +179,16 @@ def test_the_equivalent_blur_is_the_kernels_width(rho):
 
 def test_white_noise_has_no_blur():
     assert processed.equivalent_blur_px(0.0) == 0.0
+
+
+def test_a_picture_whose_colour_lies_outside_of_what_is_looked_at(estimator, tmp_path):
+    """Tiles end at multiples of 8 px; the strip of colour beyond them makes it a colour picture all the same."""
+    rng = np.random.default_rng(4)
+    gray = (128 + 10 * rng.standard_normal((133, 133))).round().clip(0, 255).astype(np.uint8)
+    coloured = np.stack([gray] * 3, -1)
+    coloured[-2:, :, 0] = 250
+    Image.fromarray(coloured).save(tmp_path / "a.png")
+    Image.fromarray(gray[:128, :128]).save(tmp_path / "b.png")
+    colour, plain = (estimator.estimate(images.read(tmp_path / name)) for name in ("a.png", "b.png"))
+    assert [plane.name for plane in colour.planes] == ["R", "G", "B", "luma"]
+    assert colour.planes[-1].effective_sigma == pytest.approx(plain.planes[-1].effective_sigma, rel=1e-3)

@@ -162,6 +162,8 @@ def tokens_of(tiles: Tensor, own: Tokens | None = None) -> RenderedTokens:
     looked_at = tiles[:, None, :, 0] if gray else planes_of(tiles)
     members = min(looked_at.shape[1], len(PLANES))
     mine, differences = looked_at[:, :members].flatten(0, 1), looked_at[:, members:].flatten(0, 1)
+    if own is not None and len(own.mean) > len(mine):  # no colour where it was looked at, though there is elsewhere
+        own = own.select(torch.arange(count, device=tiles.device) * len(PLANES) + len(PLANES) - 1)
     tokens = tokenize(mine, grids=1) if own is None else own
     thirds = _thirds(tokens.energy.unflatten(0, (count, members))[:, -1:])  # (B, 1, N, 3) of luma
     if gray:

@@ -358,9 +358,8 @@ class _Work:
             tuning = replace(self.options.tuning, seed=self.options.seed)
             encoder = tune(self.estimator.model.encoder, crops, self.columns, labels, tuning)
         fold = None
-        if (
-            intervals and not self.options.full
-        ):  # a tuned encoder has seen all of its shots, so their errors say nothing
+        # A tuned encoder has seen all of its shots, so their errors say nothing.
+        if intervals and not self.options.full:
             fold = torch.from_numpy(_folds([shot.row for shot in shots], few_shot.FOLDS, self.options.seed))
         inputs, groups = self.inputs(shots, encoder)
         return tuned.Tuned(few_shot.learn(inputs, groups, self.columns, labels, fold), encoder)
