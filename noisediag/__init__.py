@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from noisediag.errors import NoisediagError
     from noisediag.estimator import estimate
-    from noisediag.footprint import Footprint
+    from noisediag.footprint.file import Footprint
 
 __version__ = "0.1.0"
 __all__ = ["Footprint", "NoisediagError", "__version__", "estimate"]
 
 _HOMES = {
-    "Footprint": "noisediag.footprint",
+    "Footprint": "noisediag.footprint.file",
     "NoisediagError": "noisediag.errors",
     "estimate": "noisediag.estimator",
 }

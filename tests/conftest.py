@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from noisediag.footprint import CheckpointId, CurvePoint, Estimate, Footprint, PlaneFootprint, VarianceLaw
+from noisediag.footprint.file import CheckpointId, Footprint
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, parameter
 
 FULL = bool(os.environ.get("NOISEDIAG_FULL"))

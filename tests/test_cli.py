@@ -14,7 +14,7 @@ import noisediag
 from noisediag.cli import app
 from noisediag.cli.simulate import SCENES
 from noisediag.errors import CheckpointError, TruncatedError, UsageError
-from noisediag.footprint import CheckpointId
+from noisediag.footprint.file import CheckpointId
 from noisediag.genome import scenes
 
 CHECKPOINT = CheckpointId("sensor", "0" * 64)

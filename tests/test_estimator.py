@@ -13,7 +13,7 @@ import noisediag
 from noisediag import images
 from noisediag.errors import CheckpointError, UnreadableError, UsageError
 from noisediag.estimator import Estimator, choose_device
-from noisediag.footprint import Footprint
+from noisediag.footprint.file import Footprint
 from noisediag.genome import scenes, sensor
 from noisediag.genome.parameters import NAMES
 

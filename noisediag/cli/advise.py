@@ -38,7 +38,7 @@ from noisediag.cli.gather import measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.studies.advise import Advice
+    from noisediag.studies.advise.advice import Advice
 
 _TARGET_PANEL, _DETECTOR_PANEL = "What is wanted", "Detector and series"
 
@@ -143,8 +143,8 @@ def advise(
 
         from noisediag.estimator import Estimator
         from noisediag.reports.files import replacing
-        from noisediag.studies import advise as study
-        from noisediag.studies import advise_report
+        from noisediag.studies.advise import advice as study
+        from noisediag.studies.advise import report as advise_report
 
         options = study.AdviseOptions(
             black=black_dn,

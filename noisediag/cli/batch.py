@@ -38,7 +38,7 @@ from noisediag.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from noisediag.studies.batch.summary import Summary
+    from noisediag.batch.summary import Summary
 
 _WALK_PANEL = "Which files"
 _RUN_PANEL = "How it runs"
@@ -139,10 +139,10 @@ def batch(
         if scheduler is not None and cluster is not None:
             raise UsageError("--scheduler and --cluster exclude each other")
 
-        from noisediag.studies.batch import run as study
-        from noisediag.studies.batch.pool import Limits, Pool
-        from noisediag.studies.batch.walk import Shard, Walk
-        from noisediag.studies.batch.worker import Reading
+        from noisediag.batch import run as study
+        from noisediag.batch.pool import Limits, Pool
+        from noisediag.batch.walk import Shard, Walk
+        from noisediag.batch.worker import Reading
 
         ours = (path for one in output for path in (one, study.journal_of(one)))
         options = study.BatchOptions(
@@ -173,7 +173,7 @@ def batch(
         count = workers or study.processors()
         crew: study.Workers = Pool(options.reading, options.limits, count)
         if scheduler is not None or cluster is not None:
-            from noisediag.studies.batch.cluster import Cluster
+            from noisediag.batch.cluster import Cluster
 
             kind = None if cluster is None else cluster.value
             crew = Cluster(options.reading, options.limits, scheduler=scheduler, kind=kind, count=count)
@@ -184,7 +184,7 @@ def batch(
 
 def finish(summary: Summary) -> None:
     """Print the summary and end with its exit code."""
-    from noisediag.studies.batch.summary import render
+    from noisediag.batch.summary import render
 
     print_80(render(summary))
     if not summary.done:

@@ -265,7 +265,7 @@ def benchmark(
             with replacing(plot, force=force) as part:
                 report.draw(result, part)
         if sheet is not None:
-            from noisediag.studies.sheet import write
+            from noisediag.benchmark.sheet import write
 
             with replacing(sheet, force=force) as part:
                 write(result, part)
@@ -298,8 +298,8 @@ def _check_few_shot_only(ctx: typer.Context, *, cost: bool) -> None:
 def _run_limit(
     draws: int | None, seed: int, baselines: bool, workers: int, checkpoint: Path | None, device: str
 ) -> tuple[Any, Any]:
-    from noisediag.studies import limit
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark import limit
+    from noisediag.reports.progress import console_progress
 
     options = limit.LimitOptions(
         draws=limit.DRAWS if draws is None else draws,
@@ -313,30 +313,31 @@ def _run_limit(
 
 
 def _run_real(folder: Path, baselines: bool, workers: int, checkpoint: Path | None, device: str) -> tuple[Any, Any]:
-    from noisediag.studies import real
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark.real import run as real
+    from noisediag.reports.progress import console_progress
 
     options = real.RealOptions(folder, baselines, workers, checkpoint, device)
     return real, real.run(options, progress=console_progress)
 
 
 def _run_speed(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
-    from noisediag.studies import speed
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark import speed
+    from noisediag.reports.progress import console_progress
 
     return speed, speed.run(speed.SpeedOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
 
 
 def _run_cost(seed: int, checkpoint: Path | None) -> tuple[Any, Any]:
-    from noisediag.studies import cost
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark import cost
+    from noisediag.reports.progress import console_progress
 
     return cost, cost.run(cost.CostOptions(seed=seed, checkpoint=checkpoint), progress=console_progress)
 
 
 def _run_few_shot(*, arms: str | None, vit: bool, data: Path | None, **options: Any) -> tuple[Any, Any]:
-    from noisediag.studies import few_shot, few_shot_report
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark.few_shot import report as few_shot_report
+    from noisediag.benchmark.few_shot import run as few_shot
+    from noisediag.reports.progress import console_progress
 
     if data is None:
         raise UsageError("--few-shot needs --data DIR: clean pictures, one sub-folder a domain")
@@ -346,17 +347,17 @@ def _run_few_shot(*, arms: str | None, vit: bool, data: Path | None, **options: 
 
 
 def _run_rendered(*, draws: int | None, **options: Any) -> tuple[Any, Any]:
-    from noisediag.studies import rendered_benchmark as study
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark.rendered import run as study
+    from noisediag.reports.progress import console_progress
 
     chosen = study.RenderedOptions(draws=study.DRAWS if draws is None else draws, **options)
     return study, study.run(chosen, progress=console_progress)
 
 
 def _run_sets(**options: Any) -> tuple[Any, Any]:
-    from noisediag.studies import benchmark as study
-    from noisediag.studies import benchmark_report
-    from noisediag.studies.benchmark_result import BenchmarkOptions
-    from noisediag.studies.running import console_progress
+    from noisediag.benchmark.sets import report as benchmark_report
+    from noisediag.benchmark.sets import run as study
+    from noisediag.benchmark.sets.result import BenchmarkOptions
+    from noisediag.reports.progress import console_progress
 
     return benchmark_report, study.run(BenchmarkOptions(**options), progress=console_progress)

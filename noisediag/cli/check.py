@@ -26,7 +26,7 @@ from noisediag.cli.gather import hand_out, measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.footprint import Footprint
+    from noisediag.footprint.file import Footprint
 
 
 def check(
@@ -56,7 +56,7 @@ def check(
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
-        from noisediag.studies import check as study
+        from noisediag.studies.camera import check as study
 
         estimator = Estimator(checkpoint, device.value)
 

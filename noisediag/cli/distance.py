@@ -54,11 +54,11 @@ def distance(
         if plot is not None:
             check_output("--plot", plot, (".png",), force=force)
 
+        from noisediag.batch.folder import files
         from noisediag.reports import plots
         from noisediag.reports.files import replacing
         from noisediag.studies import distance as study
         from noisediag.studies import distance_plot
-        from noisediag.studies.folder import files
 
         if plot is not None:
             plots.require()

@@ -40,7 +40,7 @@ from noisediag.cli.common import (
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.footprint import CheckpointId, Footprint
+    from noisediag.footprint.file import CheckpointId, Footprint
     from noisediag.reports import Outcome
 
 MAP_SUFFIXES = (".tif", ".tiff", ".npy")
@@ -164,7 +164,7 @@ def _each(
 ) -> list[Outcome]:
     """What became of every file, in order. Tables, CSV rows and `lines` are printed as they come."""
     from noisediag.reports import Failure, csv, table
-    from noisediag.studies.attempt import attempt
+    from noisediag.reports.attempt import attempt
 
     if style == "csv":
         sys.stdout.write(csv.header())

@@ -27,7 +27,7 @@ from noisediag.cli.gather import gather, hand_out
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.studies.explain_data import Record
+    from noisediag.studies.explain.data import Record
 
 
 def explain(
@@ -59,10 +59,11 @@ def explain(
             check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force)
 
         from noisediag.reports.files import replacing
-        from noisediag.studies import explain as study
-        from noisediag.studies import explain_model, explain_report
-        from noisediag.studies.explain_plots import PLOTS
-        from noisediag.studies.running import console_progress
+        from noisediag.reports.progress import console_progress
+        from noisediag.studies.explain import model as explain_model
+        from noisediag.studies.explain import report as explain_report
+        from noisediag.studies.explain import study
+        from noisediag.studies.explain.plots import PLOTS
 
         explain_model.require()
         if plots is not None:
@@ -84,8 +85,8 @@ def explain(
 
 def _records(source: Path, checkpoint: Path | None, device: str) -> tuple[list[Record], int]:
     """What to explain, and how many files could not be read."""
-    from noisediag.studies.explain_data import REPORTS, from_footprint, read_report
-    from noisediag.studies.folder import files
+    from noisediag.batch.folder import files
+    from noisediag.studies.explain.data import REPORTS, from_footprint, read_report
 
     if not source.is_dir():
         if source.suffix not in REPORTS:
@@ -104,7 +105,7 @@ def _records(source: Path, checkpoint: Path | None, device: str) -> tuple[list[R
 def _check_plots(folder: Path, *, force: bool) -> None:
     """Raise UsageError where the plots could not be written."""
     from noisediag.reports import files, plots
-    from noisediag.studies.explain_plots import PLOTS
+    from noisediag.studies.explain.plots import PLOTS
 
     plots.require()
     if folder.is_dir():

@@ -33,7 +33,7 @@ from noisediag.errors import UsageError
 if TYPE_CHECKING:
     from noisediag.cop.encoder import Encoder
     from noisediag.estimator import Estimator
-    from noisediag.studies.labelled import Labelled
+    from noisediag.studies.finetune.labelled import Labelled
 
 _LABELS_PANEL = "Other labels"
 _OURS = ("encoder", "paper-encoder")  # shipped encoders that --encoder knows by name
@@ -130,10 +130,8 @@ def finetune(
 
         from noisediag.estimator import Estimator
         from noisediag.labels.csv import read as read_table
-        from noisediag.studies import finetune as study
-        from noisediag.studies import finetune_report as report
-        from noisediag.studies import labelled
-        from noisediag.studies.running import console_progress
+        from noisediag.reports.progress import console_progress
+        from noisediag.studies.finetune import labelled, report, study
 
         if stated and not (routes.given or labels or clean):
             raise UsageError(study.WEAK_ALONE)
@@ -192,7 +190,7 @@ def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
 def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:
     """What one route of measurement gives, and how many of its measurements failed."""
     from noisediag.labels.bursts import Reading
-    from noisediag.studies import labelled
+    from noisediag.studies.finetune import labelled
 
     jobs = {job.path: job for job in routes.jobs(name, Reading())}
     footprints, failed = measured(list(jobs), lambda path: labelled.footprint_of(jobs[path]))
@@ -205,7 +203,7 @@ def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:
 def _stated(paths: Sequence[Path]) -> tuple[Labelled, int]:
     """What DNG files state of their noise, and how many state nothing."""
     from noisediag.labels import metadata
-    from noisediag.studies import labelled
+    from noisediag.studies.finetune import labelled
     from noisediag.studies.measure import dngs
 
     rows, failed = measured(dngs(paths), metadata.stated)

@@ -15,8 +15,8 @@ T = TypeVar("T")
 def readable(paths: Sequence[Path], measure: Callable[[Path], T], *, alone: bool = False) -> Iterator[tuple[Path, T]]:
     """What `measure` says of every file that it can read; each other is a line on stderr. `alone`: see `attempt`."""
     from noisediag.reports import Failure
-    from noisediag.studies.attempt import attempt
-    from noisediag.studies.running import console_progress
+    from noisediag.reports.attempt import attempt
+    from noisediag.reports.progress import console_progress
 
     outcomes = ((path, attempt(path, measure, alone=alone)) for path in paths)
     for path, outcome in console_progress(outcomes, len(paths)):

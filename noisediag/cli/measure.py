@@ -72,8 +72,8 @@ def measure(
         from noisediag.reports import Failure, plots, table
         from noisediag.reports import csv as csv_report
         from noisediag.reports import json as json_report
+        from noisediag.reports.attempt import attempt
         from noisediag.reports.files import replacing
-        from noisediag.studies.attempt import attempt
 
         if curve is not None:
             plots.require()

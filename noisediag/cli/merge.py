@@ -21,6 +21,6 @@ def merge(
     Parts that are missing, doubled, or made with another checkpoint or other options are refused. Exit codes as batch.
     """
     with errors_in_words():
-        from noisediag.studies.batch import merge as study
+        from noisediag.batch import merge as study
 
         finish(study.run(parts, output, force=force))

@@ -90,8 +90,9 @@ def pretrain(
         from rich.console import Console
         from torch import distributed
 
-        from noisediag.cop import checkpoint, recipes
+        from noisediag.cop import checkpoint
         from noisediag.estimator import choose_device
+        from noisediag.training import recipes
 
         given: dict[str, Any] = {
             "scenes": scenes,

@@ -27,8 +27,8 @@ from noisediag.cli.gather import measured
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.footprint import Footprint
-    from noisediag.studies.profile import Profile
+    from noisediag.footprint.file import Footprint
+    from noisediag.studies.camera.profile import Profile
 
 
 class To(str, Enum):
@@ -84,8 +84,8 @@ def profile(
         from noisediag.estimator import Estimator
         from noisediag.images import read
         from noisediag.reports.files import replacing
-        from noisediag.studies import profile as study
-        from noisediag.studies import profile_report
+        from noisediag.studies.camera import profile as study
+        from noisediag.studies.camera import profile_report
 
         estimator = Estimator(checkpoint, device.value)
 
@@ -115,7 +115,7 @@ def profile(
 
 
 def _text(result: Profile, to: To) -> str:
-    from noisediag.studies import profile_report
+    from noisediag.studies.camera import profile_report
 
     dumps = {
         To.dng: profile_report.dumps_dng,

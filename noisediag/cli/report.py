@@ -22,8 +22,8 @@ def report(
     with errors_in_words():
         check_output("--output", output, (".html",), inputs=[source], force=force)
 
+        from noisediag.reports import page as study
         from noisediag.reports.files import replacing
-        from noisediag.studies import report as study
 
         text = study.page(source, thumbnails=thumbnails)
         with replacing(output, force=force) as part:

@@ -64,7 +64,7 @@ def verify(
         from noisediag.labels.bursts import Reading, columns_of, read_burst
         from noisediag.reports import plots
         from noisediag.reports.files import replacing
-        from noisediag.studies import verify as study
+        from noisediag.studies.camera import verify as study
         from noisediag.studies.measure import one_burst
 
         if plot is not None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag import jpeg as jpeg_traces
 from noisediag.images.image import LUMA as OF_COLOUR
+from noisediag.traces import jpeg as jpeg_traces
 
 LUMA = tuple(OF_COLOUR.values())
 BLOCK = 8

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from noisediag import images
 from noisediag.errors import UnsupportedError
-from noisediag.footprint import Footprint, Measurement, PlaneFootprint, Quantity
+from noisediag.footprint.file import Footprint, Measurement
+from noisediag.footprint.plane import PlaneFootprint, Quantity
 from noisediag.images.image import LUMA, Image, Plane
 from noisediag.labels import repeats
 from noisediag.labels.footprints import SD_90, Found, Spread, describe, footprint_of

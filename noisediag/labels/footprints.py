@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError
-from noisediag.footprint import (
+from noisediag.footprint.file import Footprint, Measurement
+from noisediag.footprint.plane import (
     CLIPPED_SHARE,
     COARSER,
     CURVE_POINTS,
@@ -21,8 +22,6 @@ from noisediag.footprint import (
     WEAK_RATIO,
     CurvePoint,
     Estimate,
-    Footprint,
-    Measurement,
     PlaneFootprint,
     VarianceLaw,
     in_units,

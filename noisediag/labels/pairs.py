@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError, UsageError
-from noisediag.footprint import Footprint, Measurement
+from noisediag.footprint.file import Footprint, Measurement
 from noisediag.images.image import LUMA, Plane
 from noisediag.labels.bursts import Reading, lag_spread, luma, offsets_of, together
 from noisediag.labels.footprints import Found, describe, footprint_of

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError
-from noisediag.footprint import Footprint, Measurement, PlaneFootprint, Quantity, Rejected
+from noisediag.footprint.file import Footprint, Measurement, Rejected
+from noisediag.footprint.plane import PlaneFootprint, Quantity
 from noisediag.images.image import Plane
 from noisediag.labels import repeats
 from noisediag.labels.bursts import Reading, offsets_of, together

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnreadableError, UnsupportedError
-from noisediag.footprint import Rejected
+from noisediag.footprint.file import Rejected
 from noisediag.images.image import Plane
 from noisediag.labels.line import COUNT, MEAN, VARIANCE, Law, binned, law, rescaled
 from noisediag.labels.screening import Look, look, smooth, verdicts, without_trend

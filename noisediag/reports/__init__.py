@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from noisediag.footprint import Footprint
+from noisediag.footprint.file import Footprint
 
 SCHEMA = "noisediag.report/1"
 

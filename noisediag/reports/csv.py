@@ -9,20 +9,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from noisediag import __version__
-from noisediag.footprint import (
-    CheckpointId,
-    Estimate,
-    Footprint,
-    PlaneFootprint,
-    Quantity,
-    Rendered,
-    arrange,
-    derive,
-    plane_dict,
-)
-from noisediag.footprint import path_fields as json_path
+from noisediag.footprint.derived import arrange, derive
+from noisediag.footprint.file import CheckpointId, Footprint, Rendered
+from noisediag.footprint.plane import Estimate, PlaneFootprint, Quantity
 from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter
 from noisediag.reports import Failure, Outcome
+from noisediag.reports.document import path_fields as json_path
+from noisediag.reports.document import plane_dict
+from noisediag.reports.document import tags as document_tags
 
 _UNITS = {"1/e-": "per_e", "normalised": "norm", "fraction": "fraction", "px": "px"}
 _ACQUISITION = {"Make": "Make", "Model": "Model", "ISO": "ISO", "ExposureTime": "ExposureTime_s", "FNumber": "FNumber"}
@@ -107,7 +101,7 @@ def safe_text(value: str) -> str:
 
 
 def _file_cells(footprint: Footprint) -> dict[str, Any]:
-    tags = footprint.tags()
+    tags = document_tags(footprint)
     return {
         "path": json_path(footprint.path)["path"],
         "status": "ok",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from noisediag.errors import UsageError
-from noisediag.footprint import Footprint
+from noisediag.footprint.file import Footprint
 
 DIGITS = 4
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from noisediag import __version__
-from noisediag.footprint import CheckpointId, Footprint, path_fields
+from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.reports import SCHEMA, Outcome
+from noisediag.reports.document import path_fields
 
 
 def document(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> dict[str, Any]:

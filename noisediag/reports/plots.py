@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from noisediag.errors import UsageError
-from noisediag.footprint import Footprint, PlaneFootprint
+from noisediag.footprint.file import Footprint
+from noisediag.footprint.plane import PlaneFootprint
 
 _COLOURS = {"R": "#c0392b", "G": "#27ae60", "G1": "#27ae60", "G2": "#16a085", "B": "#2471a3"}
 _MAIN_COLOUR = "#000000"

@@ -13,17 +13,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from noisediag.footprint import (
-    MID_GREY,
-    CurvePoint,
-    Derived,
-    Estimate,
-    Footprint,
-    Measurement,
-    PlaneFootprint,
-    Quantity,
-    Rendered,
-)
+from noisediag.footprint.derived import MID_GREY, Derived
+from noisediag.footprint.file import Footprint, Measurement, Rendered
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
 from noisediag.genome.parameters import NAMES
 
 WIDTH = 80

@@ -25,10 +25,11 @@ from rich.table import Table
 from rich.text import Text
 
 from noisediag.errors import UsageError
-from noisediag.footprint import CheckpointId, path_fields
+from noisediag.footprint.file import CheckpointId
+from noisediag.reports import figures
 from noisediag.reports.csv import safe_text
+from noisediag.reports.document import path_fields
 from noisediag.reports.table import printable
-from noisediag.studies import figures
 
 Floats = NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from noisediag.batch.folder import files as files_below
 from noisediag.errors import NoisediagError, UsageError
-from noisediag.footprint import Footprint
+from noisediag.footprint.file import Footprint
 from noisediag.images.formats import SUFFIXES
 from noisediag.labels import bursts, pairs, photon_transfer
 from noisediag.labels.bursts import Reading
-from noisediag.studies.folder import files as files_below
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ import torch
 from numpy.typing import NDArray
 
 from noisediag import __version__
+from noisediag.batch.folder import TRUTH_SUFFIX
 from noisediag.errors import UnreadableError, UsageError
-from noisediag.footprint import MID_GREY, CurvePoint, PlaneFootprint, VarianceLaw, noise_profile
+from noisediag.footprint.derived import MID_GREY, noise_profile
+from noisediag.footprint.plane import CurvePoint, PlaneFootprint, VarianceLaw
 from noisediag.genome import scenes, sensor
+from noisediag.genome.clean import NEUTRAL, mosaic, read_clean
 from noisediag.genome.parameters import NAMES, PARAMETERS, parameter
+from noisediag.images.dng_writing import DngTags, write_dng
 from noisediag.reports import files
 from noisediag.reports.json import first_image
-from noisediag.studies.clean import NEUTRAL, mosaic, read_clean
-from noisediag.studies.dng import DngTags, write_dng
-from noisediag.studies.folder import TRUTH_SUFFIX
 
 Floats = NDArray[np.float64]
 

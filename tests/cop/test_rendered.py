@@ -23,7 +23,7 @@ from noisediag.cop.rendered import (
     tokens_of,
 )
 from noisediag.cop.tokens import tokenize
-from noisediag.footprint import SampledCurve
+from noisediag.footprint.plane import SampledCurve
 from noisediag.genome.rendered import AREAS, PLANES
 
 KNOT_SIGNALS = (np.arange(KNOTS) / (KNOTS - 1)) ** 2

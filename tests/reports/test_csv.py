@@ -4,7 +4,7 @@ import io
 import pytest
 
 from noisediag import __version__
-from noisediag.footprint import CheckpointId
+from noisediag.footprint.file import CheckpointId
 from noisediag.reports import Failure
 from noisediag.reports.csv import COLUMNS, dumps, safe_text
 

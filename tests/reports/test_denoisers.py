@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from noisediag.errors import UsageError
-from noisediag.footprint import CurvePoint
+from noisediag.footprint.plane import CurvePoint
 from noisediag.reports.denoisers import av1, bm3d, encoded_sigma, fastdvdnet, photon_noise_iso, quiet_value
 
 WIDTH, HEIGHT = 1920, 1080

@@ -4,7 +4,8 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from noisediag.footprint import FLAGS, CheckpointId
+from noisediag.footprint.file import CheckpointId
+from noisediag.footprint.plane import FLAGS
 from noisediag.reports import Failure
 from noisediag.reports.json import dumps
 

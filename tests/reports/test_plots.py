@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from noisediag.errors import UsageError
-from noisediag.footprint import CurvePoint
+from noisediag.footprint.plane import CurvePoint
 from noisediag.reports import plots
 
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from noisediag.footprint import FLAGS
+from noisediag.footprint.plane import FLAGS
 from noisediag.reports.table import FLAG_WORDS, WIDTH, digits, frames_to_average, number, render
 
 

@@ -15,7 +15,7 @@ from noisediag.cli import app
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome import scenes
-from noisediag.studies.advise import (
+from noisediag.studies.advise.advice import (
     FRAMES,
     AdviseOptions,
     Light,

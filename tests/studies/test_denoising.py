@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from noisediag import images
+from noisediag.benchmark.baselines import wavelet_mad
 from noisediag.errors import UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome import scenes
+from noisediag.genome.clean import read_clean
 from noisediag.reports.denoisers import av1, encoded_sigma
-from noisediag.studies.baselines import wavelet_mad
-from noisediag.studies.clean import read_clean
 
 restoration = pytest.importorskip("skimage.restoration")
 

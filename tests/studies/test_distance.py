@@ -19,7 +19,7 @@ from noisediag import images
 from noisediag.cli import app
 from noisediag.errors import UsageError
 from noisediag.estimator import Estimator
-from noisediag.footprint import CheckpointId
+from noisediag.footprint.file import CheckpointId
 from noisediag.genome import scenes, sensor
 from noisediag.studies import distance
 from noisediag.studies.distance import DistanceOptions, DistanceResult

@@ -20,14 +20,17 @@ from typer.testing import CliRunner
 
 from noisediag.cli import app
 from noisediag.errors import UnreadableError, UsageError
-from noisediag.footprint import CheckpointId
+from noisediag.footprint.file import CheckpointId
+from noisediag.images import dng_writing as dng
 from noisediag.reports import Failure
 from noisediag.reports import csv as csv_report
 from noisediag.reports import json as json_report
-from noisediag.studies import dng, explain_model, explain_report, simulate
-from noisediag.studies.explain import ExplainOptions, ExplainResult, Explanation, run
-from noisediag.studies.explain_data import Measured, Record, read_report, tags_of
-from noisediag.studies.explain_plots import PLOTS
+from noisediag.studies import simulate
+from noisediag.studies.explain import model as explain_model
+from noisediag.studies.explain import report as explain_report
+from noisediag.studies.explain.data import Measured, Record, read_report, tags_of
+from noisediag.studies.explain.plots import PLOTS
+from noisediag.studies.explain.study import ExplainOptions, ExplainResult, Explanation, run
 from noisediag.studies.simulate import NoiseOptions, SimulateOptions
 
 GAINS = (2e-5, 3e-5, 5e-5)  # 1/e- at ISO 100, of three sensors

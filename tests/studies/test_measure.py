@@ -15,7 +15,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from noisediag.cli import app
-from noisediag.footprint import noise_profile
+from noisediag.footprint.derived import noise_profile
 from noisediag.images import from_array, read
 from noisediag.labels import pairs, photon_transfer
 from noisediag.labels.bursts import Reading, from_stack

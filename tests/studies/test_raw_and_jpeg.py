@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 import noisediag
-from noisediag.footprint import Footprint
+from noisediag.footprint.file import Footprint
 from noisediag.genome import camera, scenes, sensor
+from noisediag.genome.clean import NEUTRAL
 from noisediag.genome.rendered import CODES, COLOUR_MATRIX, PLANES
-from noisediag.studies.clean import NEUTRAL
-from noisediag.studies.dng import DngTags, write_dng
+from noisediag.images.dng_writing import DngTags, write_dng
 
 SIDE = 384  # of the mosaic
 BLACK, WHITE = 256, 4095

@@ -1,0 +1,227 @@
+"""Worker processes from the parent's side: what crashes, hangs or outgrows its memory costs its own row only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from noisediag.batch.worker import Reading, reply
+from noisediag.errors import OUT_OF_MEMORY, CheckpointError, NoisediagError, UsageError
+from noisediag.footprint.file import CheckpointId
+from noisediag.reports import Failure
+
+Reply = dict[str, Any]  # see worker.reply
+
+# The parent's own import path and nothing else: a numpy.py among the pictures must not become ours.
+_COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from noisediag.batch.worker import main; main()"
+# Processes share the cores; threads of one process would only get in the way.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TIFFFILE_NUM_THREADS"), "1")
+_AT_ONCE = 64  # rows handed on together
+_ERRORS: dict[int, type[NoisediagError]] = {2: UsageError, 5: CheckpointError}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may take."""
+
+    timeout_s: float
+    memory_mb: int | None  # None: no limit
+
+
+class Worker:
+    """One worker process at a time, started when it is needed and replaced when it is lost. One thread may use it."""
+
+    def __init__(self, reading: Reading, limits: Limits, folder: str | None = None):
+        self.reading, self.limits, self.folder = reading, limits, folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.checkpoint: CheckpointId | None = None
+        self.device = ""
+        self.retired = False  # no process is to be started any more
+
+    def start(self) -> None:
+        """Start the process and wait until its model is loaded.
+
+        Raises what the model's loading raises, and NoisediagError where the process ends before that or the worker is
+        retired.
+        """
+        command = [sys.executable, "-c", _COMMAND, *sys.path]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=self.folder, env={**os.environ, **_ONE_THREAD})
+        self.process = process
+        if self.retired:
+            self.close()
+            raise NoisediagError("the run is over")
+        answer = self._ask({"reading": self.reading.plain(), "memory_mb": self.limits.memory_mb})
+        if answer is None:
+            ending = _ending(process.wait())
+            self.close()
+            raise NoisediagError(f"a worker process ended before it began ({ending})")
+        if "error" in answer:
+            self.close()
+            raise _ERRORS.get(answer["exit_code"], NoisediagError)(answer["error"])
+        self.checkpoint, self.device = CheckpointId(**answer["checkpoint"]), answer["device"]
+
+    def measure(self, path: str, following: str | None = None) -> Reply:
+        """The row of the file at `path`, whatever it does. `following`: the file that is wanted next.
+
+        What may be the fault of an old process, or of the system, is tried once more in a fresh one.
+        """
+        outcome = self._measure(path, following)
+        if isinstance(outcome, Failure) and outcome.code in ("crashed", "memory"):
+            outcome = self._measure(path, None)
+        if not isinstance(outcome, Failure):
+            return outcome
+        assert self.checkpoint is not None
+        return reply(outcome, self.checkpoint)
+
+    def retire(self) -> None:
+        """End the process for good while another thread waits for it, which then sees its end."""
+        self.retired = True
+        process = self.process
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            with contextlib.suppress(OSError):  # a request that it never took
+                stream.close()
+        process.wait()
+
+    def _measure(self, path: str, following: str | None) -> Reply | Failure:
+        if self.process is None:
+            self.start()
+        process = self.process
+        assert process is not None
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self.limits.timeout_s, stop)
+        timer.start()
+        answer = self._ask({"path": path, "next": following})
+        timer.cancel()
+        if answer is None:
+            ending = _ending(process.wait())
+            self.close()
+            if late.is_set():
+                return Failure(path, "timeout", f"not done after {self.limits.timeout_s:g} s")
+            return Failure(path, "crashed", f"reading it ended the process ({ending})")
+        exhausted = answer["row"].get("error") == {"code": "memory", "message": OUT_OF_MEMORY}
+        if late.is_set() or exhausted:  # done in the last moment; what is left of its memory is in pieces
+            self.close()
+        return Failure(path, "memory", f"needs more memory than {self._limit()}") if exhausted else answer
+
+    def _limit(self) -> str:
+        return "there is" if self.limits.memory_mb is None else f"the {self.limits.memory_mb} MB that a file may take"
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """The process's answer; None where it has ended."""
+        process = self.process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except OSError:
+            return None
+        return json.loads(line) if line.endswith(b"\n") else None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A file's place in the list of those to be measured, and its row."""
+
+    index: int
+    reply: Reply
+
+
+class Pool:
+    """`count` workers that take paths from one list. To be used once."""
+
+    def __init__(self, reading: Reading, limits: Limits, count: int):
+        self._workers = [Worker(reading, limits) for _ in range(count)]
+        self._lock = threading.Lock()
+        self._results: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
+        self._next = 0
+        self._stopped = False
+
+    def start(self) -> tuple[CheckpointId, str]:
+        """Load the first worker's model: its checkpoint, and the device that it is on."""
+        first = self._workers[0]
+        first.start()
+        assert first.checkpoint is not None
+        return first.checkpoint, first.device
+
+    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
+        """The rows as they come, in lists of those that are there at once. Ends all processes when it is left."""
+        threads = [
+            threading.Thread(target=self._serve, args=(worker, paths), daemon=True)
+            for worker in self._workers[: len(paths)]
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            running = len(threads)
+            while running:
+                found = [self._results.get()]
+                while not self._results.empty() and len(found) < _AT_ONCE:
+                    found.append(self._results.get())
+                for item in found:
+                    if isinstance(item, BaseException):
+                        raise item
+                running -= found.count(None)
+                yield [item for item in found if isinstance(item, Done)]
+        finally:
+            self._stopped = True
+            for thread, worker in zip(threads, self._workers, strict=False):
+                worker.retire()
+                thread.join()
+            self.close()
+
+    def close(self) -> None:
+        """End the processes of workers that no thread uses."""
+        for worker in self._workers:
+            worker.close()
+
+    def _serve(self, worker: Worker, paths: Sequence[str]) -> None:
+        try:
+            while (index := self._take(len(paths))) is not None:
+                ahead = index + len(self._workers)
+                answer = worker.measure(paths[index], paths[ahead] if ahead < len(paths) else None)
+                self._results.put(Done(index, answer))
+            worker.close()
+        except BaseException as error:
+            worker.close()
+            self._results.put(error)
+        else:
+            self._results.put(None)
+
+    def _take(self, count: int) -> int | None:
+        with self._lock:
+            if self._stopped or self._next >= count:
+                return None
+            self._next += 1
+            return self._next - 1
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

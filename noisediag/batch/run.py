@@ -1,0 +1,186 @@
+"""`noisediag batch`: each file of a folder in exactly one row, however often the run ends and is begun again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from noisediag import __version__
+from noisediag.batch.journal import Journal
+from noisediag.batch.pool import Done, Limits, Reply
+from noisediag.batch.summary import Summary
+from noisediag.batch.walk import Entry, Walk, digest_key
+from noisediag.batch.worker import Reading, reply
+from noisediag.errors import UsageError
+from noisediag.footprint.file import CheckpointId
+from noisediag.reports import files, streams
+
+PART_SUFFIX = ".jsonl"  # of one shard: `merge` makes the other formats
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What to measure, how, and where to."""
+
+    walk: Walk
+    reading: Reading
+    limits: Limits
+    outputs: tuple[Path, ...]
+    resume: bool = False
+    force: bool = False
+    by_digest: bool = False
+
+    @property
+    def journal(self) -> Path:
+        """Beside the first output."""
+        return journal_of(self.outputs[0])
+
+
+class Workers(Protocol):
+    """What measures the files: a pool of processes here, or a cluster."""
+
+    def start(self) -> tuple[CheckpointId, str]:
+        """The checkpoint that is loaded, and on which kind of device."""
+
+    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
+        """Rows as they come."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class Watcher(Protocol):
+    """Who is told how it goes."""
+
+    def begin(self, total: int, done: int) -> None:
+        """So many files, of which so many were done before."""
+
+    def rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """These are done now."""
+
+
+def journal_of(output: Path) -> Path:
+    """The journal's path."""
+    return output.with_name(f"{output.name}.journal")
+
+
+def run(options: BatchOptions, workers: Workers, watcher: Watcher) -> Summary:
+    """Measure what has not been, and write the outputs.
+
+    Raises UsageError for requests that cannot be carried out, and CheckpointError.
+    """
+    check(options)
+    found = options.walk.find()
+    with contextlib.closing(workers):
+        checkpoint, device = workers.start()
+        with Journal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
+            _measure(found.entries, options, journal, workers, checkpoint, watcher)
+            replies = journal.replies(entry.path for entry in found.entries)
+            part = None if options.walk.shard is None else _part_of(options, checkpoint, device)
+            summary = Summary(skipped=found.skipped)
+            write(replies, options.outputs, summary, part=part)
+    return summary
+
+
+def check(options: BatchOptions) -> None:
+    """Raise UsageError for what could not be written, before any work is done."""
+    check_outputs(options.outputs, force=options.force or options.resume)
+    journal = options.journal
+    if options.walk.shard is not None and [output.suffix for output in options.outputs] != [PART_SUFFIX]:
+        raise UsageError("--shard writes one part, -o FILE.jsonl: `noisediag merge` makes the other formats of them")
+    if options.resume and options.force:
+        raise UsageError("--resume and --force exclude each other")
+    if not options.resume and not options.force and journal.exists():
+        raise UsageError(f"{journal}: a run was begun here; --resume continues it, --force starts anew")
+    if options.resume and not journal.exists():
+        for output in options.outputs:
+            if output.exists():
+                raise UsageError(f"{output}: exists, but not its journal {journal}, so there is nothing to resume")
+
+
+def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
+    """Raise UsageError for outputs of unknown or the same format, and where they cannot be written."""
+    suffixes = [output.suffix for output in outputs]
+    for output, suffix in zip(outputs, suffixes, strict=True):
+        if suffix not in streams.SUFFIXES:
+            raise UsageError(f"--output {output}: the name must end in {' or '.join(streams.SUFFIXES)}")
+        streams.require(suffix)
+        files.check(output, force=force)
+    if len(set(suffixes)) < len(suffixes):
+        raise UsageError("--output: one file of each format")
+
+
+def write(
+    replies: Iterable[Reply], outputs: Sequence[Path], summary: Summary, *, part: Mapping[str, Any] | None = None
+) -> None:
+    """Write the rows to all outputs at once, each of which appears whole or not at all, and add them to `summary`.
+
+    `part`: what `merge` needs to know of each row of a shard.
+    """
+    with contextlib.ExitStack() as stack:
+        writers = []
+        for output in outputs:
+            temporary = stack.enter_context(files.replacing(output, force=True))
+            writers.append(stack.enter_context(streams.opened(temporary, output.suffix)))
+        for item in replies:
+            row = item["row"]
+            summary.add(row)
+            shown = row if part is None else {**row, "part": {**part, "csv": item["csv"]}}
+            for add in writers:
+                add(shown, item["csv"])
+
+
+def _measure(
+    entries: Sequence[Entry],
+    options: BatchOptions,
+    journal: Journal,
+    workers: Workers,
+    checkpoint: CheckpointId,
+    watcher: Watcher,
+) -> None:
+    keys = [digest_key(entry) if options.by_digest else entry.key for entry in entries]
+    todo = [index for index, entry in enumerate(entries) if journal.key(entry.path) != keys[index]]
+    watcher.begin(len(entries), len(entries) - len(todo))
+    lost = [(keys[index], entries[index].failure) for index in todo]
+    _record([(key, reply(failure, checkpoint)) for key, failure in lost if failure is not None], journal, watcher)
+    todo = [index for index in todo if entries[index].failure is None]
+    for done in workers.run([entries[index].path for index in todo]):
+        _record([(keys[todo[item.index]], item.reply) for item in done], journal, watcher)
+
+
+def _record(items: Iterable[tuple[str, Reply]], journal: Journal, watcher: Watcher) -> None:
+    """On the disk first, then counted. A file that may not be read stays due: permissions have no date."""
+    kept = [("" if item["row"].get("error", {}).get("code") == "permission" else key, item) for key, item in items]
+    if kept:
+        journal.append(kept)
+        watcher.rows([item["row"] for _, item in kept])
+
+
+def _run_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+    """All that must be the same for rows to stand beside each other in one report."""
+    shard = options.walk.shard
+    return {
+        "folder": str(options.walk.folder),
+        "shard": None if shard is None else f"{shard.index}/{shard.count}",
+        "key": "digest" if options.by_digest else "size and time",
+        **_origin(options.reading, checkpoint, device),
+    }
+
+
+def _origin(reading: Reading, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+    return {"noisediag": __version__, **reading.plain(), "checkpoint": checkpoint.sha256, "device": device}
+
+
+def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+    shard = options.walk.shard
+    assert shard is not None
+    return {"index": shard.index, "count": shard.count, "run": _origin(options.reading, checkpoint, device)}
+
+
+def processors() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

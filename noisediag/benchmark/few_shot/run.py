@@ -1,0 +1,346 @@
+"""`noisediag benchmark --few-shot`: 100 labels on a label-free encoder against many labels from scratch.
+
+The genome `paper` on the domains of `--data`. Every arm is a number of labels: a Gaussian process on the frozen
+embedding (`cop`), or the same network trained on them alone (`scratch`), searched over learning rate and weight decay
+with early stopping on a fifth of its labels. Finished arms stand in a journal, one line each, so that hours of
+training can be stopped and continued.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noisediag.benchmark import oracle
+from noisediag.benchmark.few_shot import scratch as few_shot_scratch
+from noisediag.benchmark.few_shot.data import Asked, LabelledPictures, labelled
+from noisediag.cop import checkpoint as store
+from noisediag.cop import few_shot
+from noisediag.cop.encoder import Encoder
+from noisediag.cop.few_shot import Column, Labels
+from noisediag.cop.models import Familiarity, load_encoder
+from noisediag.cop.tokens import tokenize
+from noisediag.errors import UsageError
+from noisediag.estimator import choose_device
+from noisediag.footprint.file import CheckpointId
+from noisediag.genome import paper
+from noisediag.reports.progress import Progress
+
+Floats = NDArray[np.float64]
+
+SCHEMA = "noisediag.few-shot/1"
+ENCODER = "paper-encoder"
+COP, SCRATCH, VIT = "cop", "scratch", "vit"
+LABELS = {COP: (10, 25, 50, 100, 1000), SCRATCH: (100, 1000, 10_000, 100_000), VIT: (100, 100_000)}
+ARMS = tuple(f"{kind}-{count}" for kind in (COP, SCRATCH) for count in LABELS[kind])
+VIT_ARMS = tuple(f"{VIT}-{count}" for count in LABELS[VIT])
+SEEDS = 3
+PARITY = 0.844  # R2 of the paper's 100 labels
+TRAINED = 0.70  # R2 that a scratch on 100,000 labels must reach to count as trained
+UNLABELLED = 1000  # pictures of the law, without their strengths, that the embedding is whitened by
+UNLABELLED_SEED = 1_000_003
+PROBE_RIDGE = 1e-2
+PROBE_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class FewShotOptions:
+    """`journal`: the file of finished arms, and the folder of the states of unfinished ones."""
+
+    data: Path
+    arms: tuple[str, ...] = ARMS
+    seeds: int = SEEDS
+    draws: int = 10
+    seed: int = 0
+    split: str = "odd"
+    limit_per_domain: int | None = None
+    images: Path | None = None
+    checkpoint: Path | None = None
+    device: str = "auto"
+    journal: Path | None = None
+    effort: float = 1.0  # times the steps of scratch arms
+
+
+@dataclass(frozen=True)
+class ArmScore:
+    """One arm with one seed. `r2` pooled over pictures and outputs against the global mean; `per_output` R2 of each."""
+
+    arm: str
+    labels: int
+    seed: int
+    r2: float
+    rmse: float
+    per_output: tuple[float, ...]
+    settings: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm over its seeds: mean and standard deviation (null for one seed). `void`: under-trained."""
+
+    arm: str
+    labels: int | None
+    seeds: int
+    r2: float
+    r2_spread: float | None
+    rmse: float
+    rmse_spread: float | None
+    per_output: tuple[float, ...]
+    void: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Linear probes of the embedding, on files they did not see: what it tells of content, and of the noise."""
+
+    domain_accuracy: float
+    domain_chance: float  # the most frequent domain's share
+    noise_r2: float
+
+
+@dataclass(frozen=True)
+class FewShotResult:
+    """`missing`: arms of the full table that were not run."""
+
+    options: FewShotOptions
+    checkpoint: CheckpointId
+    pictures: int
+    domains: int
+    rows: tuple[Row, ...]
+    probe: Probe
+    scores: tuple[ArmScore, ...]
+    missing: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Test:
+    """Everything that is asked: strengths, embeddings, what the oracle sees, domain and picture of each case."""
+
+    strengths: Floats  # (n, 6)
+    embedding: Tensor  # (n, E)
+    shown: Floats
+    domain: NDArray[np.str_]
+    picture: NDArray[np.int64]
+
+
+def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
+    """All arms that the journal does not hold yet, then the table of those it holds.
+
+    Raises UsageError for arms that are not known, or a ViT without a GPU.
+    """
+    _check(options)
+    found = store.read(options.checkpoint if options.checkpoint is not None else store.shipped(ENCODER))
+    encoder = load_encoder(found)
+    asked = Asked(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
+    test = _test(encoder, asked, progress)
+    journal = _Journal(options, found.sha256)
+    scores = list(journal.scores)
+    done = {(score.arm, score.seed) for score in scores}
+    todo = [(arm, seed) for arm in options.arms for seed in range(options.seeds) if (arm, seed) not in done]
+    inputs = (
+        Inputs(encoder, whitening(encoder, options.images)) if any(arm.startswith(COP) for arm, _ in todo) else None
+    )
+    for arm, seed in progress(todo, len(todo)):
+        kind, count = arm.split("-")[0], int(arm.split("-")[1])
+        data = labelled(count, seed, journal.folder, options.images)
+        if kind == COP and inputs is not None:
+            settings: dict[str, float] = {}
+            said = _cop(inputs, data, test)
+        else:
+            plan = few_shot_scratch.Plan(kind, arm, seed, journal.folder, options.device, options.effort)
+            said, settings = few_shot_scratch.train_and_ask(data, asked, plan, journal.choices)
+        score = _score(arm, count, seed, said, test.strengths, settings)
+        journal.write(score)
+        scores.append(score)
+    rows = [
+        _row(arm, [s for s in scores if s.arm == arm])
+        for arm in (*ARMS, *VIT_ARMS)
+        if any(s.arm == arm for s in scores)
+    ]
+    return FewShotResult(
+        options=options,
+        checkpoint=CheckpointId(found.name, found.sha256),
+        pictures=len(test.strengths),
+        domains=len(np.unique(test.domain)),
+        rows=(*rows, *_references(test, options.seed)),
+        probe=probe(test.embedding.double().numpy(), test.strengths, test.domain, test.picture),
+        scores=tuple(scores),
+        missing=tuple(arm for arm in ARMS if all(s.arm != arm for s in scores)),
+    )
+
+
+def _check(options: FewShotOptions) -> None:
+    unknown = set(options.arms) - {*ARMS, *VIT_ARMS}
+    if unknown:
+        raise UsageError(f"no arm is called {', '.join(sorted(unknown))}; there are: {', '.join((*ARMS, *VIT_ARMS))}")
+    if options.seeds < 1 or options.draws < 1:
+        raise UsageError("--seeds and --draws are at least 1")
+    if any(arm in VIT_ARMS for arm in options.arms) and choose_device(options.device).type != "cuda":
+        raise UsageError("a ViT-B/16 from scratch needs a GPU")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the process reads of an embedding: where it lies, if the encoder says so, and its leading components."""
+
+    encoder: Encoder
+    components: Familiarity
+
+    def __call__(self, embedding: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Numbers `(n, sum(groups))` in double precision, and the groups' widths."""
+        groups = [(embedding - self.components.mean) @ self.components.whiten]
+        if self.encoder.config.near:
+            with torch.inference_mode():
+                groups.insert(0, self.encoder.locate(embedding)[0])
+        return torch.cat(groups, 1).double(), tuple(group.shape[1] for group in groups)
+
+
+def embed(encoder: Encoder, pictures: Tensor) -> Tensor:
+    """Embeddings `(n, E)` of pictures (n, H, W); one grid, as the sensor model asks it."""
+    with torch.inference_mode():
+        return torch.cat([encoder(tokenize(part[:, None], grids=1)) for part in pictures.split(16)])
+
+
+def _test(encoder: Encoder, asked: Asked, progress: Progress) -> Test:
+    rows = [
+        (strengths, embed(encoder, noisy[None])[0], shown, domain, f"{domain}/{picture}")
+        for noisy, strengths, shown, domain, picture in progress(asked, len(asked))
+    ]
+    strengths, embeddings, shown, domains, names = zip(*rows, strict=True)
+    _, picture = np.unique(names, return_inverse=True)
+    return Test(np.stack(strengths), torch.stack(embeddings), np.stack(shown), np.array(domains), picture)
+
+
+def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
+    """The leading components of the embedding over the law's own pictures; no strength is looked at."""
+    shown = labelled(UNLABELLED, UNLABELLED_SEED, None, images)
+    embeddings = embed(encoder, shown.pictures(np.arange(UNLABELLED)))
+    components = Familiarity(encoder.config.embedding)
+    components.learn(embeddings, quantile=1.0)
+    return components
+
+
+def _cop(inputs: Inputs, data: LabelledPictures, test: Test) -> Floats:
+    """The strengths of the test's pictures by a process on what the frozen encoder says of the labelled ones."""
+    shots, groups = inputs(embed(inputs.encoder, data.pictures(np.arange(len(data.codes)))))
+    columns = [Column(name, "", "linear") for name in paper.NAMES]
+    known = torch.ones(len(shots), dtype=torch.bool)
+    labels = [Labels(column[:, None].double(), known) for column in data.strengths.T]
+    head = few_shot.learn(shots, groups, columns, labels, None)
+    asked, _ = inputs(test.embedding)
+    said = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
+    return simplex(said.numpy())
+
+
+def simplex(said: Floats) -> Floats:
+    """Strengths that are none below 0 and sum to 1, as the law says."""
+    positive = np.maximum(said, 1e-6)
+    return np.asarray(positive / positive.sum(1, keepdims=True))
+
+
+def _score(arm: str, labels: int, seed: int, said: Floats, truth: Floats, settings: Mapping[str, float]) -> ArmScore:
+    error = np.square(said - truth)
+    return ArmScore(
+        arm=arm,
+        labels=labels,
+        seed=seed,
+        r2=float(1 - error.mean() / truth.var()),
+        rmse=float(np.sqrt(error.mean())),
+        per_output=tuple(float(v) for v in 1 - error.mean(0) / truth.var(0)),
+        settings=settings,
+    )
+
+
+def _row(arm: str, scores: Sequence[ArmScore]) -> Row:
+    r2, rmse = np.array([s.r2 for s in scores]), np.array([s.rmse for s in scores])
+    several = len(scores) > 1
+    return Row(
+        arm=arm,
+        labels=scores[0].labels or None,
+        seeds=len(scores),
+        r2=float(r2.mean()),
+        r2_spread=float(r2.std(ddof=1)) if several else None,
+        rmse=float(rmse.mean()),
+        rmse_spread=float(rmse.std(ddof=1)) if several else None,
+        per_output=tuple(float(v) for v in np.mean([s.per_output for s in scores], axis=0)),
+        void=arm == f"{SCRATCH}-100000" and float(r2.mean()) < TRAINED,
+    )
+
+
+def _references(test: Test, seed: int) -> Iterator[Row]:
+    mean = np.full_like(test.strengths, 1 / len(paper.NAMES))
+    yield _row("mean predictor", [_score("mean predictor", 0, 0, mean, test.strengths, {})])
+    knows = oracle.predict(test.shown, test.strengths, test.picture, seed=seed)
+    if knows is not None:
+        yield _row("oracle", [_score("oracle", 0, 0, knows, test.strengths, {})])
+
+
+def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], picture: NDArray[np.int64]) -> Probe:
+    """Ridge regressions of the domain (the largest of its indicators) and of the strengths, in folds of files."""
+    words, index = np.unique(domain, return_inverse=True)
+    scaled = (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-9)
+    design = np.concatenate([scaled, np.ones((len(scaled), 1))], axis=1)
+    target = np.concatenate([np.eye(len(words))[index], strengths], axis=1)
+    said = np.empty_like(target)
+    for fold in range(PROBE_FOLDS):
+        out = picture % PROBE_FOLDS == fold
+        known = design[~out]
+        normal = known.T @ known + PROBE_RIDGE * len(known) * np.eye(known.shape[1])
+        said[out] = design[out] @ np.linalg.solve(normal, known.T @ target[~out])
+    read = said[:, len(words) :]
+    return Probe(
+        domain_accuracy=float((said[:, : len(words)].argmax(1) == index).mean()),
+        domain_chance=float(np.bincount(index).max() / len(index)),
+        noise_r2=float(1 - np.square(read - strengths).mean() / strengths.var()),
+    )
+
+
+class _Journal:
+    """Finished arms, a line of JSON each, and what the search of an arm chose; nothing is kept without a file.
+
+    Raises UsageError where the file is of a run with other options, or no journal.
+    """
+
+    def __init__(self, options: FewShotOptions, encoder: str):
+        self.path = options.journal
+        kept = ("draws", "seed", "split", "limit_per_domain", "effort")
+        self.head = {"schema": SCHEMA, "encoder": encoder, **{k: getattr(options, k) for k in kept}}
+        self.head |= {"data": options.data.name, "images": options.images and options.images.name}
+        self.scores: list[ArmScore] = []
+        self.choices: dict[str, dict[str, float]] = {}
+        if self.path is None:
+            return
+        if not self.path.exists():
+            self._append(self.head)
+            return
+        try:
+            first, *lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+            self.scores = [ArmScore(**{**line, "per_output": tuple(line["per_output"])}) for line in lines]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UsageError(f"{self.path}: is no journal of a few-shot benchmark") from error
+        if first != self.head:
+            raise UsageError(f"{self.path}: was written with other options; give another --journal")
+        for score in self.scores:
+            self.choices.setdefault(score.arm, dict(score.settings))
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self.path is None else self.path.parent
+
+    def write(self, score: ArmScore) -> None:
+        self.choices.setdefault(score.arm, dict(score.settings))
+        if self.path is not None:
+            self._append(asdict(score))
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        assert self.path is not None
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry, sort_keys=True) + "\n")

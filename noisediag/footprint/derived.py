@@ -1,0 +1,217 @@
+"""What follows from an estimated plane: electrons, decibels, stops, DNG and EMVA 1288 quantities, structure.
+
+Pure functions of the plane; nothing here is predicted by a model. Signals and sigmas are normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, Quantity, VarianceLaw
+from noisediag.genome.correlation import autocorrelation, kernel
+from noisediag.traces.lines_and_waves import Arrangement
+
+MID_GREY = 0.18  # signal at which sigma and SNR are quoted
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What follows from one plane. None: unknown, unidentified, or meaningless (no electrons in rendered pictures)."""
+
+    sigma_at_18pct: float  # normalised
+    snr_db_at_18pct: float | None
+    read_noise_e: float | None
+    electrons_at_white: float | None
+    dynamic_range_stops: float | None
+    dng_noise_profile: tuple[tuple[float, float], ...] | None  # (S, O) of DNG tag 51041; one pair, or one per colour
+    K: Quantity  # EMVA 1288 system gain, DN/e-
+    conversion_gain: Quantity  # its inverse, e-/DN
+    sigma_d: Quantity  # EMVA 1288 temporal dark noise: the read noise in electrons
+    PRNU1288: Quantity
+    DSNU1288: Quantity  # one picture cannot tell a fixed dark pattern from a temporal one: known of dark frames only
+    signal_median: float  # normalised
+    sigma_at_median: float  # normalised
+    snr_db_at_median: float | None
+    sigma_effective: float  # normalised; square root of the mean of sigma^2 over the signal histogram
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How the noise lies. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone.
+
+    `correlated_share`: what a pixel has from the noise of its neighbours; `periodic_share`: one wave over the picture.
+    `pixel_independent`: none of them was found; None: not all of them can be seen in this picture.
+    """
+
+    row_share: float | None
+    column_share: float | None
+    lag1_h: float | None
+    lag1_v: float | None
+    correlated_share: float | None
+    periodic_share: float | None
+    pixel_independent: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what Noise2Void and its kind assume: noise that is independent from pixel to pixel."""
+        shares = {
+            "row": self.row_share,
+            "column": self.column_share,
+            "correlated": self.correlated_share,
+            "periodic": self.periodic_share,
+        }
+        if self.pixel_independent is None:
+            unknown = ", ".join(name for name, value in shares.items() if value is None)
+            return f"It is not known whether the noise is independent from pixel to pixel: {unknown} noise is not seen."
+        if self.pixel_independent:
+            return (
+                "No row, column, correlated or periodic noise was found: the noise is independent from pixel to pixel, "
+                "as Noise2Void and its kind assume."
+            )
+        found = ", ".join(f"{100 * value:.2g} % {name}" for name, value in shares.items() if value)
+        return (
+            f"The noise is not independent from pixel to pixel ({found}): Noise2Void and its kind would take that for "
+            "picture."
+        )
+
+
+def derive(
+    plane: PlaneFootprint, *, domain: str, noise_profile: tuple[tuple[float, float], ...] | None = None
+) -> Derived:
+    """What follows from `plane` in physical units.
+
+    Electrons need a linear domain, values relative to white a known black and white, and an SNR a known black. The
+    interval of read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
+    """
+    linear = domain != "rendered"
+    scaled = linear and plane.offset_known and plane.white_known
+    shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
+    shot_value = shot.value if linear else None
+
+    system_gain = Quantity("K", "DN/e-")
+    if shot_value is not None:
+        system_gain = Quantity("K", "DN/e-", shot.value_dn, shot.low_dn, shot.high_dn)
+    inverse_gain = Quantity(
+        "1/K", "e-/DN", _ratio(1.0, system_gain.value), _ratio(1.0, system_gain.high), _ratio(1.0, system_gain.low)
+    )
+    dark_noise = Quantity("sigma_d", "e-")
+    if shot_value is not None:
+        dark_noise = Quantity(
+            "sigma_d", "e-", _ratio(read.value, shot_value), _ratio(read.low, shot.high), _ratio(read.high, shot.low)
+        )
+    uniformity = Quantity("PRNU1288", "%")
+    if linear:
+        uniformity = Quantity(
+            "PRNU1288",
+            "%",
+            *(
+                None if v is None else 100.0 * v
+                for v in (multiplicative.value, multiplicative.low, multiplicative.high)
+            ),
+        )
+    return Derived(
+        sigma_at_18pct=plane.law.sigma(MID_GREY),
+        snr_db_at_18pct=_snr_db(plane, MID_GREY),
+        read_noise_e=dark_noise.value,
+        electrons_at_white=_ratio(1.0, shot_value) if scaled else None,
+        dynamic_range_stops=math.log2(1.0 / read.value) if scaled and read.value else None,
+        dng_noise_profile=noise_profile,
+        K=system_gain,
+        conversion_gain=inverse_gain,
+        sigma_d=dark_noise,
+        PRNU1288=uniformity,
+        DSNU1288=plane.dark_pattern or Quantity("DSNU1288", "e-"),
+        signal_median=plane.signal_median,
+        sigma_at_median=plane.law.sigma(plane.signal_median),
+        snr_db_at_median=_snr_db(plane, plane.signal_median),
+        sigma_effective=plane.effective_sigma,
+    )
+
+
+def arrange(plane: PlaneFootprint) -> Structure:
+    """Row, column, correlated and periodic noise as shares of sigma_total^2 at the median signal, and the lag-1
+    correlation of the pixel noise.
+
+    Row and column offsets are those measured on the pixels where these were looked at and found, else the model's.
+    """
+    seen = plane.arrangement or Arrangement(None, None, None)
+    offsets = [
+        _offsets(measured, plane[name]) for name, measured in (("row_noise", seen.row), ("column_noise", seen.column))
+    ]
+    pixel = plane.law.sigma(plane.signal_median) ** 2
+    known = [value for value in offsets if value is not None]
+    total = pixel + sum(value**2 for value in known) if len(known) == len(offsets) else 0.0
+
+    def share(part: float | None) -> float | None:
+        return part / total if part is not None and total > 0 else None
+
+    rho = _amount(plane["correlation"])
+    lag1 = None if rho is None else float(autocorrelation(rho, 1)[0, 1])  # the kernel is isotropic
+    own = 1.0 if not rho else float(kernel(rho).max()) ** 2  # of a pixel's noise that is its own
+    rows, columns = (share(None if value is None else value**2) for value in offsets)
+    correlated = None if rho is None else share((1 - own) * pixel)
+    parts = (rows, columns, correlated, seen.periodic_share)
+    independent = False if any(parts) else None if None in parts else True
+    return Structure(rows, columns, lag1, lag1, correlated, seen.periodic_share, independent)
+
+
+def _offsets(measured: float | None, estimate: Estimate) -> float | None:
+    if measured:
+        return measured
+    amount = _amount(estimate)
+    return measured if amount is None else amount
+
+
+def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
+    """The pair (S, O) of DNG 1.4, tag 51041: N(x) = sqrt(S*x + O), pooled over `planes` of one colour.
+
+    Without a multiplicative term it is the mean law itself, (S, O + q^2/12). With one, or where a given gain has left
+    a negative O, which the tag cannot hold, it is the straight line nearest to the law at the curve's signals, by least
+    squares of the relative error of the variance, with O held at the law's floor and S at 0 where the free line would
+    fall below. Raises ValueError for planes whose curve has no law (processed pictures).
+    """
+    count = len(planes)
+    laws = [plane.law for plane in planes if isinstance(plane.law, VarianceLaw)]
+    if len(laws) < count:
+        raise ValueError("a noise curve without a law has no shot and read noise")
+    shot = sum(law.shot for law in laws) / count
+    intercept = sum(law.intercept for law in laws) / count
+    square = sum(law.square for law in laws) / count
+    if square == 0 and intercept >= 0:
+        return shot, intercept
+    floor = sum(law.floor for law in laws) / count
+    signals = np.array([point.signal for plane in planes for point in plane.curve])
+    variances = np.maximum(shot * signals + intercept + square * signals**2, floor)
+    if not variances.max(initial=0.0) > 0:
+        return shot, intercept
+    weight = 1.0 / np.maximum(variances, 1e-9 * variances.max())
+    system = np.stack([signals * weight, weight], axis=1)
+    slope, offset = (float(v) for v in np.linalg.lstsq(system, np.ones(len(signals)), rcond=None)[0])
+    if offset < floor:
+        direction = signals * weight
+        slope, offset = float(direction @ (1.0 - floor * weight) / (direction @ direction)), floor
+    if slope < 0:  # signals around black, where the squared term falls and rises again
+        slope, offset = 0.0, float(weight.sum() / (weight @ weight))
+    return slope, offset
+
+
+def _snr_db(plane: PlaneFootprint, signal: float) -> float | None:
+    sigma = plane.law.sigma(signal)
+    if not plane.offset_known or signal <= 0 or sigma <= 0:
+        return None
+    return 20.0 * math.log10(signal / sigma)
+
+
+def _ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return None if numerator is None or not denominator else numerator / denominator
+
+
+def _amount(estimate: Estimate) -> float | None:
+    """The value; 0 where the noise was looked for and is absent; None where it is unknown."""
+    if estimate.value is not None:
+        return estimate.value
+    return 0.0 if estimate.present is not None and estimate.present < PRESENT else None

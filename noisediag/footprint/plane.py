@@ -1,0 +1,189 @@
+"""The footprint of one plane: values with intervals and flags, and the noise curve.
+
+All signals and sigmas are normalised: x = (DN - black) / (white - black).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+
+from noisediag.genome.parameters import parameter
+from noisediag.traces.lines_and_waves import Arrangement
+
+LEVEL = 0.9  # of every interval
+MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
+PRESENT = 0.5  # below this probability a noise counts as absent
+WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
+UNSURE_SHARE = 0.3  # of the variance: a noise whose upper bound is above this share is not known to be absent
+CLIPPED_SHARE = 0.05  # of the pixels
+FEW_PIXELS = 64 * 64
+CURVE_POINTS = 16
+COARSER = 1.5  # times the container's step: quantisation is a noise of its own
+FLAGS = (
+    "below_floor",
+    "weakly_identified",
+    "planes_differ",
+    "out_of_range",
+    "out_of_domain",
+    "clipped",
+    "few_pixels",
+    "rendered",
+    "assumed_scale",
+    "denoised",
+    "upscaled",
+    "resaved",
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter. `value` None: unknown, and `flag` says why (`below_floor`: low 0, high = the detection limit).
+
+    Of a measurement that cannot show it, a parameter has neither value nor flag.
+    """
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    present: float | None  # probability that this noise is there at all
+    flag: str | None = None
+    symbol: str = ""
+    unit: str = ""
+    value_dn: float | None = None
+    low_dn: float | None = None
+    high_dn: float | None = None
+    level: float = LEVEL
+    word: str | None = None  # of a class that the user's own head tells; `value` is None then
+
+
+def in_units(estimate: Estimate, span: float | None) -> Estimate:
+    """`estimate` with symbol, unit and, where it scales with it and `span` (white - black) is known, values in DN."""
+    declared = parameter(estimate.name)
+
+    def dn(value: float | None) -> float | None:
+        return None if value is None or span is None or not declared.scales_with_dn else value * span
+
+    return replace(
+        estimate,
+        symbol=declared.symbol,
+        unit=declared.unit,
+        value_dn=dn(estimate.value),
+        low_dn=dn(estimate.low),
+        high_dn=dn(estimate.high),
+    )
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Standard deviation of the pixel noise, with its interval, at one clean signal; all normalised."""
+
+    signal: float
+    sigma: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class VarianceLaw:
+    """sigma2(x) = shot*x + intercept + square*x^2; `intercept` includes q^2/12 and may be negative (unknown offset)."""
+
+    shot: float
+    intercept: float
+    square: float
+    floor: float  # the curve never falls below: q^2/12, or a small share of the mean variance where that is more
+
+    @overload
+    def sigma(self, x: float) -> float: ...
+
+    @overload
+    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+
+    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+        """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
+
+        >>> VarianceLaw(shot=1e-4, intercept=4e-6, square=0.0, floor=0.0).sigma(0.0)
+        0.002
+        """
+        variance = np.maximum(self.shot * x + self.intercept + self.square * x * x, self.floor)
+        sigma = np.sqrt(variance)
+        return sigma if isinstance(x, np.ndarray) else float(sigma)
+
+
+@dataclass(frozen=True)
+class SampledCurve:
+    """A noise curve without a formula: straight lines in the variance over sqrt(signal) between samples.
+
+    Constant beyond the first and the last. `signals` increase from 0 to 1, `sigmas` are positive; both normalised.
+    """
+
+    signals: tuple[float, ...]
+    sigmas: tuple[float, ...]
+
+    @overload
+    def sigma(self, x: float) -> float: ...
+
+    @overload
+    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+
+    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+        """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
+
+        >>> round(SampledCurve((0.0, 1.0), (0.01, 0.07)).sigma(0.25), 6)
+        0.05
+        """
+        at = np.sqrt(np.clip(x, 0.0, 1.0))
+        sigma = np.sqrt(np.interp(at, np.sqrt(self.signals), np.square(self.sigmas)))
+        return sigma if isinstance(x, np.ndarray) else float(sigma)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A derived quantity under its own symbol and unit. Bounds are None where the interval does not carry over."""
+
+    symbol: str
+    unit: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class PlaneFootprint:
+    """The footprint of one plane, or of one bag of planes (`all`, `luma`)."""
+
+    name: str
+    shape: tuple[int, int]
+    bit_depth: int | None
+    black_dn: float | None
+    white_dn: float | None
+    scale_source: str
+    curve: tuple[CurvePoint, ...]
+    law: VarianceLaw | SampledCurve
+    parameters: tuple[Estimate, ...]
+    signal_median: float
+    effective_sigma: float  # square root of the mean of sigma^2 over the signal histogram
+    channel: str | None = None
+    frame: int | None = None
+    white_known: bool = True
+    offset_known: bool = True
+    flags: tuple[str, ...] = ()
+    arrangement: Arrangement | None = None  # of the file's own footprint; None: not looked at
+    dark_pattern: Quantity | None = None  # EMVA 1288 DSNU, where dark frames were measured
+
+    @property
+    def label(self) -> str:
+        """What people call it: channel, name and frame, nothing said twice."""
+        names = [part for part in (self.channel, self.name) if part is not None]
+        frame = [] if self.frame is None else [f"frame {self.frame}"]
+        return " ".join([*dict.fromkeys(names), *frame])
+
+    def __getitem__(self, name: str) -> Estimate:
+        """The estimate called `name`. Raises KeyError, naming what there is."""
+        for estimate in self.parameters:
+            if estimate.name == name:
+                return estimate
+        raise KeyError(f"no parameter {name!r}; there are: {', '.join(e.name for e in self.parameters)}")

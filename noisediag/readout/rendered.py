@@ -1,0 +1,233 @@
+"""What processing has made of the noise of a rendered picture: the network's answer as parts of a footprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+
+from noisediag.cop.models import SensorModel
+from noisediag.cop.rendered import FLAGS, KNOTS, SMALLEST_SIDE
+from noisediag.cop.tokens import Tokens
+from noisediag.errors import CheckpointError
+from noisediag.footprint.file import Rendered, Spatial
+from noisediag.footprint.plane import MAX_LOG_WIDTH, CurvePoint, Estimate, PlaneFootprint, SampledCurve
+from noisediag.genome.correlation import autocorrelation
+from noisediag.genome.parameters import parameter
+from noisediag.genome.rendered import CODES, PLANES
+from noisediag.images.image import Image, Plane
+from noisediag.readout.tiles import Part, block_means, by_frame, join
+from noisediag.traces.jpeg import Traces, traces
+
+MAX_TILES = 12  # of 256 x 256 px that are looked at
+LEAST_SIGMA = 0.5 / CODES  # below half a code nothing is measured
+UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # of light; processing has mixed them up
+BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px
+
+
+@dataclass(frozen=True)
+class ProcessedPlane:
+    """The noise of one plane: its curve, the half-widths of its interval in ln sigma at the knots, its spread."""
+
+    curve: SampledCurve
+    below: np.ndarray  # (KNOTS,)
+    above: np.ndarray  # (KNOTS,)
+    lag1: tuple[float, float]
+    areas: tuple[float, ...]  # SD after averaging over the SD of a pixel
+
+
+@dataclass(frozen=True)
+class ProcessedReading:
+    """Everything the rendered network says of a picture; `planes` R, G, B and luma, or the only one."""
+
+    planes: tuple[ProcessedPlane, ...]
+    probability: Mapping[str, float]  # of FLAGS
+    raised: frozenset[str]  # flags whose probability is beyond what pictures without them reach
+    channels: tuple[float, float, float] | None
+
+    @property
+    def processed(self) -> bool:
+        return "processed" in self.raised
+
+
+def large_enough(tiles: np.ndarray) -> bool:
+    """Whether tiles (T, h, w) can be read at all."""
+    return min(tiles.shape[-2:]) >= SMALLEST_SIDE
+
+
+def why_unread(model: SensorModel, part: Part) -> str | None:
+    """Why processing is not looked at in a rendered picture; None where it is."""
+    members = by_frame(part.groups)[0]
+    if model.rendered is None:
+        return "the checkpoint has no part for it"
+    if not large_enough(part.bags[0][1].tiles):
+        return "the picture is too small"
+    if any(p.scale_source == "override" for p in members):
+        return "black and white are not the file's own"
+    return None if len(members) in (1, 3) else f"it has {len(members)} channels"
+
+
+def read_part(
+    model: SensorModel,
+    part: Part,
+    planes: list[PlaneFootprint],
+    whole: PlaneFootprint,
+    image: Image,
+    tokens: Tokens | None,
+) -> tuple[list[PlaneFootprint], PlaneFootprint, Rendered]:
+    """The planes of a rendered picture, its luma (or its only plane), and what processing has left in it.
+
+    `planes`, `whole`: what the sensor model says of them, which stands where the noise is as a sensor gives it, in
+    eight bits. `tokens` of all the part's bags, if these are at hand.
+    """
+    frames = by_frame(part.groups)
+    of_groups = part.bags[: len(part.groups)]
+    tiles = [join([bag for members, bag in of_groups if members[0].name == p.name]).tiles for p in frames[0]]
+    device = next(model.parameters()).device
+    # Tokens of several frames are those of other bags than the frames' together.
+    reading = read(model, tiles, device, tokens if len(frames) == 1 else None)
+    seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
+    if reading.processed:
+        planes = [
+            replaced(plane, seen[plane.name], block_means(bag.tiles))
+            for plane, (_, bag) in zip(planes, of_groups, strict=True)
+        ]
+        whole = replaced(whole, reading.planes[-1], block_means(part.bags[-1][1].tiles))
+    first = [plane for plane in planes if plane.frame == planes[0].frame] if len(frames[0]) > 1 else []
+    return planes, whole, summary([*first, whole], reading, _jpeg_traces(frames[0], image))
+
+
+def _jpeg_traces(members: Sequence[Plane], image: Image) -> Traces | None:
+    """What JPEG has left in the first frame; None where its codes are not those of 8 bits."""
+    codes = [plane.load() for plane in members]
+    if any(plane.dtype != np.uint8 for plane in codes):
+        return None
+    return traces(codes[0] if len(codes) == 1 else np.stack(codes, -1), image.jpeg)
+
+
+def read(
+    model: SensorModel, colours: Sequence[np.ndarray], device: torch.device, seen: Tokens | None = None
+) -> ProcessedReading:
+    """`colours`: tiles (T, h, w) of red, green and blue, or of gray alone; codes / white, at least SMALLEST_SIDE wide.
+
+    `seen`: tokens of these tiles and of their luma, a bag each, where they are there already: they are taken if all the
+    tiles are looked at.
+
+    Raises CheckpointError where the model's calibration does not cover rendered pictures.
+    """
+    network = model.rendered
+    calibration = model.calibration.get("rendered")
+    if network is None or not isinstance(calibration, Mapping):
+        raise CheckpointError("the checkpoint has no part for rendered pictures")
+    gray = len(colours) == 1
+    chosen = np.unique(np.linspace(0, len(colours[0]) - 1, min(MAX_TILES, len(colours[0]))).round().astype(int))
+    tiles = np.stack([colours[0 if gray else i][chosen] for i in range(3)], 1)
+    with torch.inference_mode():
+        own = seen.first_grid() if seen is not None and len(chosen) == len(colours[0]) else None
+        _, reading = network(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None].to(device), own)
+    low, high = (float(factor) for factor in calibration["curve"])
+    signals = tuple(float(k) for k in (np.arange(KNOTS) / (KNOTS - 1)) ** 2)
+    sigmas = (reading.curve.log_variance[0] / 2).exp().double().cpu().numpy()
+    spread = reading.spread[0].double().cpu().numpy()
+    lags, areas = (value[0].double().cpu().numpy() for value in (reading.lag1, reading.areas))
+    planes = [
+        ProcessedPlane(
+            curve=SampledCurve(signals, tuple(float(s) for s in sigmas[i])),
+            below=np.clip(low * spread[i, :, 0], 0, MAX_LOG_WIDTH),
+            above=np.clip(high * spread[i, :, 1], 0, MAX_LOG_WIDTH),
+            lag1=(float(lags[i, 0]), float(lags[i, 1])),
+            areas=tuple(float(a) for a in areas[i]),
+        )
+        for i in range(len(sigmas))
+    ]
+    if not gray and len(planes) == 1:  # a gray picture that is stored in three equal planes
+        planes = planes * len(PLANES)
+    probability = dict(zip(FLAGS, (float(p) for p in reading.flags[0].sigmoid()), strict=True))
+    thresholds = calibration["thresholds"]
+    red_green, green_blue, red_blue = (float(c) for c in reading.channels[0])
+    return ProcessedReading(
+        planes=tuple(planes[-1:] if gray else planes),
+        probability=probability,
+        raised=frozenset(name for name in FLAGS if probability[name] > thresholds[name]),
+        channels=None if gray else (red_green, green_blue, red_blue),
+    )
+
+
+def spatial(plane: PlaneFootprint, seen: ProcessedPlane) -> Spatial:
+    """How the noise of `plane` is spread."""
+    return Spatial(
+        name=plane.name,
+        lag1_h=seen.lag1[0],
+        lag1_v=seen.lag1[1],
+        equivalent_blur_px=equivalent_blur_px(sum(seen.lag1) / 2),
+        sigma_after_area=tuple(plane.effective_sigma * share for share in seen.areas),
+    )
+
+
+def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, jpeg: Traces | None) -> Rendered:
+    """The picture's own account; `planes` as those of `reading`, `jpeg` what compression has left."""
+    return Rendered(
+        planes=tuple(spatial(plane, seen) for plane, seen in zip(planes, reading.planes, strict=True)),
+        processed=reading.probability["processed"],
+        denoised=reading.probability["denoised"],
+        upscaled=reading.probability["upscaled"],
+        channel_correlation=reading.channels,
+        jpeg_quality=None if jpeg is None else jpeg.quality,
+        jpeg_standard=None if jpeg is None else jpeg.standard,
+        block_strength=None if jpeg is None else jpeg.block_strength,
+        resaved=None if jpeg is None else jpeg.resaved,
+        flags=(reading.raised & {"denoised", "upscaled"})
+        | (frozenset({"resaved"}) if jpeg is not None and jpeg.resaved else frozenset()),
+    )
+
+
+def replaced(plane: PlaneFootprint, seen: ProcessedPlane, signals: np.ndarray) -> PlaneFootprint:
+    """`plane` with the curve of processed noise; `signals`, any shape: those of the picture.
+
+    Shot, read and multiplicative noise are no longer defined: null with the flag `rendered`. The correlation is the
+    kernel that would correlate white noise as much. Where the curve lies below half a code, it may also be 0.
+    """
+    at = np.array([point.signal for point in plane.curve])
+    sigmas = seen.curve.sigma(at)
+    knots = np.sqrt(seen.curve.signals)
+    below, above = (np.interp(np.sqrt(np.clip(at, 0, 1)), knots, widths) for widths in (seen.below, seen.above))
+    lows = np.where(sigmas < LEAST_SIGMA, 0.0, sigmas * np.exp(-below))
+    columns = (at, sigmas, lows, sigmas * np.exp(above))
+    points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
+    blur = equivalent_blur_px(sum(seen.lag1) / 2)
+    return replace(
+        plane,
+        curve=points,
+        law=seen.curve,
+        effective_sigma=float(np.sqrt(np.mean(np.square(seen.curve.sigma(np.asarray(signals, np.float64)))))),
+        parameters=tuple(_as_processed(estimate, blur) for estimate in plane.parameters),
+    )
+
+
+def _as_processed(estimate: Estimate, blur: float) -> Estimate:
+    cleared = replace(estimate, value=None, low=None, high=None, value_dn=None, low_dn=None, high_dn=None, flag=None)
+    if estimate.name in UNDEFINED:
+        return replace(cleared, present=None, flag="rendered")
+    if estimate.name == "correlation":
+        if blur < parameter("correlation").low:
+            return replace(cleared, present=0.0, low=0.0, flag="below_floor")
+        return replace(cleared, value=blur, present=1.0)
+    return estimate
+
+
+def equivalent_blur_px(lag1: float) -> float:
+    """Width of the kernel exp(-d^2/(2 rho^2)) that gives white noise the correlation `lag1`, px; 0 for none.
+
+    >>> round(equivalent_blur_px(0.5), 2)
+    0.64
+    """
+    lags = _lags()
+    return 0.0 if lag1 < lags[0] else float(np.interp(lag1, lags, BLUR_GRID))
+
+
+@cache
+def _lags() -> np.ndarray:
+    return np.array([autocorrelation(float(rho), 1)[0, 1] for rho in BLUR_GRID])

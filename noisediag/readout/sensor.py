@@ -1,0 +1,305 @@
+"""The sensor model's numbers as the footprint of a plane: units, calibrated intervals, flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from noisediag.cop.calibration import alarm_shift, factors, limit_shift
+from noisediag.cop.heads import LEARNED, UNIFORM
+from noisediag.cop.models import SensorAnswer, SensorModel
+from noisediag.footprint.plane import (
+    CLIPPED_SHARE,
+    COARSER,
+    CURVE_POINTS,
+    FEW_PIXELS,
+    MAX_LOG_WIDTH,
+    PRESENT,
+    UNSURE_SHARE,
+    WEAK_RATIO,
+    CurvePoint,
+    Estimate,
+    PlaneFootprint,
+    VarianceLaw,
+    in_units,
+)
+from noisediag.genome.parameters import PARAMETERS, Parameter
+from noisediag.images.image import Image, Plane
+from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
+from noisediag.traces.lines_and_waves import Arrangement, arrangement
+
+ARRANGED_TILES = 4  # that show how the noise lies
+NO_MORE_THAN = 1.5  # times the curve: no single noise is stronger than all of it
+GAIN_DOUBT = 1.5  # times the variance: shot noise that a given gain implies and the picture does not have
+JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
+
+
+@dataclass(frozen=True)
+class Level:
+    """The noise at the median signal. `hidden`: below half a step, where it does not reach the levels."""
+
+    signal: float
+    sigma: float
+    span: float  # of the signal
+    hidden: bool
+
+
+def read_part(
+    model: SensorModel, part: Part, answers: Sequence[SensorAnswer], image: Image, gain: float | None
+) -> tuple[list[PlaneFootprint], PlaneFootprint]:
+    """The footprints of the part's groups, and the file's own: `all`, or `luma` of rendered colour.
+
+    `answers`: those of the part's bags; `gain`: e-/DN where it is known.
+    """
+    count = len(part.groups)
+    described = [
+        plane_footprint(model, members, bag, answer, image, gain, whole=number == count or count == 1)
+        for number, ((members, bag), answer) in enumerate(zip(part.bags, answers, strict=True))
+    ]
+    colours = len(by_frame(part.groups)[0]) > 1
+    name = "luma" if image.domain == "rendered" and colours else "all"
+    together = replace(described[-1], name=name, frame=None, channel=part.channel)
+    if image.domain != "rendered" and count > 1:
+        together = replace(together, shape=whole_shape([p for members in part.groups for p in members]))
+    return described[:count], together
+
+
+def plane_footprint(
+    model: SensorModel,
+    members: Sequence[Plane],
+    bag: Bag,
+    answer: SensorAnswer,
+    image: Image,
+    gain: float | None,
+    *,
+    whole: bool = False,
+) -> PlaneFootprint:
+    """The footprint of one bag: `answer`, what `model` says of it, in units, with intervals and flags.
+
+    `members`: the planes that the bag was cut from; `gain`: e-/DN where it is known; `whole`: the file's own plane,
+    whose arrangement is looked at.
+    """
+    plane = members[0]
+    span = plane.white_dn - plane.black_dn
+    same_scale = all(p.white_dn - p.black_dn == span for p in members)
+    free = not plane.offset_known
+    shot = None if gain is None else 1 / (gain * span)
+    law = _law(answer)
+    raw = image.domain == "raw-linear"
+    estimates = _parameters(model.calibration, answer, bag, law, shot, span if same_scale else None, free=free, raw=raw)
+    means = answer.block_mean[0].cpu().numpy().astype(np.float64)
+    flags = _plane_flags(answer, plane, bag, float(model.familiarity.threshold))
+    return PlaneFootprint(
+        name=plane.name,
+        channel=plane.channel,
+        frame=plane.frame,
+        shape=plane.shape,
+        bit_depth=plane.bit_depth,
+        black_dn=plane.black_dn if same_scale else None,
+        white_dn=plane.white_dn if same_scale else None,
+        scale_source=plane.scale_source,
+        curve=_curve(model.calibration, answer, law, means, raw=raw, found=_found(estimates)),
+        law=law,
+        parameters=estimates,
+        signal_median=float(np.median(means)),
+        effective_sigma=float(np.sqrt(np.mean(np.square(law.sigma(means))))),
+        white_known=plane.white_known,
+        offset_known=plane.offset_known,
+        flags=flags,
+        arrangement=_arrangement(bag) if whole else None,
+    )
+
+
+def reconcile(whole: PlaneFootprint, planes: Sequence[PlaneFootprint]) -> PlaneFootprint:
+    """Where the planes' own intervals are disjoint, no one value describes the file: null with `planes_differ`."""
+    parameters = []
+    for estimate in whole.parameters:
+        bounds = [
+            (own.value, own.low, own.high)
+            for own in (plane[estimate.name] for plane in planes)
+            if own.value is not None and own.low is not None and own.high is not None
+        ]
+        # Several intervals are compared at once: widened, so that equal planes rarely differ by chance alone.
+        lows = [value - JOINT_WIDENING * (value - low) for value, low, _ in bounds]
+        highs = [value + JOINT_WIDENING * (high - value) for value, _, high in bounds]
+        if estimate.value is not None and bounds and max(lows) > min(highs):
+            estimate = replace(
+                estimate,
+                value=None,
+                low=min(low for _, low, _ in bounds),
+                high=max(high for _, _, high in bounds),
+                value_dn=None,
+                low_dn=None,
+                high_dn=None,
+                flag="planes_differ",
+            )
+        parameters.append(estimate)
+    differ = any(estimate.flag == "planes_differ" for estimate in parameters)
+    flags = {*whole.flags, "planes_differ"} if differ else whole.flags
+    return replace(whole, parameters=tuple(parameters), flags=tuple(sorted(flags)))
+
+
+def gain_doubts(planes: Sequence[PlaneFootprint], gain: float | None) -> list[str]:
+    """A warning where a given gain implies more shot noise than there is noise."""
+    if gain is None:
+        return []
+    doubts = []
+    for plane in planes:
+        implied = (plane["shot_gain"].value or 0.0) * plane.signal_median
+        if implied > GAIN_DOUBT * plane.law.sigma(plane.signal_median) ** 2:
+            doubts.append(f"a gain of {gain:g} e-/DN implies more shot noise than the picture has noise")
+    return doubts
+
+
+def _curve(
+    calibration: Mapping[str, Any], answer: SensorAnswer, law: VarianceLaw, means: np.ndarray, *, raw: bool, found: bool
+) -> tuple[CurvePoint, ...]:
+    """The noise curve over the picture's signals; where no pixel noise was `found`, it may also be 0."""
+    low_factor, high_factor = factors(calibration, "curve", answer, raw=raw)
+    quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
+    at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
+    first, last = np.quantile(means, (0.005, 0.995))
+    signals = np.linspace(first, last, CURVE_POINTS)
+    sigmas = law.sigma(signals)
+    below, middle, above = (np.interp(signals, at, quantiles[:, i]) for i in range(3))
+    low = np.clip(middle - low_factor * (middle - below), -MAX_LOG_WIDTH, 0.0)
+    high = np.clip(middle + high_factor * (above - middle), 0.0, MAX_LOG_WIDTH)
+    lows = sigmas * np.exp(low) if found else np.zeros_like(sigmas)
+    columns = (signals, sigmas, lows, sigmas * np.exp(high))
+    return tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _parameters(
+    calibration: Mapping[str, Any],
+    answer: SensorAnswer,
+    bag: Bag,
+    law: VarianceLaw,
+    shot: float | None,
+    span: float | None,
+    *,
+    free: bool,
+    raw: bool,
+) -> tuple[Estimate, ...]:
+    quantiles = answer.reading.quantiles[0].double().cpu().numpy()
+    limits = answer.reading.limit[0].double().cpu().numpy()
+    shifts = torch.tensor([alarm_shift(calibration, name) for name in LEARNED], dtype=torch.float64)
+    present = (answer.reading.present[0].double().cpu() - shifts).sigmoid().numpy()
+    darkest, signal, brightest = (float(x) for x in answer.evidence.signal[0])
+    level = Level(
+        signal,
+        law.sigma(signal),
+        brightest - darkest,
+        hidden=bag.step is not None and law.sigma(signal) < bag.step / 2,
+    )
+    most = _upper_bounds(answer, law)
+    result = []
+    for declared in PARAMETERS:
+        name = declared.name
+        if name == "quantisation":
+            result.append(in_units(_quantisation(bag), span))
+            continue
+        i = LEARNED.index(name)
+        low_factor, high_factor = factors(calibration, name, answer, raw=raw)
+        low, middle, high = quantiles[i]
+        low, high = middle - low_factor * (middle - low), middle + high_factor * (high - middle)
+        drowned = level.hidden and name in ("shot_gain", "read_noise")
+        if name == "shot_gain" and shot is not None:
+            estimate = Estimate(name, shot, shot, shot, 1.0)
+        elif free and (name == "read_noise" or (name == "shot_gain" and level.span < level.sigma)):
+            # without black only a range of signal shows the gain, and nothing shows the read noise
+            estimate = Estimate(name, None, None, None, None, "weakly_identified")
+        elif present[i] >= PRESENT and not drowned:
+            estimate = _measured(declared, (low, middle, high), float(present[i]))
+        else:
+            limit = max(limits[i], quantiles[i][0]) + limit_shift(calibration, name, answer, raw=raw)
+            estimate = _unseen(declared, limit, float(present[i]), level)
+        if estimate.high is not None and name in most:
+            estimate = replace(estimate, high=max(min(estimate.high, most[name]), estimate.value or 0.0))
+        result.append(in_units(estimate, span))
+    return tuple(result)
+
+
+def _arrangement(bag: Bag) -> Arrangement:
+    """Of a few tiles, evenly spread: more say little that these do not."""
+    index = np.unique(np.linspace(0, len(bag.tiles) - 1, ARRANGED_TILES).round().astype(int))
+    return arrangement(bag.tiles[index])
+
+
+def _law(answer: SensorAnswer) -> VarianceLaw:
+    law = answer.curve.law[0].double().cpu()
+    return VarianceLaw(float(law[0]), float(law[1]), float(law[2]), float(answer.curve.floor[0]))
+
+
+def _quantisation(bag: Bag) -> Estimate:
+    if bag.step is None:
+        return Estimate("quantisation", None, None, None, 0.0, "below_floor")
+    coarser = bag.container is None or bag.step > COARSER * bag.container
+    half = 1e-3 * bag.step  # the lattice is fitted to better than this
+    return Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0)
+
+
+def _found(estimates: Sequence[Estimate]) -> bool:
+    """Whether the picture shows pixel noise at all, whatever its kind."""
+    return any(
+        estimate.flag != "below_floor"
+        for estimate in estimates
+        if estimate.name in ("shot_gain", "read_noise", "multiplicative")
+    )
+
+
+def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
+    """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller."""
+    signals = answer.evidence.signal[0].double().cpu().numpy()
+    sigmas = NO_MORE_THAN * law.sigma(signals)
+    lit = signals > 0
+    bounds = {"read_noise": float(sigmas.min())}
+    if lit.any():
+        bounds["shot_gain"] = float((sigmas[lit] ** 2 / signals[lit]).min())
+        bounds["multiplicative"] = float((sigmas[lit] / signals[lit]).min())
+    return bounds
+
+
+def _native(declared: Parameter, value: float) -> float:
+    """From the head's scale: logarithms but for a few."""
+    return max(float(value), declared.low) if declared.name in UNIFORM else float(np.exp(value))
+
+
+def _measured(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:
+    low, middle, high = (_native(declared, q) for q in quantiles)
+    flag: str | None = None
+    if declared.name not in UNIFORM and high > WEAK_RATIO * low:
+        flag = "weakly_identified"
+    elif not declared.low <= middle <= declared.high:
+        flag = "out_of_range"
+    return Estimate(declared.name, middle, low, high, present, flag)
+
+
+def _unseen(declared: Parameter, limit: float, present: float, level: Level) -> Estimate:
+    """Null with an upper bound.
+
+    Nothing says that it is absent if it may still be a good part of the noise: shot and read noise stand in for each
+    other where the picture has no range of signal. Such a one is weakly identified, the others are below the floor.
+    """
+    bound = level.sigma if level.hidden and declared.name == "read_noise" else _native(declared, limit)
+    term = {"shot_gain": bound * level.signal, "read_noise": bound**2}.get(declared.name, 0.0)
+    unsure = not level.hidden and term > UNSURE_SHARE * level.sigma**2
+    flag = "weakly_identified" if unsure else "below_floor"
+    return Estimate(declared.name, None, 0.0, bound, present, flag)
+
+
+def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float) -> tuple[str, ...]:
+    flags = []
+    if plane.scale_source == "assumed" or not plane.offset_known:
+        flags.append("assumed_scale")
+    lowest = -plane.black_dn / (plane.white_dn - plane.black_dn)  # the code 0
+    if max((bag.tiles <= lowest).mean(), (bag.tiles >= 1).mean()) > CLIPPED_SHARE:
+        flags.append("clipped")
+    if bag.tiles.size < FEW_PIXELS:
+        flags.append("few_pixels")
+    if float(answer.distance[0]) > threshold:
+        flags.append("out_of_domain")
+    return tuple(flags)

@@ -1,0 +1,44 @@
+"""The noise curve laid over the picture: a standard deviation for every pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from noisediag.footprint.file import Footprint
+from noisediag.images.image import Image
+from noisediag.readout.tiles import fills_mosaic, whole_shape
+
+
+def sigma_map(image: Image, footprint: Footprint) -> np.ndarray:
+    """Standard deviation of the pixel noise at each pixel, DN, float32.
+
+    `(H, W)`, or `(planes, H, W)` for several channels or frames.
+
+    The clean signal is taken as the mean of 5 x 5 pixels of the same plane. Frames of a stack that were not sampled
+    have the law of `all`; a part of the planes of a RAW file has maps of its own.
+    """
+    by_name = {(p.name, p.channel, p.frame): p for p in footprint.planes}
+    own = {p.channel: p for p in footprint.planes if p.name in ("all", "luma")}
+    maps: list[np.ndarray] = []
+    mosaic: np.ndarray | None = None
+    mosaicked = fills_mosaic(image.planes)
+    for plane in image.planes:
+        law = by_name.get((plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])).law
+        span = plane.white_dn - plane.black_dn
+        values = torch.from_numpy(((plane.load().astype(np.float32) - plane.black_dn) / span).astype(np.float32))[
+            None, None
+        ]
+        smooth = torch.nn.functional.avg_pool2d(values, 5, 1, 2, count_include_pad=False)[0, 0].numpy()
+        sigma = (law.sigma(smooth) * span).astype(np.float32)
+        if not mosaicked:
+            maps.append(sigma)
+            continue
+        at = plane.lattice
+        assert at is not None
+        if mosaic is None:
+            mosaic = np.full(whole_shape(image.planes), np.nan, np.float32)
+        mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
+    if mosaic is not None:
+        return mosaic
+    return maps[0] if len(maps) == 1 else np.stack(maps)

@@ -1,0 +1,201 @@
+"""Which pixels are looked at: the planes that belong together, cut into tiles of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from noisediag import images
+from noisediag.cop.tokens import BLOCK
+from noisediag.errors import UnreadableError
+from noisediag.images.image import LUMA, Image, Plane
+
+TILE_PX = 256  # largest tile
+MIN_TILE_PX = 16
+MAX_TILES = 24  # of one bag: 48,000 blocks put the statistical error of sigma at 0.04 %
+MAX_FRAMES = 8  # of a stack's channel
+GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Tiles of one or several planes that share one footprint, normalised: `(T, h, w)` float32."""
+
+    tiles: np.ndarray
+    step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
+    container: float | None  # distance of adjacent codes of the container, normalised; None: floats
+
+
+@dataclass(frozen=True)
+class Part:
+    """Planes that are estimated together: those of one channel, or of the whole picture.
+
+    `groups`: the planes of one name and frame each, which share one footprint. `bags`: the planes and the tiles of each
+    group and, where there are several groups, of the file's own footprint behind them.
+    """
+
+    channel: str | None
+    groups: tuple[tuple[Plane, ...], ...]
+    bags: tuple[tuple[tuple[Plane, ...], Bag], ...]
+
+
+def plan(image: Image) -> Iterator[Part]:
+    """The parts of `image`, cut into tiles. Raises the errors of `cut` and of loading its pixels."""
+    align = BLOCK if image.domain == "rendered" else 1  # JPEG's blocks stay whole
+    for channel, groups in channels(image).items():
+        # Planes that belong together are looked at where `all` looks: a part of the tiles each, not all of them.
+        most = MAX_TILES if image.domain == "linear" else MAX_TILES // len(groups)
+        bags: list[tuple[tuple[Plane, ...], Bag]] = []
+        for members in groups:
+            bag = thinned(cut([(p, p.load()) for p in members], MAX_TILES, align=align), max(1, most))
+            bags.append((tuple(members), bag))
+        if len(bags) > 1:
+            bags.append(_together(image, groups, bags))
+        yield Part(channel, tuple(tuple(members) for members in groups), tuple(bags))
+
+
+def _together(
+    image: Image, groups: Sequence[Sequence[Plane]], bags: Sequence[tuple[Sequence[Plane], Bag]]
+) -> tuple[tuple[Plane, ...], Bag]:
+    """The file's own bag, of several: the luma of all frames of a rendered picture, else the tiles of all planes."""
+    if image.domain == "rendered":
+        frames = by_frame(groups)
+        return tuple(members[0] for members in frames), join([luma_bag(members) for members in frames])
+    return tuple(p for members in groups for p in members), join([bag for _, bag in bags])
+
+
+def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int, *, align: int = 1, lattice: bool = True) -> Bag:
+    """At most about `limit` tiles of one size, spread evenly, normalised by each plane's own black and white.
+
+    They begin at multiples of `align` px. `lattice`: whether the levels in use are looked for.
+
+    Raises UnreadableError where the pixels are too few or not finite.
+    """
+    height, width = (min(values.shape[axis] for _, values in planes) for axis in (0, 1))
+    if min(height, width) < MIN_TILE_PX:
+        raise UnreadableError(
+            f"{width} x {height} pixels are too few to tell noise from picture (at least {MIN_TILE_PX} x {MIN_TILE_PX})"
+        )
+    down, across = -(-height // TILE_PX), -(-width // TILE_PX)
+    side_y, side_x = (height // down) // 8 * 8, (width // across) // 8 * 8
+    order = np.argsort((np.arange(down * across) * GOLDEN) % 1.0, kind="stable")
+    chosen = np.sort(order[: max(1, limit // len(planes))])
+    tiles, raw = [], []
+    for plane, values in planes:
+        span = plane.white_dn - plane.black_dn
+        for number in chosen:
+            y, x = (int(number) // across) * (height // down), (int(number) % across) * (width // across)
+            y, x = y - y % align, x - x % align
+            tile = values[y : y + side_y, x : x + side_x]
+            raw.append(tile)
+            tiles.append((tile.astype(np.float32) - np.float32(plane.black_dn)) / np.float32(span))
+    stack = np.stack(tiles)
+    if not np.isfinite(stack).all():
+        raise UnreadableError("holds values that are not finite (NaN or infinity)")
+    if not lattice:
+        return Bag(stack, None, None)
+    first = planes[0][0]
+    span = first.white_dn - first.black_dn
+    step = images.code_step(np.stack(raw))
+    return Bag(stack, None if step is None else step / span, _container_step(raw[0].dtype, step, span))
+
+
+def block_means(tiles: np.ndarray) -> np.ndarray:
+    """Means of 8 x 8 pixels of tiles `(T, h, w)`, h and w multiples of 8: `(T, h / 8, w / 8)`."""
+    count, height, width = tiles.shape
+    blocks: np.ndarray = tiles.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
+    return blocks
+
+
+def whole_shape(planes: Sequence[Plane]) -> tuple[int, int]:
+    """Height and width of the picture that `planes` are parts of: the mosaic of CFA planes, else the first plane's."""
+    placed = [(plane.shape, plane.lattice) for plane in planes if plane.lattice is not None]
+    if not placed:
+        return planes[0].shape
+    height = max(at.row + (shape[0] - 1) * at.row_step + 1 for shape, at in placed)
+    width = max(at.column + (shape[1] - 1) * at.column_step + 1 for shape, at in placed)
+    return height, width
+
+
+def fills_mosaic(planes: Sequence[Plane]) -> bool:
+    """Whether `planes` are all the CFA positions of a RAW file."""
+    at = planes[0].lattice
+    return at is not None and len(planes) == at.row_step * at.column_step
+
+
+def join(bags: Sequence[Bag]) -> Bag:
+    """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
+    per = max(1, MAX_TILES // len(bags))
+    side_y, side_x = (min(b.tiles.shape[axis] for b in bags) for axis in (1, 2))
+    picked = [thinned(bag, per).tiles[:, :side_y, :side_x] for bag in bags]
+    return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
+
+
+def own_bags(image: Image) -> Iterator[tuple[Plane, Bag]]:
+    """The bag of the file's own noise, planes and colours together, of each channel, and the first of its planes."""
+    for names in channels(image).values():
+        yield names[0][0], join([cut([(p, p.load()) for p in members], MAX_TILES) for members in names])
+
+
+def side_by_side(bags: Sequence[Bag], most_px: int) -> list[list[Bag]]:
+    """`bags` in their order, in groups of one shape that together hold at most `most_px` pixels, or of one bag."""
+    groups: list[list[Bag]] = []
+    for bag in bags:
+        last = groups[-1] if groups else []
+        alike = bool(last) and last[0].tiles.shape == bag.tiles.shape
+        if alike and (len(last) + 1) * bag.tiles.size <= most_px:
+            last.append(bag)
+        else:
+            groups.append([bag])
+    return groups
+
+
+def thinned(bag: Bag, most: int) -> Bag:
+    """At most so many of its tiles, evenly spread."""
+    index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(most, len(bag.tiles))).round().astype(int))
+    return replace(bag, tiles=bag.tiles[index])
+
+
+def luma_bag(members: Sequence[Plane]) -> Bag:
+    """The luma of one frame's colours."""
+    weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
+    luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
+    # The weights' own lattice is no quantisation of the picture.
+    return cut([(members[0], np.asarray(luma))], MAX_TILES, align=BLOCK, lattice=False)
+
+
+def by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:
+    """The colours of each frame, of a rendered file's groups."""
+    frames: dict[int | None, list[Plane]] = {}
+    for group in groups:
+        frames.setdefault(group[0].frame, []).append(group[0])
+    return list(frames.values())
+
+
+def channels(image: Image) -> dict[str | None, list[list[Plane]]]:
+    """Per channel, the groups of planes fitted as one (same name and frame); frames of a stack are sampled."""
+    stacked = image.frames > 1
+    separate = image.domain == "linear"  # each channel has a gain of its own; RAW planes and R, G, B belong together
+    result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
+    for plane in image.planes:
+        key = (plane.channel or (plane.name if separate and not stacked else None)) if separate else None
+        result.setdefault(key, {}).setdefault((plane.name, plane.frame), []).append(plane)
+    if list(result) != [None] and len(result) == 1:
+        result = {None: next(iter(result.values()))}
+    sampled = {}
+    for channel, groups in result.items():
+        frames = sorted({frame for _, frame in groups if frame is not None})
+        index = np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).round().astype(int)
+        kept = {frames[i] for i in index}
+        sampled[channel] = [group for (_, frame), group in groups.items() if frame is None or frame in kept]
+    return sampled
+
+
+def _container_step(dtype: np.dtype, step: float | None, span: float) -> float | None:
+    """Normalised step of the codes themselves: 1 DN, or the 2^n DN of codes shifted left by n bits."""
+    if dtype.kind not in "iu":
+        return None
+    shifted = step is not None and step > 1 and float(np.log2(step)).is_integer()
+    return (step if step is not None and shifted else 1.0) / span

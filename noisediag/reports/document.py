@@ -1,0 +1,160 @@
+"""Footprints as plain dicts, lists and numbers: the objects of `noisediag.report/1`.
+
+Six significant digits, no NaN or infinity, null for what is unknown, no lone surrogates.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from noisediag.footprint.derived import Derived, Structure
+from noisediag.footprint.file import Footprint, Measurement, Rejected, Rendered
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
+
+
+def path_fields(path: str | None) -> dict[str, str | None]:
+    r"""`path` as JSON can hold it; a name that is not UTF-8 has \xNN escapes, and its bytes in base64 beside it."""
+    if path is None:
+        return {"path": None}
+    raw = os.fsencode(path)
+    shown = raw.decode("utf-8", "backslashreplace")
+    if shown.encode() == raw:
+        return {"path": shown}
+    return {"path": shown, "path_bytes": base64.b64encode(raw).decode("ascii")}
+
+
+def plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
+    """One of the `planes` of `noisediag.report/1`."""
+    return {
+        "name": plane.name,
+        "frame": plane.frame,
+        "shape": list(plane.shape),
+        "bit_depth": plane.bit_depth,
+        "black_dn": _number(plane.black_dn),
+        "white_dn": _number(plane.white_dn),
+        "scale_source": plane.scale_source,
+        "curve": [
+            {
+                "signal": _number(point.signal),
+                "sigma": _number(point.sigma),
+                "low": _number(point.low),
+                "high": _number(point.high),
+            }
+            for point in plane.curve
+        ],
+        "parameters": [_parameter_dict(estimate) for estimate in plane.parameters],
+        "channel": None if plane.channel is None else _text(plane.channel),
+        "flags": list(plane.flags),
+    }
+
+
+def _rendered_dict(rendered: Rendered) -> dict[str, Any]:
+    whole = rendered.planes[-1]
+    return {
+        "jpeg_quality": rendered.jpeg_quality,
+        "jpeg_standard": rendered.jpeg_standard,
+        "block_strength": _number(rendered.block_strength),
+        "lag1_h": _number(whole.lag1_h),
+        "lag1_v": _number(whole.lag1_v),
+        "equivalent_blur_px": _number(whole.equivalent_blur_px),
+        "channel_correlation": _plain(rendered.channel_correlation),
+        "sigma_after_area_2_4_8": _plain(whole.sigma_after_area),
+        "processed": _number(rendered.processed),
+        "denoised": _number(rendered.denoised),
+        "upscaled": _number(rendered.upscaled),
+        "resaved": rendered.resaved,
+        "planes": [
+            {
+                "name": plane.name,
+                "lag1_h": _number(plane.lag1_h),
+                "lag1_v": _number(plane.lag1_v),
+                "equivalent_blur_px": _number(plane.equivalent_blur_px),
+                "sigma_after_area_2_4_8": _plain(plane.sigma_after_area),
+            }
+            for plane in rendered.planes
+        ],
+    }
+
+
+def _parameter_dict(estimate: Estimate) -> dict[str, Any]:
+    keys = (
+        "name",
+        "symbol",
+        "unit",
+        "value",
+        "low",
+        "high",
+        "value_dn",
+        "low_dn",
+        "high_dn",
+        "level",
+        "present",
+        "flag",
+    )
+    plain = {key: _plain(getattr(estimate, key)) for key in keys}
+    return plain if estimate.word is None else {**plain, "value": _text(estimate.word)}
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's own types: tuples become lists, dataclasses and mappings dicts, foreign types their text."""
+    if isinstance(value, float):  # the commonest first
+        return _number(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Quantity):
+        keys = ("value", "low", "high", "unit", "symbol")
+        return {key: _plain(getattr(value, key)) for key in keys}
+    if isinstance(value, CurvePoint | Derived | Measurement | Rejected | Structure):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {_text(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    return _text(str(value))
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def _text(value: str) -> str:
+    """`value` without lone surrogates (undecodable bytes of tags or names), which UTF-8 cannot hold."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def image_dict(footprint: Footprint) -> dict[str, Any]:
+    """The `images[i]` object of `noisediag.report/1`."""
+    return {
+        **path_fields(footprint.path),
+        "sha256": footprint.sha256,
+        "status": "ok",
+        "reader": footprint.reader,
+        "domain": footprint.domain,
+        "acquisition": tags(footprint),
+        "planes": [plane_dict(plane) for plane in footprint.planes],
+        "derived": _plain(footprint.derived),
+        "structure": {**_plain(footprint.structure), "verdict": footprint.structure.verdict},
+        "rendered": None if footprint.rendered is None else _rendered_dict(footprint.rendered),
+        "flags": list(footprint.flags),
+        "warnings": [_text(warning) for warning in footprint.warnings],
+        **({} if footprint.measurement is None else {"how": "measured", "measurement": _plain(footprint.measurement)}),
+        **({} if footprint.measured is None else {"measured": image_dict(footprint.measured)}),
+    }
+
+
+def tags(footprint: Footprint) -> dict[str, Any]:
+    """`footprint.acquisition` in plain types."""
+    return {_text(str(key)): _plain(item) for key, item in footprint.acquisition.items()}

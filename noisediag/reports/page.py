@@ -1,0 +1,366 @@
+"""`noisediag report`: what a batch's report holds, in one page for a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noisediag.errors import InputError, UnreadableError
+from noisediag.genome.parameters import PARAMETERS
+from noisediag.images import read
+from noisediag.reports.csv import COLUMNS, safe_text, value_columns
+from noisediag.reports.document import path_fields
+from noisediag.reports.html import Card, Grouping, Outlier, Page, Section, render
+from noisediag.reports.outliers import FEWEST, OUTLYING, robust_scores
+from noisediag.reports.reading import row_path
+from noisediag.reports.streams import typed
+from noisediag.reports.svg import Group, Line
+
+PRESENT = 0.5
+MOST_GROUPS = 14
+MOST_LINES = 6
+CARDS, LISTED = 24, 200  # outliers with pictures, and without
+CURVE_POINTS = 24
+DRIFT_BINS = 40
+FEWEST_DATES = 3
+DATE_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d")
+SIGMA = "sigma"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One file that was measured: its own footprint in a few numbers, unknown ones left out."""
+
+    path: str
+    domain: str
+    camera: str | None
+    iso: float | None
+    date: datetime | None
+    values: Mapping[str, float]  # by quantity: "sigma" (effective, normalised), names of parameters
+    median: tuple[float, float] | None  # signal, sigma there
+    curve: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(self.path) or "."  # noqa: PTH120
+
+    @property
+    def kind(self) -> tuple[str, str | None, float | None]:
+        """What must be equal for noise to be comparable."""
+        return self.domain, self.camera, self.iso
+
+
+@dataclass
+class Contents:
+    """All files of a report."""
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)  # path, code, message
+    has_curves: bool = False
+
+
+def load(report: Path) -> Contents:
+    """The files of a .csv, .jsonl or .json report. Raises UnreadableError for anything else."""
+    reader = {".csv": _load_csv, ".jsonl": _load_jsonl, ".json": _load_json}.get(report.suffix)
+    if reader is None:
+        raise UnreadableError(f"{report}: a .csv, .jsonl or .json report is needed")
+    try:
+        contents = reader(report)
+    except OSError as error:
+        raise UnreadableError(f"{report}: {error.strerror or error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UnreadableError(f"{report}: is no noisediag report ({type(error).__name__}: {error})") from None
+    if not contents.records and not contents.failures:
+        raise UnreadableError(f"{report}: holds no file")
+    return contents
+
+
+def page(report: Path, *, thumbnails: bool) -> str:
+    """The page, one HTML document that needs nothing else."""
+    contents = load(report)
+    return render(
+        Page(
+            title=report.name,
+            counts=_counts(contents),
+            failures=tuple(contents.failures),
+            sections=tuple(_sections(contents.records)),
+            curves=tuple(_curves(contents.records)) if contents.has_curves else (),
+            points=() if contents.has_curves else tuple(_points(contents.records)),
+            drifts=tuple(_drifts(contents.records)),
+            cards=tuple(_cards(contents.records, thumbnails=thumbnails)),
+        )
+    )
+
+
+def outliers(records: Sequence[Record]) -> list[tuple[float, float, Record]]:
+    """(score, times the median, file), the farthest first; within the files of one domain, camera and ISO, or of one
+    domain where these are too few."""
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        if record.values.get(SIGMA, 0) > 0:
+            groups.setdefault(record.kind, []).append(record)
+    for kind in [kind for kind, members in groups.items() if len(members) < FEWEST]:
+        groups.setdefault(kind[0], []).extend(groups.pop(kind))
+    found = []
+    for members in groups.values():
+        logs = [math.log(record.values[SIGMA]) for record in members]
+        middle = float(np.median(logs))
+        found += [
+            (score, math.exp(value - middle), record)
+            for score, value, record in zip(robust_scores(logs), logs, members, strict=True)
+        ]
+    return sorted(found, key=lambda item: (-abs(item[0]), item[2].path))
+
+
+def _counts(contents: Contents) -> tuple[tuple[str, int], ...]:
+    codes = Counter(code for _, code, _ in contents.failures)
+    domains = Counter(record.domain for record in contents.records)
+    return (
+        ("files", len(contents.records) + len(contents.failures)),
+        *((f"ok, {domain}", count) for domain, count in sorted(domains.items())),
+        *((code, count) for code, count in codes.most_common()),
+    )
+
+
+def _sections(records: Sequence[Record]) -> Iterator[Section]:
+    """Of each quantity that some file has: its distribution, by folder, camera, ISO and date."""
+    quantities = [(SIGMA, "effective sigma", "fraction of white - black")]
+    quantities += [(p.name, p.name.replace("_", " "), p.unit) for p in PARAMETERS]
+    ways: dict[str, Callable[[Record], str | None]] = {
+        "folder": _folder_names(records),
+        "camera": lambda record: record.camera,
+        "ISO": lambda record: None if record.iso is None else f"ISO {record.iso:g}",
+        "date": _date_names(records),
+    }
+    for name, title, unit in quantities:
+        values = [record.values[name] for record in records if record.values.get(name, 0) > 0]
+        if values:
+            groupings = {
+                way: _grouped(records, name, key, by_count=way in ("folder", "camera")) for way, key in ways.items()
+            }
+            yield Section(title, unit, tuple(values), {way: found for way, found in groupings.items() if found.total})
+
+
+def _grouped(records: Iterable[Record], name: str, key: Callable[[Record], str | None], *, by_count: bool) -> Grouping:
+    """The largest groups, in the order of their size or of their names."""
+    values: dict[str, list[float]] = {}
+    for record in records:
+        group, value = key(record), record.values.get(name, 0)
+        if group is not None and value > 0:
+            values.setdefault(group, []).append(value)
+    largest = sorted(values, key=lambda group: (-len(values[group]), group))[:MOST_GROUPS]
+    order = largest if by_count else sorted(largest, key=lambda group: (len(group), group))
+    groups = (
+        Group(group, len(values[group]), tuple(np.quantile(values[group], (0.1, 0.25, 0.5, 0.75, 0.9)).tolist()))
+        for group in order
+    )
+    return Grouping(tuple(groups), len(values))
+
+
+def _folder_names(records: Sequence[Record]) -> Callable[[Record], str | None]:
+    """Folders from the first one that differs on; None where there is only one."""
+    folders = {record.folder for record in records}
+    if len(folders) < 2:
+        return lambda record: None
+    common = os.path.commonpath(folders) if len({os.path.isabs(name) for name in folders}) == 1 else ""  # noqa: PTH117
+    return lambda record: os.path.relpath(record.folder, common) if common else record.folder
+
+
+def _date_names(records: Sequence[Record]) -> Callable[[Record], str | None]:
+    """Days, months or years, whichever are few enough."""
+    dates = [record.date for record in records if record.date is not None]
+    form = next((f for f in ("%Y-%m-%d", "%Y-%m") if len({d.strftime(f) for d in dates}) <= MOST_GROUPS), "%Y")
+    return lambda record: None if record.date is None else record.date.strftime(form)
+
+
+def _largest_kinds(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.kind, []).append(record)
+    largest = sorted(groups.items(), key=lambda item: (-len(item[1]), str(item[0])))[:MOST_LINES]
+    return [(_kind_name(*kind), members) for kind, members in largest]
+
+
+def _kind_name(domain: str, camera: str | None, iso: float | None) -> str:
+    return " ".join([camera or domain, *([] if iso is None else [f"ISO {iso:g}"])])
+
+
+def _curves(records: Sequence[Record]) -> Iterator[Line]:
+    """Of each domain, camera and ISO: quantiles 10, 50, 90 % of the files' curves, over the signals that most have."""
+    for name, members in _largest_kinds(record for record in records if len(record.curve) > 1):
+        spans = [(max(record.curve[0][0], 1e-4), record.curve[-1][0]) for record in members]
+        low, high = float(np.median([span[0] for span in spans])), float(np.median([span[1] for span in spans]))
+        if not 0 < low < high:
+            continue
+        points = []
+        for x in np.geomspace(low, high, CURVE_POINTS).tolist():
+            there = [
+                float(np.interp(x, [p[0] for p in record.curve], [p[1] for p in record.curve]))
+                for record in members
+                if record.curve[0][0] <= x * 1.001 and x <= record.curve[-1][0] * 1.001
+            ]
+            there = [sigma for sigma in there if sigma > 0]
+            if there:
+                q = np.quantile(there, (0.5, 0.1, 0.9)).tolist()
+                points.append((x, q[0], q[1], q[2]))
+        if len(points) > 1:
+            yield Line(f"{name} ({len(members)})", tuple(points))
+
+
+def _points(records: Sequence[Record], most: int = 2000) -> list[tuple[float, float]]:
+    found = [record.median for record in records if record.median is not None and min(record.median) > 0]
+    return found[:: -(-len(found) // most) or 1]
+
+
+def _drifts(records: Iterable[Record]) -> Iterator[Line]:
+    """Sigma over time of each domain, camera and ISO, as seconds since 1970: quantiles 10, 50, 90 % of equal spans."""
+    dated = (record for record in records if record.date is not None and record.values.get(SIGMA, 0) > 0)
+    for name, members in _largest_kinds(dated):
+        times = np.array([_seconds(record.date) for record in members])
+        sigmas = np.array([record.values[SIGMA] for record in members])
+        bins = min(DRIFT_BINS, max(FEWEST_DATES, len(members) // 8))
+        place = np.minimum(((times - times.min()) / max(np.ptp(times), 1) * bins).astype(int), bins - 1)
+        points = []
+        for index in np.unique(place):
+            there = place == index
+            q = np.quantile(sigmas[there], (0.5, 0.1, 0.9)).tolist()
+            points.append((float(times[there].mean()), q[0], q[1], q[2]))
+        if len(points) >= FEWEST_DATES:
+            yield Line(f"{name} ({len(members)})", tuple(points))
+
+
+def _seconds(date: datetime | None) -> float:
+    assert date is not None
+    return (date - datetime(1970, 1, 1)).total_seconds()
+
+
+def _cards(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlier]:
+    for number, (score, times, record) in enumerate(outliers(records)[:LISTED]):
+        if abs(score) <= OUTLYING:
+            return
+        card = thumbnail(record.path) if thumbnails and number < CARDS else None
+        yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, card)
+
+
+def thumbnail(path: str) -> Card:
+    """The whole picture, small, and its middle pixel by pixel, where noise can be seen. Says why where it cannot."""
+    try:
+        planes = read(path).planes
+        chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
+        pixels = np.stack([np.asarray(plane.load(), dtype=np.float64) for plane in chosen], axis=-1)
+    except InputError as error:
+        return Card(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
+    height, width = pixels.shape[:2]
+    step = max(1, max(height, width) // 160)
+    top, left = max(0, height - 64) // 2, max(0, width - 64) // 2
+    low, high = np.quantile(pixels[::step, ::step], (0.005, 0.995))
+    small, middle = (
+        np.rint(255 * np.clip((part - low) / (high - low or 1), 0, 1)).astype(np.uint8)
+        for part in (pixels[::step, ::step], pixels[top : top + 64, left : left + 64])
+    )
+    return Card(_png(small), _png(middle), None)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _load_jsonl(report: Path) -> Contents:
+    contents = Contents(has_curves=True)
+    with open(report, encoding="utf-8") as file:
+        for line in file:
+            _add_row(contents, json.loads(line))
+    return contents
+
+
+def _load_json(report: Path) -> Contents:
+    contents = Contents(has_curves=True)
+    for row in json.loads(report.read_text(encoding="utf-8"))["images"]:
+        _add_row(contents, row)
+    return contents
+
+
+def _add_row(contents: Contents, row: Mapping[str, Any]) -> None:
+    path = os.fsdecode(row_path(row))
+    if row["status"] != "ok":
+        contents.failures.append((path, row["error"]["code"], row["error"]["message"]))
+        return
+    own, derived, tags = row["planes"][-1], row["derived"], row["acquisition"]
+    values = {
+        p["name"]: p["value"] for p in own["parameters"] if p["value"] is not None and (p["present"] or 0) >= PRESENT
+    }
+    if derived["sigma_effective"] is not None:
+        values[SIGMA] = derived["sigma_effective"]
+    median = (derived["signal_median"], derived["sigma_at_median"])
+    curve = tuple((point["signal"], point["sigma"]) for point in own["curve"])
+    contents.records.append(
+        Record(path, row["domain"], *_origin(tags), values, None if None in median else median, curve)
+    )
+
+
+def _load_csv(report: Path) -> Contents:
+    """The last line of a path is the file's own footprint."""
+    contents = Contents()
+    last: Mapping[str, Any] | None = None
+    with open(report, encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        columns = next(lines, [])
+        if columns[:2] != list(COLUMNS[:2]):
+            raise ValueError("other columns")
+        for line in lines:
+            if last is not None and line[0] != last["path"]:
+                _add_cells(contents, last)
+            last = dict(zip(columns, line, strict=True))
+    if last is not None:
+        _add_cells(contents, last)
+    return contents
+
+
+def _add_cells(contents: Contents, text: Mapping[str, str]) -> None:
+    cells: Mapping[str, Any] = typed(text)
+    path = text["path"]
+    if path.startswith("'") and safe_text(path[1:]) == path:
+        path = path[1:]
+    if cells["status"] != "ok":
+        contents.failures.append((path, cells["error_code"] or "", cells["error_message"] or ""))
+        return
+    values = {
+        p.name: cells[value_columns(p)[0]]
+        for p in PARAMETERS
+        if cells[value_columns(p)[0]] is not None and (cells[f"{p.name}_present"] or 0) >= PRESENT
+    }
+    if cells["sigma_effective_norm"] is not None:
+        values[SIGMA] = cells["sigma_effective_norm"]
+    median = (cells["signal_median_norm"], cells["sigma_at_median_norm"])
+    contents.records.append(Record(path, cells["domain"], *_origin(cells), values, None if None in median else median))
+
+
+def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime | None]:
+    """Camera, ISO and date of a file's tags."""
+    camera = " ".join(str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)) or None
+    iso = tags.get("ISO")
+    return camera, float(iso) if isinstance(iso, int | float) else None, _date(tags.get("DateTimeOriginal"))
+
+
+def _date(text: Any) -> datetime | None:
+    for form in DATE_FORMATS:
+        try:
+            return datetime.strptime(str(text), form)
+        except ValueError:  # noqa: PERF203
+            continue
+    return None

@@ -1,0 +1,105 @@
+import os
+
+import pytest
+
+from noisediag.batch import walk
+from noisediag.batch.walk import Shard, Walk, digest_key
+from noisediag.errors import UsageError
+
+
+def found(folder, **options):
+    return [os.path.relpath(entry.path, folder) for entry in Walk(folder, **options).find().entries]
+
+
+def make(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_pictures_by_name_in_byte_order_of_their_paths(tmp_path):
+    make(tmp_path, "b.TIF", "a/z.png", "a.dng", "notes.txt", ".hidden.png", ".cache/x.png", "a/=1+1.jpg")
+    result = Walk(tmp_path).find()
+    assert [os.path.relpath(entry.path, tmp_path) for entry in result.entries] == [
+        *("a.dng", "a/=1+1.jpg", "a/z.png", "b.TIF")
+    ]
+    assert result.skipped == 2
+    assert found(tmp_path, hidden=True)[:2] == [".cache/x.png", ".hidden.png"]
+
+
+def test_patterns_of_names_and_of_paths(tmp_path):
+    make(tmp_path, "a.tif", "sub/b.TIF", "sub/c.png", "thumbs/d.tif", "thumbs/deep/e.tif", "f.dat")
+    assert found(tmp_path, include=["*.tif"]) == ["a.tif", "sub/b.TIF", "thumbs/d.tif", "thumbs/deep/e.tif"]
+    assert found(tmp_path, include=["sub/*"]) == ["sub/b.TIF", "sub/c.png"]
+    assert found(tmp_path, exclude=["thumbs", "*.png"]) == ["a.tif", "sub/b.TIF"]
+    assert found(tmp_path, include=["*.dat"]) == ["f.dat"]
+
+
+def test_links_to_folders_are_followed_once_and_lose_against_the_folder(tmp_path):
+    make(tmp_path, "in/real/a.tif", "elsewhere/b.tif")
+    (tmp_path / "in" / "a_link").symlink_to("real")
+    (tmp_path / "in" / "real" / "up").symlink_to("..")
+    (tmp_path / "in" / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "gone.tif").symlink_to("nowhere")
+    (tmp_path / "in" / "self.tif").symlink_to("self.tif")
+    assert found(tmp_path / "in") == ["gone.tif", "out/b.tif", "real/a.tif", "self.tif"]
+
+
+def test_a_folder_called_like_a_picture_has_a_row_and_is_entered(tmp_path):
+    make(tmp_path, "x.tif/a.tif")
+    first, second = Walk(tmp_path).find().entries
+    assert (first.failure.code, first.failure.message) == ("unreadable", "is a directory")
+    assert second.failure is None
+
+
+def test_a_folder_that_cannot_be_listed_has_a_row(tmp_path, monkeypatch):
+    make(tmp_path, "a.tif", "locked/b.tif")
+    listed = os.scandir
+
+    def scandir(path):
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(walk.os, "scandir", scandir)
+    _, locked = Walk(tmp_path).find().entries
+    assert locked.failure.code == "permission"
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.tif")).write_bytes(b"x")
+    assert [os.fsencode(entry.path)[-5:] for entry in Walk(tmp_path).find().entries] == [b"\xff.tif"]
+
+
+def test_every_file_is_in_one_shard_wherever_the_folder_lies(tmp_path):
+    names = [f"{number}.tif" for number in range(60)]
+    make(tmp_path / "a", *names)
+    make(tmp_path / "b", *names)
+    parts = [found(tmp_path / "a", shard=Shard(index, 3)) for index in (1, 2, 3)]
+    assert sorted(name for part in parts for name in part) == sorted(names)
+    assert min(len(part) for part in parts) > 10
+    assert found(tmp_path / "b", shard=Shard(2, 3)) == parts[1]
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "4", "a/b", "1/0", "-1/4"])
+def test_shards_that_are_none(text):
+    with pytest.raises(UsageError, match="--shard"):
+        Shard.parse(text)
+
+
+def test_keys(tmp_path):
+    make(tmp_path, "a.tif", "b.tif")
+    os.mkfifo(tmp_path / "pipe.tif")
+    a, b, pipe = Walk(tmp_path).find().entries
+    assert digest_key(a) == digest_key(b)
+    os.utime(a.path, ns=(1, 1))
+    changed = Walk(tmp_path).find().entries[0]
+    assert changed.key != a.key
+    assert digest_key(changed) == digest_key(a)
+    assert digest_key(pipe) == pipe.key
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UsageError, match="no folder"):
+        Walk(tmp_path / "gone").find()

@@ -1,0 +1,36 @@
+"""What the tests of several studies share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from noisediag.cop import few_shot
+from noisediag.studies.finetune import study as finetune
+
+
+@pytest.fixture(scope="module")
+def quick_heads(sized) -> Iterator[None]:
+    """What the networks say of a picture is worked out once; a head is searched for in fewer steps, on one thread.
+
+    Several threads that wait for each other on matrices this small cost more than the work itself.
+    """
+    plain, threads = finetune._shot, torch.get_num_threads()
+    seen: dict[tuple, tuple[finetune.Shot, tuple[int, ...]]] = {}
+
+    def once(load, row, estimator, known, options):
+        key = (str(row.path), tuple(known), options.full)
+        if key not in seen:
+            seen[key] = plain(load, row, estimator, known, options)
+        shot, groups = seen[key]
+        return replace(shot, row=row), groups
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "_shot", once)
+        patch.setattr(few_shot, "SEARCH_STEPS", sized(few_shot.SEARCH_STEPS // 4, few_shot.SEARCH_STEPS))
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
