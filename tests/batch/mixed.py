@@ -67,7 +67,6 @@ def picture(rng, suffix):
 
 def bombs():
     """Small files of 289 megapixels each, more than any camera has, by suffix."""
-    Image.MAX_IMAGE_PIXELS = None
     empty = np.zeros((BOMB_SIDE, BOMB_SIDE), np.uint8)
     png, tif = io.BytesIO(), io.BytesIO()
     Image.fromarray(empty).save(png, "PNG", compress_level=1)
