@@ -214,4 +214,5 @@ def _amount(estimate: Estimate) -> float | None:
     """The value; 0 where the noise was looked for and is absent; None where it is unknown."""
     if estimate.value is not None:
         return estimate.value
-    return 0.0 if estimate.present is not None and estimate.present < PRESENT else None
+    absent = estimate.flag == "below_floor" if estimate.present is None else estimate.present < PRESENT
+    return 0.0 if absent else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.genome.parameters import parameter
 from noisediag.traces.lines_and_waves import Arrangement
@@ -100,9 +101,9 @@ class VarianceLaw:
     def sigma(self, x: float) -> float: ...
 
     @overload
-    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+    def sigma(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
-    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+    def sigma(self, x: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
 
         >>> VarianceLaw(shot=1e-4, intercept=4e-6, square=0.0, floor=0.0).sigma(0.0)
@@ -127,9 +128,9 @@ class SampledCurve:
     def sigma(self, x: float) -> float: ...
 
     @overload
-    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+    def sigma(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
-    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+    def sigma(self, x: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
 
         >>> round(SampledCurve((0.0, 1.0), (0.01, 0.07)).sigma(0.25), 6)
