@@ -29,10 +29,11 @@ from noisediag.cli import (
     simulate,
     verify,
 )
-from noisediag.cli.common import ManyValues
+from noisediag.cli.common import ManyValues, PlainHelp
 
 app = typer.Typer(
     name="noisediag",
+    cls=PlainHelp,
     help="Reads the noise in a picture: which kinds, how much of each, in physical units, with 90 % intervals.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

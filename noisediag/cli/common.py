@@ -64,6 +64,20 @@ Frame = Annotated[int | None, _of_input("One frame of a stack, from 0.")]
 Roi = Annotated[str | None, _of_input("A part of the picture, px.", "X,Y,W,H")]
 
 
+class PlainHelp(typer.core.TyperGroup):
+    """A group whose own help is plain text: laying it out in panels would cost more than all of its imports."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options | {"rich_markup_mode": None})
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Whole first sentences, wrapped, where click cuts them to a line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=200)) for name, command in self.commands.items()]
+            )
+
+
 class ManyValues(typer.core.TyperCommand):
     """A command whose repeatable options take all the words up to the next option: --flats A B C D."""
 
