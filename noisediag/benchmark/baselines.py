@@ -23,11 +23,10 @@ Curve = Callable[[Floats], Floats]  # clean signal x, any shape -> sigma(x), the
 
 @dataclass(frozen=True)
 class Baseline:
-    """One yardstick. `gives_curve` False: one sigma for the whole picture."""
+    """One yardstick: a name, and what gives the noise curve of a picture (H, W) in [0, 1]."""
 
     name: str
     function: Callable[[Floats], Curve]
-    gives_curve: bool
 
 
 def wavelet_mad(image: Floats) -> Curve:
@@ -139,11 +138,11 @@ def block_fit(image: Floats) -> Curve:
 
 
 BASELINES: tuple[Baseline, ...] = (
-    Baseline("block fit", block_fit, gives_curve=True),
-    Baseline("Liu 2013", liu, gives_curve=False),
-    Baseline("scikit-image", wavelet_mad, gives_curve=False),
-    Baseline("Immerkaer", immerkaer, gives_curve=False),
-    Baseline("Chen 2015", chen, gives_curve=False),
+    Baseline("block fit", block_fit),
+    Baseline("Liu 2013", liu),
+    Baseline("scikit-image", wavelet_mad),
+    Baseline("Immerkaer", immerkaer),
+    Baseline("Chen 2015", chen),
 )
 
 

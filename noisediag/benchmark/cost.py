@@ -1,4 +1,4 @@
-"""`noisediag benchmark --cost`: CPU time by the pixels of a picture and by the number of files.
+"""`noisediag benchmark cost`: CPU time by the pixels of a picture and by the number of files.
 
 Pictures are procedural scenes under shot and read noise, in files of their own: gray PNG of 16 bits, and Bayer DNG
 without compression. Times are those of one thread. The two parts of a file's cost are timed apart, in this process:

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --sheet FILE.png`: the worst pictures of a benchmark, clean and noisy, to be looked at.
+"""`noisediag benchmark sets --sheet FILE.png`: the worst pictures of a benchmark, clean and noisy, to be looked at.
 
 The cases are made anew from their names and the seed. Pictures are shown pixel by pixel, without interpolation: of a
 large one the middle 256 x 256 pixels, a small one enlarged by a whole factor, of a mosaic its first green plane, of

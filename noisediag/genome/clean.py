@@ -20,17 +20,6 @@ BAYER = "RGGB"
 NEUTRAL = (0.5, 1.0, 0.67)  # what a daylit grey gives in the R, G and B planes of a common sensor (DNG AsShotNeutral)
 SUFFIXES = frozenset({".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy", ".fits"})
 
-# Upper bounds of the noise that the pictures of the 12 benchmark domains carry themselves, in steps of 8 bits, as their
-# provider states them; domains without a figure are not listed, and none of their files is scored apart.
-OWN_NOISE_8BIT = {
-    "chest_xray": 0.5,
-    "histopathology": 1.5,
-    "retina": 1.0,
-    "brain_mri": 0.8,
-    "microscopy": 1.0,
-    "satellite": 2.0,
-    "natural": 2.0,
-}
 OWN_NOISE_FILE = "own_noise.csv"
 
 
@@ -99,17 +88,20 @@ class Picture:
     own_noise: float | None
 
 
-def pictures(data: Path, *, split: str, limit_per_domain: int | None) -> tuple[Picture, ...]:
+def pictures(
+    data: Path, *, split: str, limit_per_domain: int | None, own_noise: Path | None = None
+) -> tuple[Picture, ...]:
     """The files of `data`: one sub-folder a domain, or one domain named like the folder where there is none.
 
     `split` odd or even takes files by the last number in their name (without a number, by their place); `all` takes
-    all. Noise of their own: `own_noise.csv` in `data` (columns domain,picture,own_noise; 8-bit steps; an empty
-    picture means the whole domain), else `OWN_NOISE_8BIT`. Raises UsageError where there is nothing to read.
+    all. Noise of their own: `own_noise`, else `own_noise.csv` in `data`, if it is there (columns
+    domain,picture,own_noise; 8-bit steps; an empty picture means the whole domain). Raises UsageError where there is
+    nothing to read.
     """
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder")
     folders = sorted(p for p in data.iterdir() if p.is_dir() and not p.name.startswith(".")) or [data]
-    own = _own_noise(data)
+    own = _own_noise(data, own_noise)
     found: list[Picture] = []
     for folder in folders:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
@@ -128,12 +120,14 @@ def _number(path: Path, place: int) -> int:
     return int(numbers[-1]) if numbers else place
 
 
-def _own_noise(data: Path) -> dict[tuple[str, str], float]:
-    file = data / OWN_NOISE_FILE
-    if not file.is_file():
-        return {(domain, ""): value for domain, value in OWN_NOISE_8BIT.items()}
-    with file.open(newline="", encoding="utf-8") as stream:
-        try:
+def _own_noise(data: Path, given: Path | None) -> dict[tuple[str, str], float]:
+    file = data / OWN_NOISE_FILE if given is None else given
+    if given is None and not file.is_file():
+        return {}
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
             return {(row["domain"], row["picture"] or ""): float(row["own_noise"]) for row in csv.DictReader(stream)}
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{file}: wants the columns domain,picture,own_noise") from error
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{file}: wants the columns domain,picture,own_noise") from error

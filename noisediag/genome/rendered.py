@@ -200,6 +200,14 @@ def render(scene: Tensor, settings: Camera, size: int, generator: torch.Generato
     return _compress(codes, settings, size), stages
 
 
+def mirrored(pictures: Tensor, side: int) -> Tensor:
+    """`(N, C, H, W)` continued by mirror images, and cut, to `(N, C, side, side)`."""
+    while min(pictures.shape[2:]) < side:
+        down, across = (min(max(side - length, 0), length - 1) for length in pictures.shape[2:])
+        pictures = functional.pad(pictures, (0, across, 0, down), mode="reflect")
+    return pictures[..., :side, :side]
+
+
 def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, generator: torch.Generator) -> Measured:
     """Photograph every `scene` (N, 3, side, side) `draws` times and measure what differs."""
     count = len(scene)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from noisediag.genome import rendered
 from noisediag.genome.seeds import stream
@@ -74,18 +73,10 @@ def scenes_for(pool: CleanPool, settings: rendered.Camera, n: int, size: int, ge
     faint = settings.shot_gain / 10 + settings.read_noise**2 < FAINT**2
     shrunk = torch.full((3 * n,), faint or kind < FINE + LARGE_FINE)
     gray = pool.draw(3 * n, have, generator, shrunk=shrunk, varied=kind >= FINE + LARGE_FINE)
-    triples = mirrored(gray[:, None], side)[:, 0].unflatten(0, (3, n))
+    triples = rendered.mirrored(gray[:, None], side)[:, 0].unflatten(0, (3, n))
     if settings.tone is None and settings.gray:
         return triples[0][:, None].expand(-1, 3, -1, -1)
     return rendered.colourise(triples, generator)
-
-
-def mirrored(pictures: Tensor, side: int) -> Tensor:
-    """`(N, C, H, W)` continued by mirror images, and cut, to `(N, C, side, side)`."""
-    while min(pictures.shape[2:]) < side:
-        down, across = (min(max(side - length, 0), length - 1) for length in pictures.shape[2:])
-        pictures = functional.pad(pictures, (0, across, 0, down), mode="reflect")
-    return pictures[..., :side, :side]
 
 
 def photographs(

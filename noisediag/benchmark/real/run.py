@@ -1,4 +1,4 @@
-"""`noisediag benchmark --real DIR`: real files whose noise was measured, `DIR/truth.json` (see `real_truth`).
+"""`noisediag benchmark real DIR`: real files whose noise was measured, `DIR/truth.json` (see `real_truth`).
 
 Every file is read as linear data: code values with the black and white that the set states, never as a rendered
 picture. The estimate is the law of the file's own footprint; of a mosaic that of each plane. It is compared where the

@@ -1,4 +1,4 @@
-"""The cases of `benchmark --genome rendered`: clean pictures photographed by simulated cameras, the noise measured.
+"""The cases of `benchmark rendered`: clean pictures photographed by simulated cameras, the noise measured.
 
 A clean picture is taken for light (the inverse of the sRGB curve) and photographed TRUTH_DRAWS times; the first
 photograph is what is estimated, all of them tell the truth. A case depends on its own name and the seed only.
@@ -6,6 +6,7 @@ photograph is what is estimated, all of them tell the truth. A case depends on i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,6 @@ from torch import Tensor
 from noisediag.genome import rendered, scenes
 from noisediag.genome.cases import SCENES, Job, case_seed
 from noisediag.genome.clean import Picture, read_clean
-from noisediag.training.photographs import RenderedSet, labelled, mirrored
-from noisediag.training.rendered import scored
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -31,6 +30,10 @@ GROUPS = {
 }
 PICTURE_PX = 224
 TRUTH_DRAWS = 24  # photographs that the truth is measured from: its own error is 1/sqrt(2 * 24) a pixel
+# In single precision, as the photographs are: a signal of exactly one code is not scored.
+DARKEST, BRIGHTEST = np.float32(1 / rendered.CODES), np.float32(1 - 1 / rendered.CODES)
+MIN_SIGMA = np.float32(0.5 / rendered.CODES)  # half a code: what rounding leaves is not the camera's noise
+UPSCALED, NOT_UPSCALED = 1.15, 1.02  # enlargement, pixels out a pixel in
 TRIES = 1000  # cameras drawn until one does no processing
 
 
@@ -76,23 +79,22 @@ def rendered_case(job: Job, draw: int, seed: int) -> RenderedCase:
     settings = camera_of(job.set_name, generator)
     scene = _scene(job, settings, generator)
     measured = rendered.measure(scene, settings, PICTURE_PX, TRUTH_DRAWS, TRUTH_DRAWS, generator)
-    truth = labelled(measured, settings)
-    codes = _rows(truth.pictures[0, 0])
+    codes = _rows(measured.pictures[0, 0].to(torch.uint8))
     gray = bool((codes == codes[..., :1]).all())
-    sigma = truth.sigma[0].double()
-    total = sigma.square().mean(-1, keepdim=True).sqrt()
+    signal, sigma = _numbers(measured.signal), _numbers(measured.sigma)
+    total = np.sqrt(np.square(sigma).mean(-1, keepdims=True))
     return RenderedCase(
         codes=codes,
         clean=_rows(measured.pictures[0].mean(0).round().to(torch.uint8)),
         camera=settings,
         gray=gray,
-        signal=_numbers(truth.signal),
-        sigma=sigma.numpy(),
-        scored=_scored(truth),
-        lag1=_numbers(truth.lag1),
-        areas=_numbers(truth.areas) * total.numpy(),
-        channels=_numbers(truth.channels),
-        flags=_numbers(truth.flags),
+        signal=signal,
+        sigma=sigma,
+        scored=scored(signal, sigma),
+        lag1=_numbers(measured.lag1),
+        areas=_numbers(measured.areas) * total,
+        channels=_numbers(measured.channels),
+        flags=np.array([float(settings.processed), float(measured.denoised[0]), upscaled(settings)]),
     )
 
 
@@ -105,6 +107,19 @@ def camera_of(group: str, generator: torch.Generator) -> rendered.Camera:
         if not settings.processed and settings.kernel is None:
             return settings
     raise RuntimeError(f"{TRIES} cameras, and none without processing")
+
+
+def scored(signal: Floats, sigma: Floats) -> Mask:
+    """Which levels of the curves count: half a code of noise and more, and more than a code from black and white."""
+    lit = (signal > DARKEST) & (signal < BRIGHTEST)
+    return np.asarray(lit & (sigma >= MIN_SIGMA), dtype=np.bool_)
+
+
+def upscaled(settings: rendered.Camera) -> float:
+    """1 for a picture that was enlarged, 0 for one that was not, NaN between, where it can hardly be seen."""
+    if settings.scale > UPSCALED:
+        return 1.0
+    return 0.0 if settings.scale < NOT_UPSCALED else math.nan
 
 
 def light(display: Tensor) -> Tensor:
@@ -124,11 +139,7 @@ def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> T
     values = torch.from_numpy(np.clip(read_clean(job.path).signal, 0, 1).astype(np.float32))
     display = values.expand(3, -1, -1) if values.ndim == 2 else values.permute(2, 0, 1)
     scene = display if settings.tone is None else light(display)
-    return mirrored(scene[None], side)
-
-
-def _scored(truth: RenderedSet) -> Mask:
-    return np.asarray(scored(truth)[0].numpy(), dtype=np.bool_)
+    return rendered.mirrored(scene[None], side)
 
 
 def _numbers(values: Tensor) -> Floats:

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --genome rendered`: the noise that simulated cameras leave, read back by the model.
+"""`noisediag benchmark rendered`: the noise that simulated cameras leave, read back by the model.
 
 Three groups of cameras (`rendered_cases`): with stages that were never trained on, as in training, and such that do no
 processing at all. Curve errors are those of each plane (R, G, B, luma) of each picture, over levels of equal count;
@@ -30,7 +30,7 @@ from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Spatial
 from noisediag.footprint.plane import PRESENT, PlaneFootprint
 from noisediag.genome.cases import Job
-from noisediag.genome.clean import pictures
+from noisediag.genome.clean import Picture, pictures
 from noisediag.genome.rendered import CODES, PLANES
 from noisediag.images.image import LUMA
 from noisediag.reports import figures
@@ -50,6 +50,7 @@ class RenderedOptions:
     """What to run. `data`: one sub-folder a domain; None: `scenes` procedural pictures. `draws`: cameras a picture."""
 
     data: Path | None = None
+    own_noise: Path | None = None  # see `genome.clean.pictures`
     draws: int = DRAWS
     seed: int = 0
     split: Literal["odd", "even", "all"] = "odd"
@@ -183,8 +184,14 @@ def run(options: RenderedOptions, *, models: Models | None = None, progress: Pro
     """
     if options.draws < 1 or options.workers < 1:
         raise UsageError("--draws and --workers are at least 1")
-    limit = options.limit_per_domain
-    found = pictures(options.data, split=options.split, limit_per_domain=limit) if options.data else ()
+    found: tuple[Picture, ...] = ()
+    if options.data is not None:
+        found = pictures(
+            options.data,
+            split=options.split,
+            limit_per_domain=options.limit_per_domain,
+            own_noise=options.own_noise,
+        )
     todo = list(jobs(found, draws=options.draws, scenes_=options.scenes))
     models = models or ShippedModels("sensor", options.checkpoint, options.device, randomised=False, seed=0)
     results = spread(partial(_score, options), todo, models, options.workers)

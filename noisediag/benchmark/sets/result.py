@@ -23,6 +23,7 @@ class BenchmarkOptions:
 
     genome: Literal["sensor", "paper"] = "sensor"
     data: Path | None = None
+    own_noise: Path | None = None  # see `genome.clean.pictures`
     sets: tuple[str, ...] = ("gaussian", "poisson-gauss", "mixture", "clean", "flat")
     draws: int = 10
     seed: int = 0

@@ -24,7 +24,7 @@ from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.footprint.plane import PRESENT
 from noisediag.genome.cases import SETS, Job, SensorCase, jobs, mean_curve, paper_case, sensor_case
-from noisediag.genome.clean import pictures
+from noisediag.genome.clean import Picture, pictures
 from noisediag.genome.parameters import NAMES
 from noisediag.genome.truth import Truth
 from noisediag.reports.progress import Progress
@@ -63,8 +63,14 @@ def _jobs(options: BenchmarkOptions) -> list[Job]:
         raise UsageError("--draws and --workers are at least 1")
     if options.data is None and "paper" in sets:
         raise UsageError("--data: a folder of clean pictures, one sub-folder a domain, is needed for this genome")
-    limit = options.limit_per_domain
-    found = pictures(options.data, split=options.split, limit_per_domain=limit) if options.data else ()
+    found: tuple[Picture, ...] = ()
+    if options.data is not None:
+        found = pictures(
+            options.data,
+            split=options.split,
+            limit_per_domain=options.limit_per_domain,
+            own_noise=options.own_noise,
+        )
     return list(jobs(sets, found, draws=options.draws, scenes_=options.scenes, flats=options.flats, raws=options.raws))
 
 
