@@ -151,12 +151,13 @@ def _is_folder(child: os.DirEntry[str]) -> bool:
 
 
 def _entry(child: os.DirEntry[str]) -> Entry:
+    path = child.path.removeprefix(f".{os.sep}")  # of the folder `.`; rows say x.tif, as pathlib does
     try:
         found = child.stat()
     except OSError:  # a link to nothing: the reader says so
-        return Entry(child.path, -1, -1)
-    entry = Entry(child.path, found.st_size, found.st_mtime_ns)
-    return replace(entry, failure=Failure(child.path, "unreadable", "is a directory")) if _is_folder(child) else entry
+        return Entry(path, -1, -1)
+    entry = Entry(path, found.st_size, found.st_mtime_ns)
+    return replace(entry, failure=Failure(path, "unreadable", "is a directory")) if _is_folder(child) else entry
 
 
 def _failed(path: str, error: OSError) -> Entry:

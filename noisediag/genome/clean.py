@@ -1,17 +1,19 @@
-"""Clean pictures for the studies: read from files, reduced to one plane, or laid out as a Bayer mosaic."""
+"""Clean pictures from files, for training, benchmark and simulation: one reader for all uses."""
 
 from __future__ import annotations
 
 import csv
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from noisediag import images
-from noisediag.errors import UsageError
+from noisediag.errors import UnreadableError, UsageError
 from noisediag.images.image import LUMA
 
 Floats = NDArray[np.float64]
@@ -61,6 +63,38 @@ def _normalised(plane: images.Plane, path: Path) -> Floats:
     if not (values.min() >= 0 and values.max() <= 1):
         raise UsageError(f"{path}: floats beyond 0 to 1 ({values.min():g} to {values.max():g}) in a clean picture")
     return values
+
+
+def crops(folder: Path, size: int, generator: torch.Generator | None = None) -> torch.Tensor:
+    """One crop (n, size, size), float32 in [0, 1], of the luma of every picture in a folder, in the order of the names.
+
+    The crops are random, or central without a generator. Pictures smaller than `size` are left out, with a warning that
+    counts them. Raises UnreadableError for a folder with none that fits, and the errors of `read_clean`.
+    """
+    if not folder.is_dir():
+        raise UnreadableError(f"{folder}: no such folder")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    cut, skipped = [], 0
+    for file in files:
+        luma = read_clean(file).luma
+        spare = np.array(luma.shape) - size
+        if spare.min() < 0:
+            skipped += 1
+            continue
+        top, left = spare // 2 if generator is None else (_below(int(room) + 1, generator) for room in spare)
+        crop = luma[top : top + size, left : left + size].clip(0, 1)
+        cut.append(torch.from_numpy(crop.astype(np.float32)))
+    if skipped:
+        warnings.warn(
+            f"{folder}: {skipped} of {len(files)} pictures are smaller than {size} px and were left out", stacklevel=2
+        )
+    if not cut:
+        raise UnreadableError(f"{folder}: no picture of at least {size} px")
+    return torch.stack(cut)
+
+
+def _below(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator, device=generator.device))
 
 
 def mosaic(clean: Floats) -> Floats:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.BmpImagePlugin
@@ -34,13 +33,14 @@ def read(path: Path) -> Image:
     """A picture in one of Pillow's formats; its first frame if it has several."""
     with opened(path) as picture:
         warnings = ["only the first of several frames is read"] if getattr(picture, "n_frames", 1) > 1 else []
-        acquisition = exif(picture)
+        tags = exif(picture)
+        acquisition, warnings = tags.tags, [*warnings, *tags.warnings]
         if picture.format == "PNG" and _png_depth(path) == 16:
             pixels = _png16(path)
             if pixels.ndim == 2:
                 scale = LinearScale([pixels])
                 plane = scale.plane("gray", (pixels.shape[0], pixels.shape[1]), loader(pixels))
-                return Image((plane,), "linear", "pillow", acquisition=acquisition)
+                return Image((plane,), "linear", "pillow", acquisition=acquisition, warnings=tags.warnings)
         else:
             pixels, notes = to_pixels(picture)
             warnings += notes
@@ -110,12 +110,12 @@ def jpeg_tables(picture: PIL.Image.Image) -> JpegTables | None:
     return JpegTables(luma, chroma[0], _SUBSAMPLING.get((horizontal, vertical)))
 
 
-def exif(picture: PIL.Image.Image) -> dict[str, Any]:
-    """The picture's EXIF tags by ExifTool names."""
+def exif(picture: PIL.Image.Image) -> metadata.Exif:
+    """The picture's EXIF tags."""
     block = picture.info.get("exif")
     if not isinstance(block, bytes):
         block = picture.getexif().tobytes()
-    return metadata.exif_from_block(block) if block else {}
+    return metadata.exif_from_block(block) if block else metadata.Exif()
 
 
 def _png_depth(path: Path) -> int:

@@ -16,7 +16,7 @@ from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
-from noisediag.genome import scenes
+from noisediag.genome import clean, scenes
 from noisediag.genome.seeds import stream
 from noisediag.training.fit import FitConfig, Report, fit
 from noisediag.training.objectives import (
@@ -120,7 +120,7 @@ def clean_pool(
     drawn = torch.cat(pictures).to(device)
     if recipe.images is None:
         return CleanPool(drawn)
-    images = scenes.folder(Path(recipe.images), side).to(device)
+    images = clean.crops(Path(recipe.images), side).to(device)
     held_out = torch.arange(len(images), device=device) % HELD_OUT == 0
     if part > 0:
         return CleanPool(drawn, images[held_out], image_share=0.0)
