@@ -58,7 +58,8 @@ def test_folder_refuses_what_it_cannot_read(tmp_path: Path) -> None:
         crops(tmp_path, 32)
     with pytest.raises(UnreadableError, match="nowhere"):
         crops(tmp_path / "nowhere", 32)
-    Image.fromarray(np.full((40, 40), 2.0, np.float32)).save(tmp_path / "a.tif")
+    floats = np.random.default_rng(0).random((40, 40), np.float32) + 1
+    Image.fromarray(floats).save(tmp_path / "a.tif")
     with pytest.raises(UsageError, match="floats beyond 0 to 1"):
         crops(tmp_path, 32)
     (tmp_path / "a.tif").unlink()
