@@ -14,8 +14,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from noisediag.errors import UsageError
+from noisediag.traces.dct import dct_matrix
 
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats], Floats]  # clean signal x, any shape -> sigma(x), the same shape
@@ -174,14 +176,10 @@ def _covariance(patches: Floats) -> Floats:
 
 def _box_sum(values: Floats, height_px: int, width_px: int) -> Floats:
     """Sum over every `height_px` x `width_px` window, valid positions only."""
-    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    table[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
-    return (
-        table[height_px:, width_px:]
-        - table[:-height_px, width_px:]
-        - table[height_px:, :-width_px]
-        + table[:-height_px, :-width_px]
-    )
+    mean = ndimage.uniform_filter(values, (height_px, width_px), mode="constant")
+    rows, columns = values.shape[0] - height_px + 1, values.shape[1] - width_px + 1
+    top, left = height_px // 2, width_px // 2
+    return np.asarray(mean[top : top + rows, left : left + columns] * (height_px * width_px))
 
 
 @lru_cache(maxsize=4)
@@ -204,15 +202,6 @@ def _weak_texture_threshold(size_px: int, confidence: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def _dct() -> Floats:
-    """Orthonormal DCT-II matrix of BLOCK_PX points: rows are frequencies."""
-    k, n = np.mgrid[:BLOCK_PX, :BLOCK_PX]
-    matrix = np.sqrt(2 / BLOCK_PX) * np.cos(np.pi * (2 * n + 1) * k / (2 * BLOCK_PX))
-    matrix[0] /= np.sqrt(2)
-    return np.asarray(matrix)
-
-
-@lru_cache(maxsize=1)
 def _bands() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Middle and high band of the flattened 8x8 coefficients."""
     u, v = np.mgrid[:BLOCK_PX, :BLOCK_PX]
@@ -228,7 +217,7 @@ def _band_sizes() -> tuple[int, int]:
 def _block_bands(image: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean, middle-band and high-band variance of all blocks of two grids half a block apart, each shape (n,)."""
     middle, high = _bands()
-    basis = np.kron(_dct(), _dct()).T  # (64 pixels, 64 coefficients)
+    basis = np.kron(dct_matrix(BLOCK_PX), dct_matrix(BLOCK_PX)).T  # (64 pixels, 64 coefficients)
     half = BLOCK_PX // 2
     blocks = []
     for grid in (image, image[half:, half:]):

@@ -19,14 +19,6 @@ from noisediag.images.image import Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
-# Sampling factors of luma over those of chroma, horizontal and vertical.
-_SUBSAMPLING: dict[tuple[float, float], str] = {
-    (1, 1): "4:4:4",
-    (2, 1): "4:2:2",
-    (2, 2): "4:2:0",
-    (1, 2): "4:4:0",
-    (4, 1): "4:1:1",
-}
 
 
 def read(path: Path) -> Image:
@@ -104,10 +96,7 @@ def jpeg_tables(picture: PIL.Image.Image) -> JpegTables | None:
     luma, *chroma = (tuple(picture.quantization[component[3]]) for component in components)
     if not all(map(all, (luma, *chroma))):
         return None
-    if not chroma:
-        return JpegTables(luma, None, None)
-    horizontal, vertical = (components[0][axis] / components[1][axis] for axis in (1, 2))
-    return JpegTables(luma, chroma[0], _SUBSAMPLING.get((horizontal, vertical)))
+    return JpegTables(luma, chroma[0] if chroma else None)
 
 
 def exif(picture: PIL.Image.Image) -> metadata.Exif:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Footprint, Measurement, Rejected
@@ -183,11 +184,9 @@ def _level(shots: Sequence[Shot], generator: np.random.Generator, rejected: list
 
 def _high(values: Floats) -> Floats:
     """`values` less the mean of LOCAL_PX x LOCAL_PX pixels around each, without the border: illumination is smooth."""
-    sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    local = sums[LOCAL_PX:, LOCAL_PX:] - sums[:-LOCAL_PX, LOCAL_PX:] - sums[LOCAL_PX:, :-LOCAL_PX]
-    local += sums[:-LOCAL_PX, :-LOCAL_PX]
     reach = LOCAL_PX // 2
-    return values[reach : values.shape[0] - reach, reach : values.shape[1] - reach] - local / LOCAL_PX**2
+    inside = (slice(reach, -reach), slice(reach, -reach))
+    return np.asarray((values - ndimage.uniform_filter(values, LOCAL_PX))[inside])
 
 
 def _mean_of_blocks(values: Floats) -> tuple[float, float]:

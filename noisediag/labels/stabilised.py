@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -70,12 +71,5 @@ def _electrons(mean: float) -> tuple[Floats, Floats]:
     """The numbers of electrons that occur, and their probabilities."""
     first = max(0, int(mean - REACH * np.sqrt(mean) - REACH))
     numbers = np.arange(first, int(mean + REACH * np.sqrt(mean) + 2 * REACH) + 1, dtype=np.float64)
-    logs = numbers * np.log(mean) - mean - _log_factorials(len(numbers), first)
-    shares = np.exp(logs)
+    shares = np.exp(special.xlogy(numbers, mean) - mean - special.gammaln(numbers + 1))
     return numbers, shares / shares.sum()
-
-
-def _log_factorials(count: int, first: int) -> Floats:
-    """ln n! of `count` numbers from `first`."""
-    steps = np.log(np.maximum(np.arange(first + count, dtype=np.float64), 1.0)).cumsum()
-    return steps[first:]

@@ -19,12 +19,12 @@ from rich.console import Console
 from noisediag.benchmark import scoring, sheet
 from noisediag.benchmark.rendered import cases as rendered_cases
 from noisediag.benchmark.rendered import run as study
-from noisediag.benchmark.rendered.cases import GROUPS, HELD_OUT, KNOWN, UNPROCESSED, camera_of, light, rendered_case
+from noisediag.benchmark.rendered.cases import GROUPS, HELD_OUT, KNOWN, UNPROCESSED, camera_of, rendered_case
 from noisediag.benchmark.rendered.run import RenderedOptions, RenderedResult
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Rendered, Spatial
 from noisediag.footprint.plane import CurvePoint, SampledCurve
-from noisediag.genome import camera, rendered
+from noisediag.genome import camera, rendered, srgb
 from noisediag.genome.cases import Job, case_seed
 from noisediag.genome.rendered import CODES, PLANES
 from noisediag.training.photographs import labelled
@@ -265,7 +265,7 @@ def test_groups_have_the_cameras_that_they_say() -> None:
 
 def test_light_is_the_inverse_of_the_srgb_curve() -> None:
     x = torch.linspace(0, 1, 101)
-    assert torch.allclose(light(camera.tone_srgb(x, torch.zeros(5))), x, atol=1e-5)
+    assert torch.allclose(srgb.decoded(camera.tone_srgb(x, torch.zeros(5))), x, atol=1e-5)
 
 
 def test_tables_fit_80_columns_and_files_hold_no_nan(result: RenderedResult, data: Path) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
+from scipy import ndimage
 
 from noisediag import images
 from noisediag.benchmark import scoring
@@ -334,19 +335,9 @@ def _readings(
 
 def smooth(values: Floats) -> Floats:
     """Means of 5 x 5 pixels, of fewer at the border; shape (H, W)."""
-    half = SMOOTH_PX // 2
-    padded = np.zeros((values.shape[0] + 2 * half + 1, values.shape[1] + 2 * half + 1))
-    padded[half + 1 : -half, half + 1 : -half] = values
-    inside = np.zeros_like(padded)
-    inside[half + 1 : -half, half + 1 : -half] = 1
-    return _window_sums(padded) / _window_sums(inside)
-
-
-def _window_sums(padded: Floats) -> Floats:
-    """Sums over windows of 5 x 5, from a picture with a row and a column of zeros in front."""
-    table = padded.cumsum(axis=0).cumsum(axis=1)
-    n = SMOOTH_PX
-    return table[n:, n:] - table[:-n, n:] - table[n:, :-n] + table[:-n, :-n]
+    ones = np.ones(values.shape)
+    total, inside = (ndimage.uniform_filter(part, SMOOTH_PX, mode="constant") for part in (values, ones))
+    return np.asarray(total / inside)
 
 
 def _digest(frames: Sequence[NDArray]) -> str:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noisediag.genome import rendered, scenes
+from noisediag.genome import rendered, scenes, srgb
 from noisediag.genome.cases import SCENES, Job, case_seed
 from noisediag.genome.clean import Picture, read_clean
 
@@ -122,11 +122,6 @@ def upscaled(settings: rendered.Camera) -> float:
     return 0.0 if settings.scale < NOT_UPSCALED else math.nan
 
 
-def light(display: Tensor) -> Tensor:
-    """The inverse of the sRGB curve, IEC 61966-2-1."""
-    return torch.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055).clamp(min=0) ** 2.4)
-
-
 def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> Tensor:
     """The job's picture as `settings` sees it, `(1, 3, side, side)`; a scene of the program's has colours of its own.
 
@@ -138,7 +133,7 @@ def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> T
         return rendered.colourise(gray, generator)
     values = torch.from_numpy(np.clip(read_clean(job.path).signal, 0, 1).astype(np.float32))
     display = values.expand(3, -1, -1) if values.ndim == 2 else values.permute(2, 0, 1)
-    scene = display if settings.tone is None else light(display)
+    scene = display if settings.tone is None else srgb.decoded(display)
     return rendered.mirrored(scene[None], side)
 
 
