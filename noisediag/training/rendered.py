@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING, calibrate
-from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading, interpolated
+from noisediag.cop.calibration import EVERYTHING
+from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading
+from noisediag.cop.rendered_tokens import interpolated
 from noisediag.genome.rendered import CODES
+from noisediag.training.calibration import calibrate
 from noisediag.training.fit import Objective
 from noisediag.training.losses import pinball
 from noisediag.training.objectives import CROP

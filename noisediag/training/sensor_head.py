@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit, group
+from noisediag.cop.calibration import EVERYTHING, group
 from noisediag.cop.heads import (
     LEARNED,
     LEVELS,
@@ -28,6 +28,7 @@ from noisediag.cop.models import SensorModel
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import sensor
 from noisediag.genome.seeds import stream
+from noisediag.training.calibration import RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit
 from noisediag.training.fit import Objective, Report
 from noisediag.training.losses import pinball
 from noisediag.training.pictures import CLIP_MARGIN, CleanPool, faint, sensor_batch
