@@ -213,7 +213,7 @@ def _read(header: Mapping[str, Any], stage: Stage, name: str) -> dict[str, Any]:
 
 
 def _of_version_0_1(record: Mapping[str, Any], stage: Stage, where: str) -> dict[str, Any]:
-    """The recipe of a file of noisediag 0.1, which held the fields of all stages, and rates and seeds in `fit` alone."""
+    """The recipe of a file of noisediag 0.1, which held fields of all stages, and rates and seeds in `fit` alone."""
     try:
         fit = record["fit"]
         of_fit = {
@@ -232,6 +232,7 @@ def _check(key: str, value: Any, where: str) -> None:
     """Raise CheckpointError where `value` is of another type than the field `key`, or out of its range."""
     allowed = get_args(types()[key]) or (types()[key],)
     fits = type(value) in allowed or (float in allowed and type(value) is int)
+    fits = fits and (value is not None or key == "images")  # what was derived has been filled in
     limits = next(entry.metadata for entry in fields(Recipe) if entry.name == key)
     low, high = limits["minimum"], limits["maximum"]
     if fits and isinstance(value, (int, float)):
@@ -246,6 +247,6 @@ def _stage_of(header: Mapping[str, Any]) -> str | None:
         return str(header["stage"])
     if header.get("kind") == "encoder":
         near = header.get("config", {}).get("encoder", {}).get("near", False)
-        return (Stage.paper_encoder if near else Stage.encoder).value
+        return str((Stage.paper_encoder if near else Stage.encoder).value)
     kind = header.get("kind")
-    return kind if isinstance(kind, str) else None
+    return None if kind is None else str(kind)

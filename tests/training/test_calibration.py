@@ -44,7 +44,7 @@ def test_each_group_is_stretched_by_its_own_errors() -> None:
 
 @pytest.mark.parametrize(("count", "rank"), [(99, 95), (60, 58), (20, 20), (19, 19), (5, 5), (1_000, 951)])
 def test_the_conformal_quantile_has_the_rank_that_counts_the_next_case(count: int, rank: int) -> None:
-    """ceil((count + 1) * 0.95): the plain 95 % quantile of 60 cases, 57, would be exceeded in 6.6 % of further cases."""
+    """ceil((count + 1) * 0.95): the plain 95 % quantile of 60 cases, the 57th, is exceeded in 6.6 % of further ones."""
     scores = torch.arange(1.0, count + 1)[torch.randperm(count, generator=torch.Generator().manual_seed(count))]
     assert float(conformal_quantile(scores, 0.05)) == rank
 

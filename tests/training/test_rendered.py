@@ -35,7 +35,7 @@ def pool() -> CleanPool:
 
 @pytest.fixture(scope="module")
 def data(pool: CleanPool) -> RenderedSet:
-    return rendered_set(pool, 4, 64, seed=2)
+    return rendered_set(pool, 4, 64, seed=2, purpose="test")
 
 
 @pytest.fixture
