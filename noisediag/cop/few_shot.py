@@ -179,7 +179,7 @@ class Terms:
     @classmethod
     def between(cls, a: Tensor, b: Tensor, groups: Sequence[int]) -> Terms:
         products, distances = [], []
-        for x, y in zip(a.split(list(groups), 1), b.split(list(groups), 1), strict=True):
+        for x, y in zip(torch.split(a, list(groups), 1), torch.split(b, list(groups), 1), strict=True):
             product = x @ y.T
             square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * product
             products.append(product / x.shape[1])
@@ -193,7 +193,8 @@ class Terms:
     def covariance(self, hyper: Tensor) -> Tensor:
         """`(n, m)`; `hyper` holds logarithms: linear and smooth variances, lengths of every group, noise."""
         linear, smooth, length = hyper[:-1].exp().view(3, -1, 1, 1)
-        return (linear * self.products + smooth * torch.exp(-0.5 * self.distances / length.square())).sum(0)
+        of_groups: Tensor = linear * self.products + smooth * torch.exp(-0.5 * self.distances / length.square())
+        return of_groups.sum(0)
 
 
 def learn(

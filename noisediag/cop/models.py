@@ -20,9 +20,10 @@ from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.errors import CheckpointError
 from noisediag.genome import paper
 
-FAMILIAR_DIMENSIONS = 24
+FAMILIAR_DIMENSIONS = 24  # principal components of the 128 of an embedding
 
 Model = TypeVar("Model", "SensorModel", "PaperModel")
+Parts = TypeVar("Parts")
 
 
 class Familiarity(nn.Module):
@@ -37,15 +38,6 @@ class Familiarity(nn.Module):
         self.register_buffer("mean", torch.zeros(embedding))
         self.register_buffer("whiten", torch.zeros(embedding, dimensions))
         self.register_buffer("threshold", torch.zeros(()))
-
-    def learn(self, embeddings: Tensor, *, quantile: float) -> None:
-        """From embeddings `(N, E)`; distances above `quantile` of theirs will count as unfamiliar."""
-        self.mean.copy_(embeddings.mean(0))
-        centred = embeddings - self.mean
-        _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-        k = self.whiten.shape[1]
-        self.whiten.copy_(directions[:k].T / singular[:k] * len(embeddings) ** 0.5)
-        self.threshold.copy_(self(embeddings).quantile(quantile))
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Root mean square of the whitened components, `(B,)`; about 1 for familiar ones."""
@@ -68,9 +60,9 @@ class SensorAnswer:
         return _one(self, bag)
 
 
-def _one(parts: Any, bag: int) -> Any:
+def _one(parts: Parts, bag: int) -> Parts:
     """`parts`, a dataclass of tensors and of such dataclasses, of one bag alone."""
-    values = {f.name: getattr(parts, f.name) for f in fields(parts)}
+    values = {f.name: getattr(parts, f.name) for f in fields(parts)}  # type: ignore[arg-type] # a dataclass
     return type(parts)(**{n: v[bag : bag + 1] if isinstance(v, Tensor) else _one(v, bag) for n, v in values.items()})
 
 
@@ -116,7 +108,8 @@ class SensorModel(nn.Module):
 
     def embed(self, tokens: Tokens) -> Tensor:
         """Embedding `(B, E)`; one grid of blocks says as much as both, in half the time."""
-        return self.encoder(tokens.first_grid())
+        embedding: Tensor = self.encoder(tokens.first_grid())
+        return embedding
 
     @property
     def config(self) -> dict[str, Any]:
@@ -159,7 +152,8 @@ class PaperModel(nn.Module):
 
     def forward(self, bags: Tensor) -> Tensor:
         """Strengths `(B, 6)` of bags `(B, T, H, W)`."""
-        return self.head(self.encoder(tokenize(bags)))
+        strengths: Tensor = self.head(self.encoder(tokenize(bags)))
+        return strengths
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
         store.save(

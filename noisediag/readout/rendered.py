@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from noisediag.cop.models import SensorModel
-from noisediag.cop.rendered import FLAGS, KNOTS, SMALLEST_SIDE
+from noisediag.cop.rendered import FLAGS
+from noisediag.cop.rendered_tokens import KNOTS, SMALLEST_SIDE
 from noisediag.cop.tokens import Tokens
 from noisediag.errors import CheckpointError
 from noisediag.footprint.file import Rendered, Spatial

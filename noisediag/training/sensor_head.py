@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit, group
+from noisediag.cop.calibration import EVERYTHING, group
 from noisediag.cop.heads import (
     LEARNED,
     LEVELS,
@@ -24,13 +24,14 @@ from noisediag.cop.heads import (
     SensorReading,
     gather_evidence,
 )
-from noisediag.cop.models import SensorModel
+from noisediag.cop.models import Familiarity, SensorModel
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import sensor
-from noisediag.genome.seeds import stream
+from noisediag.training.calibration import RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit
 from noisediag.training.fit import Objective, Report
 from noisediag.training.losses import pinball
 from noisediag.training.pictures import CLIP_MARGIN, CleanPool, faint, sensor_batch
+from noisediag.training.streams import drawing
 
 HEAD_SHAPES = (
     (128, 1, 24),
@@ -64,25 +65,35 @@ class HeadSet:
 
 
 def head_set(
-    model: SensorModel, pool: CleanPool, count: int, seed: int, *, raw: bool = False, report: Report | None = None
+    model: SensorModel,
+    pool: CleanPool,
+    count: int,
+    seed: int,
+    *,
+    purpose: str,
+    raw: bool = False,
+    report: Report | None = None,
 ) -> HeadSet:
     """Simulate pictures of several sizes and bags of several tiles; read their evidence with both networks frozen.
 
-    `raw`: bags of CFA planes under the law of RAW files, black known.
+    Sets of different `purpose` have nothing in common. `raw`: bags of CFA planes under the law of RAW files, black
+    known.
     """
     parts: list[HeadSet] = []
     done = 0
     while done < count:
-        parts.append(head_batch(model, pool, len(parts), seed, raw=raw))
+        parts.append(head_batch(model, pool, len(parts), seed, purpose=purpose, raw=raw))
         done += len(parts[-1].truth)
         if report is not None and len(parts) % 50 == 0:
             report(done, {})
     return join_head_sets(parts)
 
 
-def head_batch(model: SensorModel, pool: CleanPool, number: int, seed: int, *, raw: bool = False) -> HeadSet:
-    """Batch `number` of a `head_set`: depends on nothing but its number and the seed."""
-    generator = torch.Generator(device=pool.pictures.device).manual_seed(stream(seed, number))
+def head_batch(
+    model: SensorModel, pool: CleanPool, number: int, seed: int, *, purpose: str, raw: bool = False
+) -> HeadSet:
+    """Batch `number` of a `head_set`: depends on nothing but its number, purpose and seed."""
+    generator = drawing(purpose, seed, number, device=pool.pictures.device)
     clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
     with torch.inference_mode():
         return _head_part(model, clean, law, tiles, generator, black_known=raw)
@@ -138,7 +149,7 @@ def _head_part(
     batch = sensor_batch(clean, repeated, generator, tiles=tiles, black_known=black_known)
     first = torch.arange(n, device=clean.device) * tiles
     step, free = batch.noise.quantisation[first], batch.free_intercept[first]
-    tokens = tokenize(batch.image.unflatten(0, (n, tiles)))
+    tokens = tokenize(torch.unflatten(batch.image, 0, (n, tiles)))
     curve = model.curve(tokens, step, free)[-1]
     evidence = gather_evidence(tokens, curve, step, free)
     noise = batch.noise.select(first)
@@ -147,7 +158,7 @@ def _head_part(
     variance = sigma.square().clamp(min=1e-20)
     width, height = clean.shape[2] * tiles, clean.shape[1] * tiles
     middle = variance.mean(1).sqrt()
-    impulses = batch.impulse_share.unflatten(0, (n, tiles)).mean(1)
+    impulses = torch.unflatten(batch.impulse_share, 0, (n, tiles)).mean(1)
     pixels = tiles * clean.shape[1] * clean.shape[2]
     terms = {
         "shot_gain": noise.shot_gain[:, None] * clean_signal,
@@ -214,6 +225,16 @@ def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objectiv
     return objective
 
 
+def learn_familiarity(familiarity: Familiarity, embeddings: Tensor, *, quantile: float) -> None:
+    """From embeddings `(N, E)`; distances above `quantile` of theirs will count as unfamiliar."""
+    familiarity.mean.copy_(embeddings.mean(0))
+    centred = embeddings - familiarity.mean
+    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    k = familiarity.whiten.shape[1]
+    familiarity.whiten.copy_(directions[:k].T / singular[:k] * len(embeddings) ** 0.5)
+    familiarity.threshold.copy_(familiarity(embeddings).quantile(quantile))
+
+
 def standardise(head: SensorHead, data: HeadSet) -> None:
     """Set the head's input normalisation from `data`."""
     inputs = torch.cat([data.evidence.features, data.evidence.absolute, data.embedding], 1)
@@ -229,16 +250,21 @@ def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, A
     tables, of_raw = _tables(reading, data, alarms, raw=False), _tables(reading_of_raw, raw, alarms, raw=True)
     for kind, by_name in of_raw.items():
         for name, groups in by_name.items():
-            tables[kind][name].update({own: value for own, value in groups.items() if own != EVERYTHING})
+            tables[kind][name].update({key: value for key, value in groups.items() if key != EVERYTHING})
     return tables | {"alarms": alarms}
+
+
+def groups_of(data: HeadSet, *, raw: bool) -> list[str]:
+    """The conformal group of every picture."""
+    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
+    pictures = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
+    return [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in pictures]
 
 
 def _tables(
     reading: SensorReading, data: HeadSet, alarms: Mapping[str, float], *, raw: bool
 ) -> dict[str, dict[str, Any]]:
-    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
-    seen = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
-    groups = [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in seen]
+    groups = groups_of(data, raw=raw)
     tail = RAW_TAIL if raw else TAIL
     present = reading.present - torch.tensor([alarms[name] for name in LEARNED], device=reading.present.device)
     intervals: dict[str, Any] = {}

@@ -19,8 +19,8 @@ from noisediag.benchmark.oracle import features
 from noisediag.genome import paper
 from noisediag.genome.cases import Job, jobs, named_seed, paper_case
 from noisediag.genome.clean import pictures
-from noisediag.training.pictures import CleanPool
-from noisediag.training.recipes import Recipe, clean_pool
+from noisediag.training.pictures import CleanPool, clean_pool
+from noisediag.training.recipe import Recipe
 
 LABELLED_PX = 192  # as in the paper
 AT_ONCE = 50  # labelled pictures of one generator

@@ -33,6 +33,7 @@ from noisediag.estimator import choose_device
 from noisediag.footprint.file import CheckpointId
 from noisediag.genome import paper
 from noisediag.reports.progress import Progress
+from noisediag.training.sensor_head import learn_familiarity
 
 Floats = NDArray[np.float64]
 
@@ -224,7 +225,7 @@ def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
     shown = labelled(UNLABELLED, UNLABELLED_SEED, None, images)
     embeddings = embed(encoder, shown.pictures(np.arange(UNLABELLED)))
     components = Familiarity(encoder.config.embedding)
-    components.learn(embeddings, quantile=1.0)
+    learn_familiarity(components, embeddings, quantile=1.0)
     return components
 
 

@@ -20,7 +20,7 @@ from noisediag.cop.models import PaperModel
 from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.estimator import choose_device
 from noisediag.training.fit import FitConfig, Objective, fit
-from noisediag.training.objectives import CROP
+from noisediag.training.pictures import CROP
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The three recipes end to end, as toys of seconds: they write checkpoints that load, and resume to the same bytes."""
+"""The stages end to end, as toys of seconds: they write checkpoints that load, and resume to the same bytes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,9 @@ import torch
 
 from noisediag.cop import checkpoint
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, randomised
-from noisediag.training.recipes import Recipe, Run, train_encoder, train_paper, train_paper_encoder, train_sensor
+from noisediag.training.recipe import FURTHER_RATE, Recipe
+from noisediag.training.run import Run
+from noisediag.training.stages import train_encoder, train_paper, train_paper_encoder, train_sensor
 
 TOY = Recipe(
     scenes=24,
@@ -24,6 +26,7 @@ TOY = Recipe(
     head_steps=5,
     calibration_pictures=80,
     raw_pictures=10,
+    validation_pictures=4,
 )
 CPU = torch.device("cpu")
 
@@ -71,6 +74,8 @@ def test_a_curve_can_be_trained_further(encoder: Path, tmp_path: Path) -> None:
     assert found.header["start_sha256"] == checkpoint.read(first).sha256
     before, after = (SensorModel.load(checkpoint.read(path)).curve.passes[0].enter.weight for path in (first, further))
     assert 0 < (after - before).abs().mean() < 1e-3 * before.abs().mean()
+    assert found.header["recipe"]["curve_rate"] == found.header["fit"]["learning_rate"] == FURTHER_RATE
+    assert found.header["steps_of_runs"] == [TOY.curve_steps, 1]
 
 
 def test_the_paper_model_loads_and_its_strengths_sum_to_one(encoder: Path, tmp_path: Path) -> None:
