@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from noisediag import __version__
-from noisediag.batch.journal import Journal
+from noisediag.batch.journal import RowJournal
 from noisediag.batch.pool import Done, Limits, Reply
 from noisediag.batch.summary import Summary
 from noisediag.batch.walk import Entry, Walk, digest_key
@@ -77,7 +77,7 @@ def run(options: BatchOptions, workers: Workers, watcher: Watcher) -> Summary:
     found = options.walk.find()
     with contextlib.closing(workers):
         checkpoint, device = workers.start()
-        with Journal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
+        with RowJournal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
             _measure(found.entries, options, journal, workers, checkpoint, watcher)
             replies = journal.replies(entry.path for entry in found.entries)
             part = None if options.walk.shard is None else _part_of(options, checkpoint, device)
@@ -137,7 +137,7 @@ def write(
 def _measure(
     entries: Sequence[Entry],
     options: BatchOptions,
-    journal: Journal,
+    journal: RowJournal,
     workers: Workers,
     checkpoint: CheckpointId,
     watcher: Watcher,
@@ -152,7 +152,7 @@ def _measure(
         _record([(keys[todo[item.index]], item.reply) for item in done], journal, watcher)
 
 
-def _record(items: Iterable[tuple[str, Reply]], journal: Journal, watcher: Watcher) -> None:
+def _record(items: Iterable[tuple[str, Reply]], journal: RowJournal, watcher: Watcher) -> None:
     """On the disk first, then counted. A file that may not be read stays due: permissions have no date."""
     kept = [("" if item["row"].get("error", {}).get("code") == "permission" else key, item) for key, item in items]
     if kept:
