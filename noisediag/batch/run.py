@@ -17,7 +17,7 @@ from noisediag.batch.walk import Entry, Walk, digest_key
 from noisediag.batch.worker import Reading, reply
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
-from noisediag.reports import files, streams
+from noisediag.reports import files, writing
 
 PART_SUFFIX = ".jsonl"  # of one shard: `merge` makes the other formats
 
@@ -106,9 +106,9 @@ def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
     """Raise UsageError for outputs of unknown or the same format, and where they cannot be written."""
     suffixes = [output.suffix for output in outputs]
     for output, suffix in zip(outputs, suffixes, strict=True):
-        if suffix not in streams.SUFFIXES:
-            raise UsageError(f"--output {output}: the name must end in {' or '.join(streams.SUFFIXES)}")
-        streams.require(suffix)
+        if suffix not in writing.SUFFIXES:
+            raise UsageError(f"--output {output}: the name must end in {' or '.join(writing.SUFFIXES)}")
+        writing.require(suffix)
         files.check(output, force=force)
     if len(set(suffixes)) < len(suffixes):
         raise UsageError("--output: one file of each format")
@@ -125,7 +125,7 @@ def write(
         writers = []
         for output in outputs:
             temporary = stack.enter_context(files.replacing(output, force=True))
-            writers.append(stack.enter_context(streams.opened(temporary, output.suffix)))
+            writers.append(stack.enter_context(writing.opened(temporary, output.suffix)))
         for item in replies:
             row = item["row"]
             summary.add(row)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
-from noisediag.reports import svg
+from noisediag.reports import Failure, svg
 from noisediag.reports.table import number, printable
 
 LISTED_FAILURES = 500
@@ -80,7 +80,7 @@ class Page:
 
     title: str
     counts: tuple[tuple[str, int], ...]
-    failures: tuple[tuple[str, str, str], ...]  # path, code, message
+    failures: tuple[Failure, ...]
     sections: tuple[Section, ...]
     curves: tuple[svg.Line, ...]
     points: tuple[tuple[float, float], ...]  # median signal and sigma there, where there are no curves
@@ -114,7 +114,7 @@ def _counts(page: Page) -> str:
     content = _table(("", "files"), [(name, f"{count:,}") for name, count in page.counts])
     if page.failures:
         shown = page.failures[:LISTED_FAILURES]
-        rows = [(path, code, message) for path, code, message in shown]
+        rows = [(failure.path, failure.code, failure.message) for failure in shown]
         more = f" (the first {len(shown)})" if len(shown) < len(page.failures) else ""
         content += _details(f"files that failed{more}", _table(("file", "error", "reason"), rows, numbers=()))
     return content

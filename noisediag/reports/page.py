@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import math
 import os
 from collections import Counter
@@ -19,12 +17,11 @@ import numpy as np
 from noisediag.errors import InputError, UnreadableError
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import read
-from noisediag.reports.csv import COLUMNS, safe_text, value_columns
+from noisediag.reports import Failure
 from noisediag.reports.document import path_fields
 from noisediag.reports.html import Card, Grouping, Outlier, Page, Section, render
 from noisediag.reports.outliers import FEWEST, OUTLYING, robust_scores
-from noisediag.reports.reading import row_path
-from noisediag.reports.streams import typed
+from noisediag.reports.reading import FileRow, rows
 from noisediag.reports.svg import Group, Line
 
 PRESENT = 0.5
@@ -66,21 +63,19 @@ class Contents:
     """All files of a report."""
 
     records: list[Record] = field(default_factory=list)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)  # path, code, message
+    failures: list[Failure] = field(default_factory=list)
     has_curves: bool = False
 
 
 def load(report: Path) -> Contents:
-    """The files of a .csv, .jsonl or .json report. Raises UnreadableError for anything else."""
-    reader = {".csv": _load_csv, ".jsonl": _load_jsonl, ".json": _load_json}.get(report.suffix)
-    if reader is None:
-        raise UnreadableError(f"{report}: a .csv, .jsonl or .json report is needed")
-    try:
-        contents = reader(report)
-    except OSError as error:
-        raise UnreadableError(f"{report}: {error.strerror or error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnreadableError(f"{report}: is no noisediag report ({type(error).__name__}: {error})") from None
+    """The files of a report. Raises UnreadableError where it is none, or empty."""
+    contents = Contents()
+    for row in rows(report):
+        if isinstance(row, Failure):
+            contents.failures.append(row)
+        else:
+            contents.records.append(_record(row))
+            contents.has_curves |= row.curve is not None
     if not contents.records and not contents.failures:
         raise UnreadableError(f"{report}: holds no file")
     return contents
@@ -124,7 +119,7 @@ def outliers(records: Sequence[Record]) -> list[tuple[float, float, Record]]:
 
 
 def _counts(contents: Contents) -> tuple[tuple[str, int], ...]:
-    codes = Counter(code for _, code, _ in contents.failures)
+    codes = Counter(failure.code for failure in contents.failures)
     domains = Counter(record.domain for record in contents.records)
     return (
         ("files", len(contents.records) + len(contents.failures)),
@@ -280,74 +275,13 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _load_jsonl(report: Path) -> Contents:
-    contents = Contents(has_curves=True)
-    with open(report, encoding="utf-8") as file:
-        for line in file:
-            _add_row(contents, json.loads(line))
-    return contents
-
-
-def _load_json(report: Path) -> Contents:
-    contents = Contents(has_curves=True)
-    for row in json.loads(report.read_text(encoding="utf-8"))["images"]:
-        _add_row(contents, row)
-    return contents
-
-
-def _add_row(contents: Contents, row: Mapping[str, Any]) -> None:
-    path = os.fsdecode(row_path(row))
-    if row["status"] != "ok":
-        contents.failures.append((path, row["error"]["code"], row["error"]["message"]))
-        return
-    own, derived, tags = row["planes"][-1], row["derived"], row["acquisition"]
-    values = {
-        p["name"]: p["value"] for p in own["parameters"] if p["value"] is not None and (p["present"] or 0) >= PRESENT
-    }
-    if derived["sigma_effective"] is not None:
-        values[SIGMA] = derived["sigma_effective"]
-    median = (derived["signal_median"], derived["sigma_at_median"])
-    curve = tuple((point["signal"], point["sigma"]) for point in own["curve"])
-    contents.records.append(
-        Record(path, row["domain"], *_origin(tags), values, None if None in median else median, curve)
-    )
-
-
-def _load_csv(report: Path) -> Contents:
-    """The last line of a path is the file's own footprint."""
-    contents = Contents()
-    last: Mapping[str, Any] | None = None
-    with open(report, encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
-        columns = next(lines, [])
-        if columns[:2] != list(COLUMNS[:2]):
-            raise ValueError("other columns")
-        for line in lines:
-            if last is not None and line[0] != last["path"]:
-                _add_cells(contents, last)
-            last = dict(zip(columns, line, strict=True))
-    if last is not None:
-        _add_cells(contents, last)
-    return contents
-
-
-def _add_cells(contents: Contents, text: Mapping[str, str]) -> None:
-    cells: Mapping[str, Any] = typed(text)
-    path = text["path"]
-    if path.startswith("'") and safe_text(path[1:]) == path:
-        path = path[1:]
-    if cells["status"] != "ok":
-        contents.failures.append((path, cells["error_code"] or "", cells["error_message"] or ""))
-        return
-    values = {
-        p.name: cells[value_columns(p)[0]]
-        for p in PARAMETERS
-        if cells[value_columns(p)[0]] is not None and (cells[f"{p.name}_present"] or 0) >= PRESENT
-    }
-    if cells["sigma_effective_norm"] is not None:
-        values[SIGMA] = cells["sigma_effective_norm"]
-    median = (cells["signal_median_norm"], cells["sigma_at_median_norm"])
-    contents.records.append(Record(path, cells["domain"], *_origin(cells), values, None if None in median else median))
+def _record(row: FileRow) -> Record:
+    values = {name: found.value for name, found in row.parameters.items() if (found.present or 0) >= PRESENT}
+    if row.sigma_effective is not None:
+        values[SIGMA] = row.sigma_effective
+    at, sigma = row.signal_median, row.sigma_at_median
+    median = None if at is None or sigma is None else (at, sigma)
+    return Record(row.path, row.domain, *_origin(row.tags), values, median, row.curve or ())
 
 
 def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime | None]:

@@ -108,7 +108,7 @@ def written(outcomes, tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json"])
 def test_every_format_says_the_same(written, suffix):
     contents = report.load(written(40, suffix))
-    assert contents.failures == [("in/<b>&.tif", "truncated", "ends early")]
+    assert contents.failures == [Failure("in/<b>&.tif", "truncated", "ends early")]
     first = contents.records[0]
     assert (first.path, first.camera, first.iso) == ("in/b/0000.dng", "Maker One", 100)
     assert first.values["row_noise"] == 1e-4
