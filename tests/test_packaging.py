@@ -106,6 +106,8 @@ class TestDistributions:
         models = {f"noisediag/models/{path.name}" for path in (ROOT / "models").glob("*.safetensors")}
         assert models
         assert models | {"noisediag/reports/report.schema.json", "noisediag/py.typed"} <= names
+        templates = (ROOT / "noisediag" / "reports" / "templates").iterdir()
+        assert {f"noisediag/reports/templates/{path.name}" for path in templates} <= names
         assert not [name for name in names if name.startswith(("tests/", "models/"))]
 
     def test_the_source_distribution_holds_models_and_tests(self, built):

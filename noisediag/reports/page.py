@@ -18,16 +18,16 @@ from noisediag.errors import InputError, UnreadableError
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import read
 from noisediag.reports import Failure
+from noisediag.reports.charts import BandCurve, BandPoint, Group
 from noisediag.reports.document import path_fields
-from noisediag.reports.html import Card, Grouping, Outlier, Page, Section, render
+from noisediag.reports.html import Grouping, Outlier, Page, Section, Thumbnail, render
 from noisediag.reports.outliers import FEWEST, OUTLYING, robust_scores
 from noisediag.reports.reading import FileRow, rows
-from noisediag.reports.svg import Group, Line
 
 PRESENT = 0.5
 MOST_GROUPS = 14
 MOST_LINES = 6
-CARDS, LISTED = 24, 200  # outliers with pictures, and without
+PICTURED, LISTED = 24, 200  # outliers with pictures, and without
 CURVE_POINTS = 24
 DRIFT_BINS = 40
 FEWEST_DATES = 3
@@ -93,7 +93,7 @@ def page(report: Path, *, thumbnails: bool) -> str:
             curves=tuple(_curves(contents.records)) if contents.has_curves else (),
             points=() if contents.has_curves else tuple(_points(contents.records)),
             drifts=tuple(_drifts(contents.records)),
-            cards=tuple(_cards(contents.records, thumbnails=thumbnails)),
+            outliers=tuple(_outliers(contents.records, thumbnails=thumbnails)),
         )
     )
 
@@ -191,7 +191,7 @@ def _kind_name(domain: str, camera: str | None, iso: float | None) -> str:
     return " ".join([camera or domain, *([] if iso is None else [f"ISO {iso:g}"])])
 
 
-def _curves(records: Sequence[Record]) -> Iterator[Line]:
+def _curves(records: Sequence[Record]) -> Iterator[BandCurve]:
     """Of each domain, camera and ISO: quantiles 10, 50, 90 % of the files' curves, over the signals that most have."""
     for name, members in _largest_kinds(record for record in records if len(record.curve) > 1):
         spans = [(max(record.curve[0][0], 1e-4), record.curve[-1][0]) for record in members]
@@ -208,9 +208,9 @@ def _curves(records: Sequence[Record]) -> Iterator[Line]:
             there = [sigma for sigma in there if sigma > 0]
             if there:
                 q = np.quantile(there, (0.5, 0.1, 0.9)).tolist()
-                points.append((x, q[0], q[1], q[2]))
+                points.append(BandPoint(x, *q))
         if len(points) > 1:
-            yield Line(f"{name} ({len(members)})", tuple(points))
+            yield BandCurve(f"{name} ({len(members)})", tuple(points))
 
 
 def _points(records: Sequence[Record], most: int = 2000) -> list[tuple[float, float]]:
@@ -218,7 +218,7 @@ def _points(records: Sequence[Record], most: int = 2000) -> list[tuple[float, fl
     return found[:: -(-len(found) // most) or 1]
 
 
-def _drifts(records: Iterable[Record]) -> Iterator[Line]:
+def _drifts(records: Iterable[Record]) -> Iterator[BandCurve]:
     """Sigma over time of each domain, camera and ISO, as seconds since 1970: quantiles 10, 50, 90 % of equal spans."""
     dated = (record for record in records if record.date is not None and record.values.get(SIGMA, 0) > 0)
     for name, members in _largest_kinds(dated):
@@ -230,9 +230,9 @@ def _drifts(records: Iterable[Record]) -> Iterator[Line]:
         for index in np.unique(place):
             there = place == index
             q = np.quantile(sigmas[there], (0.5, 0.1, 0.9)).tolist()
-            points.append((float(times[there].mean()), q[0], q[1], q[2]))
+            points.append(BandPoint(float(times[there].mean()), *q))
         if len(points) >= FEWEST_DATES:
-            yield Line(f"{name} ({len(members)})", tuple(points))
+            yield BandCurve(f"{name} ({len(members)})", tuple(points))
 
 
 def _seconds(date: datetime | None) -> float:
@@ -240,22 +240,22 @@ def _seconds(date: datetime | None) -> float:
     return (date - datetime(1970, 1, 1)).total_seconds()
 
 
-def _cards(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlier]:
-    for number, (score, times, record) in enumerate(outliers(records)[:LISTED]):
+def _outliers(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlier]:
+    for rank, (score, times, record) in enumerate(outliers(records)[:LISTED]):
         if abs(score) <= OUTLYING:
             return
-        card = thumbnail(record.path) if thumbnails and number < CARDS else None
-        yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, card)
+        picture = thumbnail(record.path) if thumbnails and rank < PICTURED else None
+        yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, picture)
 
 
-def thumbnail(path: str) -> Card:
+def thumbnail(path: str) -> Thumbnail:
     """The whole picture, small, and its middle pixel by pixel, where noise can be seen. Says why where it cannot."""
     try:
         planes = read(path).planes
         chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
         pixels = np.stack([np.asarray(plane.load(), dtype=np.float64) for plane in chosen], axis=-1)
     except InputError as error:
-        return Card(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
+        return Thumbnail(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
     height, width = pixels.shape[:2]
     step = max(1, max(height, width) // 160)
     top, left = max(0, height - 64) // 2, max(0, width - 64) // 2
@@ -264,7 +264,7 @@ def thumbnail(path: str) -> Card:
         np.rint(255 * np.clip((part - low) / (high - low or 1), 0, 1)).astype(np.uint8)
         for part in (pixels[::step, ::step], pixels[top : top + 64, left : left + 64])
     )
-    return Card(_png(small), _png(middle), None)
+    return Thumbnail(_png(small), _png(middle), None)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -150,6 +150,28 @@ def test_many_groups_are_the_largest_and_it_says_so(make_footprint, tmp_path):
     assert "By camera, " not in page
 
 
+def test_whatever_files_are_called_stays_text(make_footprint, make_plane, tmp_path):
+    hostile = """</title></style><script>alert('1')</script>" onload="x" {{ 7 * 7 }} {% raw %} \x1b[31m"""
+    made = [
+        make_footprint(
+            path=f"in/{number % 2}{hostile}/{number}{hostile}.dng",
+            acquisition={"Make": hostile, "Model": hostile, "ISO": 100, "DateTimeOriginal": f"2024:01:{number + 1:02}"},
+            planes=(make_plane("all", {"shot_gain": 2e-5, "read_noise": 5e-3 if number == 7 else 5e-5}),),
+        )
+        for number in range(12)
+    ]
+    report_of = [*made, Failure(hostile, "truncated", hostile)]
+    path = tmp_path / "r&<b>.jsonl"
+    path.write_text("".join(json.dumps(json_report.row(one, CHECKPOINT)) + "\n" for one in report_of), encoding="utf-8")
+    page = report.page(path, thumbnails=True)
+    checker = check(page)
+    assert not {"script", "b"} & set(checker.tags)
+    assert "Noise of r&amp;&lt;b&gt;.jsonl" in page
+    assert "{{ 7 * 7 }} {% raw %} \\x1b[31m" in page
+    assert "\x1b" not in page
+    assert "no picture: " in page
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_very_few_files(written, count):
     checker = check(report.page(written(count, ".jsonl"), thumbnails=True))
