@@ -8,10 +8,12 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+import typer
 from typer.testing import CliRunner
 
 import noisediag
 from noisediag.cli import app
+from noisediag.cli.overview import COMMANDS
 from noisediag.cli.simulate import SCENES
 from noisediag.errors import CheckpointError, TruncatedError, UsageError
 from noisediag.footprint.file import CheckpointId
@@ -338,6 +340,19 @@ class TestProcess:
         assert done.returncode == 0, done.stderr
         assert done.stdout
 
+    def test_help_takes_hardly_longer_than_typer_and_rich_themselves(self):
+        """CPU time of both in turn, the least of five each, so that a busy machine slows both."""
+
+        def cpu_s(*command):
+            before = os.times()
+            subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+            after = os.times()
+            return after.children_user + after.children_system - before.children_user - before.children_system
+
+        code = "import sys; sys.argv[1:] = ['--help']; from noisediag.cli import main; main()"
+        pairs = [(cpu_s("-c", "import typer, rich"), cpu_s("-c", code)) for _ in range(5)]
+        assert min(ours for _, ours in pairs) <= 2.5 * min(libraries for libraries, _ in pairs)
+
     def test_version(self):
         done = subprocess.run([*self.COMMAND, "--version"], capture_output=True, text=True, check=True)
         assert done.stdout == f"noisediag {noisediag.__version__}\n"
@@ -383,6 +398,17 @@ class TestProcess:
         process.stderr.close()
         assert process.wait(timeout=20) == 128 + signal.SIGPIPE
         assert errors == b""
+
+
+def test_the_overview_says_what_the_commands_say_of_themselves():
+    commands = typer.main.get_command(app).commands
+    said = {name: " ".join(command.help.split("\n\n")[0].split()) for name, command in commands.items()}
+    assert said == COMMANDS
+    shown = " ".join(run("--help").stdout.replace("│", " ").split())
+    for name, text in COMMANDS.items():
+        assert f"{name} {text}" in shown
+    for option in ("--version", "--install-completion", "-h, --help"):
+        assert option in shown
 
 
 def test_the_help_of_simulate_names_every_scene():

@@ -5,34 +5,74 @@ Command bodies import what they need, so that `--help`, `--version` and completi
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from noisediag import __version__
-from noisediag.cli import (
-    advise,
-    batch,
-    benchmark,
-    check,
-    distance,
-    estimate,
-    explain,
-    finetune,
-    measure,
-    merge,
-    pretrain,
-    profile,
-    report,
-    simulate,
-    verify,
-)
 from noisediag.cli.common import ManyValues
+from noisediag.cli.overview import COMMANDS, print_overview
+
+_WITH_MANY_VALUES = frozenset({"measure", "finetune"})
+
+
+class _Loaded(MutableMapping[str, Any]):
+    """The commands by name, each imported when it is looked up."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, Any] = dict.fromkeys(COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        if self._commands[name] is None:
+            self._commands[name] = _load(name)
+        return self._commands[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+
+class Commands(typer.core.TyperGroup):
+    """All commands. Only the one that is called is imported, and `--help` needs none of them."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.commands = _Loaded()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        records = (param.get_help_record(ctx) for param in self.get_params(ctx))
+        print_overview(self.get_usage(ctx), self.help or "", [record for record in records if record is not None])
+
+
+def _load(name: str) -> Any:
+    module = importlib.import_module(f"noisediag.cli.{name}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        kind = ManyValues if name in _WITH_MANY_VALUES else None
+        app.command(name, no_args_is_help=True, cls=kind)(getattr(module, name))
+    return typer.main.get_command(app)
+
 
 app = typer.Typer(
     name="noisediag",
+    cls=Commands,
     help="Reads the noise in a picture: which kinds, how much of each, in physical units, with 90 % intervals.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -63,20 +103,3 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-app.command(no_args_is_help=True)(estimate.estimate)
-app.command(no_args_is_help=True)(batch.batch)
-app.command(no_args_is_help=True)(merge.merge)
-app.command(no_args_is_help=True)(report.report)
-app.command(no_args_is_help=True)(simulate.simulate)
-app.command(no_args_is_help=True)(benchmark.benchmark)
-app.command(no_args_is_help=True)(pretrain.pretrain)
-app.command(no_args_is_help=True)(profile.profile)
-app.command(no_args_is_help=True)(check.check)
-app.command(no_args_is_help=True)(advise.advise)
-app.command(no_args_is_help=True)(distance.distance)
-app.command(no_args_is_help=True)(explain.explain)
-app.command(no_args_is_help=True, cls=ManyValues)(measure.measure)
-app.command(no_args_is_help=True)(verify.verify)
-app.command(no_args_is_help=True, cls=ManyValues)(finetune.finetune)
