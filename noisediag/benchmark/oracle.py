@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from scipy.special import ndtr
 
 from noisediag.genome.paper import BINOMIAL
 
@@ -92,7 +94,7 @@ def _quadratic_ridge(shown: Floats, strengths: Floats) -> Callable[[Floats], Flo
 def _kernel_ridge(shown: Floats, strengths: Floats, asked: Floats) -> Floats:
     mean = strengths.mean(axis=0)
     target = strengths - mean
-    inner, outer = _distances(shown, shown), _distances(asked, shown)
+    inner, outer = (cdist(points, shown, "sqeuclidean") for points in (shown, asked))
     scale = float(np.median(inner))
     best, answer = np.inf, np.zeros((len(asked), strengths.shape[1]))
     for length in NEIGHBOUR_LENGTHS:
@@ -106,11 +108,7 @@ def _kernel_ridge(shown: Floats, strengths: Floats, asked: Floats) -> Floats:
             error = float(np.square(coefficients / leverage[:, None]).mean())  # leave-one-out, in closed form
             if error < best:
                 best, answer = error, np.exp(-outer / width) @ coefficients
-    return mean + answer
-
-
-def _distances(a: Floats, b: Floats) -> Floats:
-    return np.maximum(np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T, 0)
+    return np.asarray(mean + answer)
 
 
 def _spread(residual: Floats) -> float:
@@ -133,8 +131,8 @@ def _outliers(x: Floats, y: Floats) -> list[float]:
 
 
 def _tail(z: Floats) -> Floats:
-    """Share of a normal law above `z` (logistic approximation of Page 1977, to 2e-4)."""
-    return np.asarray(1 / (1 + np.exp(np.clip(1.5976 * z + 0.070566 * z**3, -500, 500))))
+    """Share of a normal law above `z`."""
+    return np.asarray(ndtr(-z))
 
 
 def _lattice(values: Floats) -> list[float]:

@@ -22,7 +22,9 @@ BAYER = "RGGB"
 NEUTRAL = (0.5, 1.0, 0.67)  # what a daylit grey gives in the R, G and B planes of a common sensor (DNG AsShotNeutral)
 SUFFIXES = frozenset({".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy", ".fits"})
 
-OWN_NOISE_FILE = "own_noise.csv"
+OWN_NOISE_FILE = "own_noise.csv"  # beside the pictures: how much noise they carry themselves
+OWN_NOISE_COLUMNS = ("domain", "picture", "own_noise")
+CODES = 255  # own noise is stated in steps of 8 bits
 
 
 @dataclass(frozen=True)
@@ -128,22 +130,22 @@ def pictures(
     """The files of `data`: one sub-folder a domain, or one domain named like the folder where there is none.
 
     `split` odd or even takes files by the last number in their name (without a number, by their place); `all` takes
-    all. Noise of their own: `own_noise`, else `own_noise.csv` in `data`, if it is there (columns
-    domain,picture,own_noise; 8-bit steps; an empty picture means the whole domain). Raises UsageError where there is
-    nothing to read.
+    all. Only a file says how much noise the pictures carry themselves: `own_noise`, else `own_noise.csv` in `data`
+    where there is one. Its columns are domain,picture,own_noise: an upper bound in 8-bit steps; an empty picture
+    means the whole domain. Raises UsageError where there is nothing to read, and for a file that is no such table.
     """
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder")
     folders = sorted(p for p in data.iterdir() if p.is_dir() and not p.name.startswith(".")) or [data]
-    own = _own_noise(data, own_noise)
+    stated_noise = _own_noise(own_noise if own_noise is not None else _beside(data))
     found: list[Picture] = []
     for folder in folders:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
         parity = {"odd": 1, "even": 0}.get(split)
         kept = [p for place, p in enumerate(files) if parity is None or _number(p, place) % 2 == parity]
         for path in kept[:limit_per_domain]:
-            stated = own.get((folder.name, path.name), own.get((folder.name, "")))
-            found.append(Picture(folder.name, path, None if stated is None else stated / 255))
+            stated = stated_noise.get((folder.name, path.name), stated_noise.get((folder.name, "")))
+            found.append(Picture(folder.name, path, None if stated is None else stated / CODES))
     if not found:
         raise UsageError(f"{data}: no picture of the {split} split ({', '.join(sorted(SUFFIXES))})")
     return tuple(found)
@@ -154,14 +156,25 @@ def _number(path: Path, place: int) -> int:
     return int(numbers[-1]) if numbers else place
 
 
-def _own_noise(data: Path, given: Path | None) -> dict[tuple[str, str], float]:
-    file = data / OWN_NOISE_FILE if given is None else given
-    if given is None and not file.is_file():
+def _beside(data: Path) -> Path | None:
+    file = data / OWN_NOISE_FILE
+    return file if file.is_file() else None
+
+
+def _own_noise(file: Path | None) -> dict[tuple[str, str], float]:
+    """Upper bounds in 8-bit steps by (domain, picture); none without a file."""
+    if file is None:
         return {}
     try:
         with file.open(newline="", encoding="utf-8") as stream:
-            return {(row["domain"], row["picture"] or ""): float(row["own_noise"]) for row in csv.DictReader(stream)}
+            table = csv.DictReader(stream)
+            if not set(OWN_NOISE_COLUMNS) <= set(table.fieldnames or ()):
+                raise ValueError("other columns")
+            bounds = {(row["domain"], row["picture"] or ""): float(row["own_noise"]) for row in table}
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{file}: wants the columns domain,picture,own_noise") from error
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{file}: wants the columns {','.join(OWN_NOISE_COLUMNS)}") from error
+    if not all(0 <= bound <= CODES for bound in bounds.values()):
+        raise UsageError(f"{file}: own_noise is a number of 8-bit steps, 0 to {CODES}")
+    return bounds

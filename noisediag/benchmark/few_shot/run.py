@@ -213,7 +213,7 @@ class Inputs:
 def embed(encoder: Encoder, pictures: Tensor) -> Tensor:
     """Embeddings `(n, E)` of pictures (n, H, W); one grid, as the sensor model asks it."""
     with torch.inference_mode():
-        return torch.cat([encoder(tokenize(part[:, None], grids=1)) for part in pictures.split(16)])
+        return torch.cat([encoder(tokenize(part[:, None], grids=1)) for part in torch.split(pictures, 16)])
 
 
 def _test(encoder: Encoder, asked: Asked, progress: Progress) -> Test:

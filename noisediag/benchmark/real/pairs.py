@@ -1,4 +1,4 @@
-"""Pairs of a noisy picture and the mean of many shots of the same scene, for `benchmark real` (see `real_truth`).
+"""Pairs of a noisy picture and the mean of many shots of the same scene, for `benchmark real` (see `truth`).
 
 They are processed pictures and are estimated as such. The truth is the pair's own: noisy less mean, by channel, its
 standard deviation in bins of LEVEL_CODES of the mean picture and its correlation with the next pixel. All signals and

@@ -6,7 +6,6 @@ photograph is what is estimated, all of them tell the truth. A case depends on i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisediag.benchmark.rendered.truth import MeasuredTruth, flags_of, measured_truth
 from noisediag.genome import rendered, scenes, srgb
 from noisediag.genome.cases import SCENES, Job, case_seed
 from noisediag.genome.clean import Picture, read_clean
 
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 HELD_OUT, KNOWN, UNPROCESSED = "held out", "known", "unprocessed"
 GROUPS = {
@@ -30,30 +29,18 @@ GROUPS = {
 }
 PICTURE_PX = 224
 TRUTH_DRAWS = 24  # photographs that the truth is measured from: its own error is 1/sqrt(2 * 24) a pixel
-# In single precision, as the photographs are: a signal of exactly one code is not scored.
-DARKEST, BRIGHTEST = np.float32(1 / rendered.CODES), np.float32(1 - 1 / rendered.CODES)
-MIN_SIGMA = np.float32(0.5 / rendered.CODES)  # half a code: what rounding leaves is not the camera's noise
-UPSCALED, NOT_UPSCALED = 1.15, 1.02  # enlargement, pixels out a pixel in
 TRIES = 1000  # cameras drawn until one does no processing
 
 
 @dataclass(frozen=True)
 class RenderedCase:
-    """A photograph and the truth about its noise. P planes: `genome.rendered.PLANES`; L levels of equal count.
-
-    Signals and sigmas are codes / 255.
-    """
+    """A photograph and the truth about its noise."""
 
     codes: NDArray[np.uint8]  # (H, W, 3)
     clean: NDArray[np.uint8]  # (H, W, 3) the mean of all photographs
     camera: rendered.Camera
     gray: bool  # three equal channels, which are read as one: only luma is scored
-    signal: Floats  # (P, L)
-    sigma: Floats  # (P, L)
-    scored: Mask  # (P, L) half a code of noise and more, and not at black or white
-    lag1: Floats  # (P, 2)
-    areas: Floats  # (P, len(AREAS)) SD after averaging
-    channels: Floats  # (3,)
+    truth: MeasuredTruth
     flags: Floats  # (3,) processed, denoised, upscaled: 1, 0, or NaN where neither can be said
 
     @property
@@ -79,22 +66,15 @@ def rendered_case(job: Job, draw: int, seed: int) -> RenderedCase:
     settings = camera_of(job.set_name, generator)
     scene = _scene(job, settings, generator)
     measured = rendered.measure(scene, settings, PICTURE_PX, TRUTH_DRAWS, TRUTH_DRAWS, generator)
-    codes = _rows(measured.pictures[0, 0].to(torch.uint8))
-    gray = bool((codes == codes[..., :1]).all())
-    signal, sigma = _numbers(measured.signal), _numbers(measured.sigma)
-    total = np.sqrt(np.square(sigma).mean(-1, keepdims=True))
+    photographs = measured.pictures[0].numpy().astype(np.float64)  # (TRUTH_DRAWS, 3, H, W)
+    codes = _rows(photographs[0])
     return RenderedCase(
         codes=codes,
-        clean=_rows(measured.pictures[0].mean(0).round().to(torch.uint8)),
+        clean=_rows(photographs.mean(axis=0)),
         camera=settings,
-        gray=gray,
-        signal=signal,
-        sigma=sigma,
-        scored=scored(signal, sigma),
-        lag1=_numbers(measured.lag1),
-        areas=_numbers(measured.areas) * total,
-        channels=_numbers(measured.channels),
-        flags=np.array([float(settings.processed), float(measured.denoised[0]), upscaled(settings)]),
+        gray=bool((codes == codes[..., :1]).all()),
+        truth=measured_truth(photographs),
+        flags=flags_of(settings, float(measured.denoised[0])),
     )
 
 
@@ -107,19 +87,6 @@ def camera_of(group: str, generator: torch.Generator) -> rendered.Camera:
         if not settings.processed and settings.kernel is None:
             return settings
     raise RuntimeError(f"{TRIES} cameras, and none without processing")
-
-
-def scored(signal: Floats, sigma: Floats) -> Mask:
-    """Which levels of the curves count: half a code of noise and more, and more than a code from black and white."""
-    lit = (signal > DARKEST) & (signal < BRIGHTEST)
-    return np.asarray(lit & (sigma >= MIN_SIGMA), dtype=np.bool_)
-
-
-def upscaled(settings: rendered.Camera) -> float:
-    """1 for a picture that was enlarged, 0 for one that was not, NaN between, where it can hardly be seen."""
-    if settings.scale > UPSCALED:
-        return 1.0
-    return 0.0 if settings.scale < NOT_UPSCALED else math.nan
 
 
 def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> Tensor:
@@ -137,9 +104,6 @@ def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> T
     return rendered.mirrored(scene[None], side)
 
 
-def _numbers(values: Tensor) -> Floats:
-    return np.asarray(values[0].numpy(), dtype=np.float64)
-
-
-def _rows(picture: Tensor) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+def _rows(picture: Floats) -> NDArray[np.uint8]:
+    """Codes (3, H, W) as whole numbers (H, W, 3)."""
+    return np.ascontiguousarray(np.rint(picture).astype(np.uint8).transpose(1, 2, 0))

@@ -50,11 +50,12 @@ def real(
         destination = Destination(json, csv, output, force)
         destination.check()
 
-        from noisediag.benchmark.real import run
+        from noisediag.benchmark.real import report, run
+        from noisediag.benchmark.real.result import RealOptions
         from noisediag.reports.progress import console_progress
 
-        options = run.RealOptions(folder, baselines, workers, checkpoint, device.value)
+        options = RealOptions(folder, baselines, workers, checkpoint, device.value)
         result = run.run(options, progress=console_progress)
-        destination.write(run, result)
+        destination.write(report, result)
         if result.failed:
             raise typer.Exit(NONE_READABLE if result.failed == result.files else SOME_FAILED)

@@ -46,10 +46,11 @@ def rendered(
         destination = Destination(json, csv, output, force, sheet=sheet)
         destination.check()
 
-        from noisediag.benchmark.rendered import run
+        from noisediag.benchmark.rendered import report, run
+        from noisediag.benchmark.rendered.result import RenderedOptions
         from noisediag.reports.progress import console_progress
 
-        options = run.RenderedOptions(
+        options = RenderedOptions(
             data=data,
             own_noise=own_noise,
             draws=draws,
@@ -61,4 +62,4 @@ def rendered(
             checkpoint=checkpoint,
             device=device.value,
         )
-        destination.write(run, run.run(options, progress=console_progress))
+        destination.write(report, run.run(options, progress=console_progress))
