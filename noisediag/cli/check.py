@@ -51,8 +51,7 @@ def check(
         if not against_metadata:
             raise UsageError("say what to check the files against: --against-metadata")
         check_style(json=json, csv=csv)
-        if output is not None:
-            check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
