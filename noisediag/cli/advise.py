@@ -35,7 +35,7 @@ from noisediag.cli.common import (
     panel,
     write_file,
 )
-from noisediag.cli.gather import hand_out, measured
+from noisediag.cli.gather import measured, print_or_write
 from noisediag.errors import UsageError
 
 
@@ -141,7 +141,7 @@ def advise(
         exponents = None
         if (powers or dwells) and not failed:
             exponents = study.exponents(advices, powers, dwells)
-        hand_out(report, advices, exponents, json=json, output=output, force=force)
+        print_or_write(report, advices, exponents, json=json, output=output, force=force)
         write_file(plot, lambda part: report.plot(advices, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

@@ -117,7 +117,7 @@ def batch(
         from noisediag.batch import run as study
         from noisediag.batch.pool import Limits
         from noisediag.batch.walk import Shard, Walk
-        from noisediag.batch.worker import Reading
+        from noisediag.batch.worker import EstimateOptions
 
         ours = (path for one in output for path in (one, study.journal_of(one)))
         options = study.BatchOptions(
@@ -129,7 +129,7 @@ def batch(
                 shard=None if shard is None else Shard.parse(shard),
                 leave_out=frozenset(str(path.resolve()) for path in ours),
             ),
-            reading=Reading(
+            estimate=EstimateOptions(
                 black=black_dn,
                 white=white,
                 gain=gain,
@@ -159,8 +159,8 @@ def _workers(options: BatchOptions, count: int | None, *, scheduler: str | None,
 
     count = count or processors()
     if scheduler is None and kind is None:
-        return Pool(options.reading, options.limits, count)
-    return Cluster(options.reading, options.limits, scheduler=scheduler, kind=kind, count=count)
+        return Pool(options.estimate, options.limits, count)
+    return Cluster(options.estimate, options.limits, scheduler=scheduler, kind=kind, count=count)
 
 
 def finish(summary: Summary) -> None:

@@ -25,7 +25,7 @@ from noisediag.cli.common import (
     errors_in_words,
     write_file,
 )
-from noisediag.cli.gather import gather, hand_out
+from noisediag.cli.gather import gather, print_or_write
 from noisediag.errors import UsageError
 
 
@@ -71,7 +71,7 @@ def distance(
             raise typer.Exit(NONE_READABLE)
         options = study.DistanceOptions(a, b, permutations, seed)
         result = study.compare(options, estimator.checkpoint, embeddings, membership, failed=failed)
-        hand_out(study, result, json=json, csv=csv, output=output, force=force)
+        print_or_write(study, result, json=json, csv=csv, output=output, force=force)
         write_file(plot, lambda part: distance_plot.draw(result, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

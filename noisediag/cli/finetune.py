@@ -27,7 +27,7 @@ from noisediag.cli.common import (
     panel,
     write_file,
 )
-from noisediag.cli.gather import hand_out, measured
+from noisediag.cli.gather import measured, print_or_write
 from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
@@ -139,7 +139,7 @@ def finetune(
         for verdict in made.result.verdicts:
             if not verdict.better:
                 complain(f"warning: {verdict.name}: not shown to be better, left out")
-        hand_out(report, made.result, json=json, csv=csv, output=None, force=force)
+        print_or_write(report, made.result, json=json, csv=csv, output=None, force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)
 

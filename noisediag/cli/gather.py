@@ -49,7 +49,7 @@ def measured(files: Sequence[Path], measure: Callable[[Path], T]) -> tuple[list[
     return found, len(files) - len(found)
 
 
-def hand_out(report: Any, *result: Any, json: bool, csv: bool = False, output: Path | None, force: bool) -> None:
+def print_or_write(report: Any, *result: Any, json: bool, csv: bool = False, output: Path | None, force: bool) -> None:
     """Print or write `result` by the `render`, `dumps` and `dumps_csv` of `report`, a module."""
     from noisediag.reports.files import replacing
 

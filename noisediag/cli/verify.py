@@ -24,7 +24,7 @@ from noisediag.cli.common import (
     errors_in_words,
     write_file,
 )
-from noisediag.cli.gather import hand_out
+from noisediag.cli.gather import print_or_write
 from noisediag.errors import UsageError
 
 FAILED = 1
@@ -78,7 +78,7 @@ def verify(
         result = study.run(image, columns, pairs, names)
         for warning in result.warnings:
             complain(f"warning: {warning}", source)
-        hand_out(study, result, json=json, output=output, force=force)
+        print_or_write(study, result, json=json, output=output, force=force)
         write_file(plot, lambda part: study.plot(result, part), force=force)
         if not result.passes:
             raise typer.Exit(FAILED)
