@@ -14,7 +14,7 @@ from noisediag.batch.journal import RowJournal
 from noisediag.batch.pool import Done, Limits, Reply
 from noisediag.batch.summary import Summary
 from noisediag.batch.walk import Entry, Walk, digest_key
-from noisediag.batch.worker import Reading, reply
+from noisediag.batch.worker import EstimateOptions, reply
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
 from noisediag.reports import files, writing
@@ -27,7 +27,7 @@ class BatchOptions:
     """What to measure, how, and where to."""
 
     walk: Walk
-    reading: Reading
+    estimate: EstimateOptions
     limits: Limits
     outputs: tuple[Path, ...]
     resume: bool = False
@@ -167,18 +167,18 @@ def _run_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dic
         "folder": str(options.walk.folder),
         "shard": None if shard is None else f"{shard.index}/{shard.count}",
         "key": "digest" if options.by_digest else "size and time",
-        **_origin(options.reading, checkpoint, device),
+        **_origin(options.estimate, checkpoint, device),
     }
 
 
-def _origin(reading: Reading, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
-    return {"noisediag": __version__, **reading.plain(), "checkpoint": checkpoint.sha256, "device": device}
+def _origin(estimate: EstimateOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+    return {"noisediag": __version__, **estimate.plain(), "checkpoint": checkpoint.sha256, "device": device}
 
 
 def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
     shard = options.walk.shard
     assert shard is not None
-    return {"index": shard.index, "count": shard.count, "run": _origin(options.reading, checkpoint, device)}
+    return {"index": shard.index, "count": shard.count, "run": _origin(options.estimate, checkpoint, device)}
 
 
 def processors() -> int:

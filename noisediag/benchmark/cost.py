@@ -24,7 +24,7 @@ from rich.text import Text
 
 from noisediag import images
 from noisediag.batch.pool import Limits, Pool
-from noisediag.batch.worker import Reading
+from noisediag.batch.worker import EstimateOptions
 from noisediag.benchmark import speed
 from noisediag.benchmark.running import MODEL, Models, SensorModel, ShippedModels
 from noisediag.benchmark.speed import Format
@@ -114,8 +114,8 @@ def run(
 
 def run_batch(paths: Sequence[str], *, checkpoint: Path | None = None) -> None:
     """All of `paths` through one worker process, which has ended when this returns."""
-    reading = Reading(checkpoint=None if checkpoint is None else str(checkpoint), device="cpu")
-    with contextlib.closing(Pool(reading, Limits(TIMEOUT_S, None), 1)) as pool:
+    options = EstimateOptions(checkpoint=None if checkpoint is None else str(checkpoint), device="cpu")
+    with contextlib.closing(Pool(options, Limits(TIMEOUT_S, None), 1)) as pool:
         pool.start()
         for _ in pool.run(paths):
             pass

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,17 +53,19 @@ Checkpoint = Annotated[
 OnDevice = Annotated[Device, typer.Option("--device", help="Where the model runs.", rich_help_panel=MODEL_PANEL)]
 
 
-def _of_input(help_text: str, metavar: str | None = None) -> typer.models.OptionInfo:
-    return typer.Option(help=help_text, metavar=metavar, rich_help_panel=INPUT_PANEL)
+def panel(title: str) -> Callable[..., Any]:
+    """What `typer.Option` makes, in the panel `title` of the help."""
+    return partial(typer.Option, rich_help_panel=title)
 
 
-Black = Annotated[float | None, _of_input("Black level, DN.")]
-White = Annotated[float | None, _of_input("White level, DN.")]
-Offset = Annotated[float | None, _of_input("The detector's offset, DN: another name for --black.")]
-Gain = Annotated[float | None, _of_input("Conversion gain, e-/DN.")]
-Channel = Annotated[str | None, _of_input("One channel or colour, by name or number.")]
-Frame = Annotated[int | None, _of_input("One frame of a stack, from 0.")]
-Roi = Annotated[str | None, _of_input("A part of the picture, px.", "X,Y,W,H")]
+_of_input = panel(INPUT_PANEL)
+Black = Annotated[float | None, _of_input(help="Black level, DN.")]
+White = Annotated[float | None, _of_input(help="White level, DN.")]
+Offset = Annotated[float | None, _of_input(help="The detector's offset, DN: another name for --black.")]
+Gain = Annotated[float | None, _of_input(help="Conversion gain, e-/DN.")]
+Channel = Annotated[str | None, _of_input(help="One channel or colour, by name or number.")]
+Frame = Annotated[int | None, _of_input(help="One frame of a stack, from 0.")]
+Roi = Annotated[str | None, _of_input(help="A part of the picture, px.", metavar="X,Y,W,H")]
 
 
 class PlainHelp(typer.core.TyperGroup):
@@ -102,14 +105,34 @@ def check_style(*, json: bool, csv: bool) -> None:
 
 
 def check_output(
-    option: str, path: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
+    option: str, path: Path | None, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
 ) -> None:
     """Raise UsageError where `path` has another ending or could not be written: before the work, not after it."""
     from noisediag.reports.files import check
 
+    if path is None:
+        return
     if path.suffix not in suffixes:
         raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
     check(path, inputs=inputs, force=force)
+
+
+def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), force: bool = False) -> None:
+    """Raise UsageError where the plot could not be drawn."""
+    if path is not None:
+        from noisediag.reports import plots
+
+        check_output(option, path, (".png",), inputs=inputs, force=force)
+        plots.require()
+
+
+def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool) -> None:
+    """Let `write` write to `path`, if there is one: it appears whole or not at all."""
+    if path is not None:
+        from noisediag.reports.files import replacing
+
+        with replacing(path, force=force) as part:
+            write(part)
 
 
 def print_80(renderable: RenderableType) -> None:

@@ -23,7 +23,7 @@ from noisediag.cli.common import (
     check_style,
     errors_in_words,
 )
-from noisediag.cli.gather import gather, hand_out
+from noisediag.cli.gather import gather, print_or_write
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def explain(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        if output is not None:
-            check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force)
 
         from noisediag.reports.files import replacing
         from noisediag.reports.progress import console_progress
@@ -73,7 +72,7 @@ def explain(
             raise typer.Exit(NONE_READABLE)
         options = study.ExplainOptions(str(source), permutations, seed)
         result = study.run(records, options, progress=console_progress)
-        hand_out(explain_report, result, json=json, csv=csv, output=output, force=force)
+        print_or_write(explain_report, result, json=json, csv=csv, output=output, force=force)
         if plots is not None:
             plots.mkdir(exist_ok=True)
             for name, draw in PLOTS.items():

@@ -201,10 +201,10 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "periodic_share": structure.periodic_share,
         "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
-        "own_parameters": _own(plane),
+        "own_parameters": _own_parameters(plane),
     }
-    seen = footprint.rendered.planes if footprint.rendered is not None else ()
-    for spatial in (spatial for spatial in seen if spatial.name == plane.name):
+    rendered = footprint.rendered.planes if footprint.rendered is not None else ()
+    for spatial in (spatial for spatial in rendered if spatial.name == plane.name):
         two, four, eight = spatial.sigma_after_area
         cells |= {"lag1_h": spatial.lag1_h, "lag1_v": spatial.lag1_v, "equivalent_blur_px": spatial.equivalent_blur_px}
         cells |= {"sigma_area2_norm": two, "sigma_area4_norm": four, "sigma_area8_norm": eight}
@@ -213,7 +213,7 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
     return cells
 
 
-def _own(plane: PlaneFootprint) -> str | None:
+def _own_parameters(plane: PlaneFootprint) -> str | None:
     """The parameters that are not ours, as the JSON report has them."""
     if all(estimate.name in NAMES for estimate in plane.parameters):
         return None

@@ -9,7 +9,7 @@ from typing import Any
 from noisediag import __version__
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.reports import SCHEMA, Outcome
-from noisediag.reports.document import path_fields
+from noisediag.reports.document import image_dict, path_fields
 
 
 def document(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def document(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> di
 def image(outcome: Outcome) -> dict[str, Any]:
     """One entry of `images`."""
     if isinstance(outcome, Footprint):
-        return outcome.to_dict()
+        return image_dict(outcome)
     error = {"code": outcome.code, "message": outcome.message}
     return {**path_fields(outcome.path), "status": "error", "error": error}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.errors import InputError, UnreadableError
 from noisediag.genome.parameters import PARAMETERS
@@ -21,16 +22,16 @@ from noisediag.reports import Failure
 from noisediag.reports.charts import BandCurve, BandPoint, Group
 from noisediag.reports.document import path_fields
 from noisediag.reports.html import Grouping, Outlier, Page, Section, Thumbnail, render
-from noisediag.reports.outliers import FEWEST, OUTLYING, robust_scores
+from noisediag.reports.outliers import FEWEST_FILES, OUTLYING, robust_scores
 from noisediag.reports.reading import FileRow, rows
 
-PRESENT = 0.5
-MOST_GROUPS = 14
-MOST_LINES = 6
-PICTURED, LISTED = 24, 200  # outliers with pictures, and without
-CURVE_POINTS = 24
-DRIFT_BINS = 40
-FEWEST_DATES = 3
+PRESENT = 0.5  # Probability of presence from which a noise counts as found.
+MOST_GROUPS = 14  # of one chart
+MOST_LINES = 6  # of one chart
+PICTURED, LISTED = 24, 200  # outliers with pictures, and in all
+CURVE_POINTS = 24  # of a pooled noise curve
+DRIFT_BINS = 40  # at most, each of about 8 files
+FEWEST_DATES = 3  # spans of time that make a drift
 DATE_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d")
 SIGMA = "sigma"
 
@@ -105,7 +106,7 @@ def outliers(records: Sequence[Record]) -> list[tuple[float, float, Record]]:
     for record in records:
         if record.values.get(SIGMA, 0) > 0:
             groups.setdefault(record.kind, []).append(record)
-    for kind in [kind for kind, members in groups.items() if len(members) < FEWEST]:
+    for kind in [kind for kind, members in groups.items() if len(members) < FEWEST_FILES]:
         groups.setdefault(kind[0], []).extend(groups.pop(kind))
     found = []
     for members in groups.values():
@@ -267,7 +268,7 @@ def thumbnail(path: str) -> Thumbnail:
     return Thumbnail(_png(small), _png(middle), None)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _png(pixels: NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
