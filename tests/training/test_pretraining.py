@@ -17,8 +17,7 @@ from noisediag.cli import app
 from noisediag.cop import checkpoint
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder
 from noisediag.training import fit, stages
-from noisediag.training.pretraining import FILES, LOG
-from noisediag.training.recipe import Recipe, Stage, recipe_of_files
+from noisediag.training.recipe import FILES, LOG, Recipe, Stage, recipe_of_files
 
 TOY = Recipe(
     scenes=8,
@@ -193,7 +192,7 @@ def test_what_is_finished_is_not_made_again_by_another_recipe(whole: Path) -> No
     other = pretrain("--all", "-o", whole, "--resume", *options(replace(TOY, encoder_steps=9)))
     assert other.exit_code == 5
     assert "was made by another recipe (encoder_steps)" in other.stderr
-    again = pretrain("--all", "-o", whole, *options(TOY))
+    again = pretrain("--all", "-o", whole, *options(TOY))  # neither --resume nor --force
     assert again.exit_code == 2
     assert "--force" in again.stderr
     assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir() if path.name != LOG} == before
