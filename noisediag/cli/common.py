@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from noisediag.errors import NoisediagError, UsageError, one_line
+from noisediag.errors import NoisediagError, UsageError
+from noisediag.errors import complain as complain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,14 +93,6 @@ class ManyValues(typer.core.TyperCommand):
             else:
                 spread += [option, word] if option else [word]
         return super().parse_args(ctx, spread)
-
-
-def complain(message: str, path: str | Path | None = None) -> None:
-    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal."""
-    from noisediag.reports.table import printable
-
-    where = "" if path is None else f"{path}: "
-    sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
 
 
 def check_style(*, json: bool, csv: bool) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def explain(
     source: Annotated[
-        Path, typer.Argument(metavar="FOLDER|REPORT", help="Pictures to estimate, or a .json, .jsonl or .csv report.")
+        Path, typer.Argument(metavar="FOLDER|REPORT", help="Pictures to estimate, or a report of any format.")
     ],
     json: Json = False,
     csv: Csv = False,
@@ -86,11 +86,12 @@ def explain(
 def _records(source: Path, checkpoint: Path | None, device: str) -> tuple[list[Record], int]:
     """What to explain, and how many files could not be read."""
     from noisediag.batch.folder import files
-    from noisediag.studies.explain.data import REPORTS, from_footprint, read_report
+    from noisediag.reports.reading import SUFFIXES
+    from noisediag.studies.explain.data import from_footprint, read_report
 
     if not source.is_dir():
-        if source.suffix not in REPORTS:
-            raise UsageError(f"{source}: neither a folder nor a report ({', '.join(REPORTS)})")
+        if source.suffix not in SUFFIXES:
+            raise UsageError(f"{source}: neither a folder nor a report ({', '.join(SUFFIXES)})")
         return list(read_report(source)), 0
     paths = files(source)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from noisediag import __version__
@@ -65,6 +65,11 @@ WHOLE_COLUMNS = frozenset(
     ("frame", "height_px", "width_px", "bit_depth", "pixel_independent", "jpeg_quality", "resaved")
 )  # the others are numbers with a point
 
+_COLUMN_SET = frozenset(COLUMNS)
+_NO_TAGS = _COLUMN_SET - {*_ACQUISITION.values(), "DateTimeOriginal"}
+# Tags whose columns carry a unit; the last two are what users add to a report of theirs.
+_TAG_NAMES = {"ExposureTime_s": "ExposureTime", "FocalLength_mm": "FocalLength", "Temperature_C": "Temperature"}
+
 
 def header() -> str:
     """The line of column names."""
@@ -98,6 +103,42 @@ def safe_text(value: str) -> str:
     """
     text = value.replace("\r", "\\r")  # which the csv module leaves unquoted
     return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(("\t", "\n")) else text
+
+
+def plain_text(cell: str) -> str:
+    """The inverse of `safe_text`, but for line ends.
+
+    >>> plain_text("'=1+1"), plain_text("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return cell[1:] if cell.startswith("'") and safe_text(cell[1:]) == cell else cell
+
+
+def typed(cells: Mapping[str, str]) -> dict[str, str | int | float | None]:
+    """A line of the report as values: an empty cell is None, and so is a tag that should be a number and is none.
+
+    >>> typed({"path": "a.dng", "width_px": "640", "ISO": "400", "FNumber": "", "FocalLength_mm": "35"})
+    {'path': 'a.dng', 'width_px': 640, 'ISO': 400.0, 'FNumber': None, 'FocalLength_mm': '35'}
+    """
+    return {column: _value(column, text) for column, text in cells.items()}
+
+
+def tags_of(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """The acquisition tags among the values of a line, by ExifTool's names; columns that are not ours are tags, too."""
+    return {
+        _TAG_NAMES.get(column, column): plain_text(value) if isinstance(value, str) else value
+        for column, value in cells.items()
+        if column not in _NO_TAGS
+    }
+
+
+def _value(column: str, text: str) -> str | int | float | None:
+    if column in TEXT_COLUMNS or column not in _COLUMN_SET:
+        return text or None
+    try:
+        return int(text) if column in WHOLE_COLUMNS else float(text)
+    except ValueError:
+        return None
 
 
 def _file_cells(footprint: Footprint) -> dict[str, Any]:

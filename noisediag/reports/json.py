@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from noisediag import __version__
@@ -41,14 +39,3 @@ def row(outcome: Outcome, checkpoint: CheckpointId) -> dict[str, Any]:
 def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> str:
     """The report as UTF-8 text, one line at the end; never NaN or Infinity."""
     return json.dumps(document(outcomes, checkpoint), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def first_image(path: Path) -> Any:
-    """The first picture of a report, `.json` or `.jsonl`, that was not an error; or a simulation's truth.
-
-    Raises OSError, ValueError, LookupError, TypeError, AttributeError or StopIteration where it is none of them.
-    """
-    text = path.read_text(encoding="utf-8")
-    told = [json.loads(line) for line in (text.split("\n") if path.suffix == ".jsonl" else [text]) if line.strip()]
-    images = itertools.chain.from_iterable(one.get("images", [one]) for one in told)
-    return next(image for image in images if image.get("status", "ok") == "ok")

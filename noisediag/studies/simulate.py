@@ -24,7 +24,7 @@ from noisediag.genome.clean import NEUTRAL, mosaic, read_clean
 from noisediag.genome.parameters import NAMES, PARAMETERS, parameter
 from noisediag.images.dng_writing import DngTags, write_dng
 from noisediag.reports import files
-from noisediag.reports.json import first_image
+from noisediag.reports.reading import first_image
 
 Floats = NDArray[np.float64]
 
@@ -209,7 +209,7 @@ def read_noise_options(report: Path) -> NoiseOptions:
         }
         if "planes" not in told and values.get("quantisation", 1.0) * (told["white_dn"] - told["black_dn"]) < COARSER:
             del values["quantisation"]  # the codes of that file, no noise of it
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UnreadableError(f"{report}: is no noisediag report with an estimate in it") from error
     return NoiseOptions(**values)
 

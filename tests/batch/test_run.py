@@ -157,16 +157,16 @@ def test_exit_codes(quick, folder, run, tmp_path):
 
 
 def test_an_interrupt_keeps_what_is_done(quick, folder, run, tmp_path, monkeypatch):
-    from noisediag.batch.journal import Journal
+    from noisediag.batch.journal import RowJournal
 
-    append = Journal.append
+    append = RowJournal.append
 
     def interrupted(self, entries):
         append(self, entries)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", interrupted)
+        patch.setattr(RowJournal, "append", interrupted)
         assert run("batch", folder, "-o", tmp_path / "r.jsonl", "--workers", 1).exit_code == 130
     assert not (tmp_path / "r.jsonl").exists()
     assert len((tmp_path / "r.jsonl.journal").read_bytes().splitlines()) > 1

@@ -52,7 +52,7 @@ def quiet(results, total):
     return results
 
 
-def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     journal = tmp_path / "arms.jsonl"
     options = FewShotOptions(data, arms=("cop-10", "cop-50"), seeds=2, draws=2, split="all", journal=journal)
     first = few_shot.run(options, quiet)
@@ -70,10 +70,17 @@ def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(few_shot, "_cop", never)
         assert few_shot.run(options, quiet).rows == first.rows
-    with pytest.raises(UsageError, match="other options"):
+    with pytest.raises(UsageError, match="begun with draws 2, not 3"):
         few_shot.run(replace(options, draws=3), quiet)
+    whole = journal.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) - 40] ^= 1  # in the last arm's line: it alone is run again
+    journal.write_bytes(damaged)
+    assert few_shot.run(options, quiet).rows == first.rows
+    assert journal.read_bytes() == whole
+    assert "damaged or unfinished" in capsys.readouterr().err
     journal.write_text("[]\n")
-    with pytest.raises(UsageError, match=r"other options|no journal"):
+    with pytest.raises(UsageError, match="no journal"):
         few_shot.run(options, quiet)
 
 

@@ -19,7 +19,7 @@ def test_every_option_of_a_stated_training_command_exists(page: str) -> None:
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
     commands = [span for span in spans if "noisediag pretrain" in span]
     assert commands
-    command = typer.main.get_command(app).commands["pretrain"]
+    command = typer.main.get_command(app).get_command(None, "pretrain")
     known = {option for parameter in command.params for option in parameter.opts}
     for text in commands:
         words = text.split("noisediag pretrain", 1)[1].split()

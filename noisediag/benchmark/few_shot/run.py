@@ -8,7 +8,7 @@ training can be stopped and continued.
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisediag.batch.journal import Journal, Place
 from noisediag.benchmark import oracle
 from noisediag.benchmark.few_shot import scratch as few_shot_scratch
 from noisediag.benchmark.few_shot.data import Asked, LabelledPictures, labelled
@@ -142,25 +143,9 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
     encoder = load_encoder(found)
     asked = Asked(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
     test = _test(encoder, asked, progress)
-    journal = _Journal(options, found.sha256)
-    scores = list(journal.scores)
-    done = {(score.arm, score.seed) for score in scores}
-    todo = [(arm, seed) for arm in options.arms for seed in range(options.seeds) if (arm, seed) not in done]
-    inputs = (
-        Inputs(encoder, whitening(encoder, options.images)) if any(arm.startswith(COP) for arm, _ in todo) else None
-    )
-    for arm, seed in progress(todo, len(todo)):
-        kind, count = arm.split("-")[0], int(arm.split("-")[1])
-        data = labelled(count, seed, journal.folder, options.images)
-        if kind == COP and inputs is not None:
-            settings: dict[str, float] = {}
-            said = _cop(inputs, data, test)
-        else:
-            plan = few_shot_scratch.Plan(kind, arm, seed, journal.folder, options.device, options.effort)
-            said, settings = few_shot_scratch.train_and_ask(data, asked, plan, journal.choices)
-        score = _score(arm, count, seed, said, test.strengths, settings)
-        journal.write(score)
-        scores.append(score)
+    with contextlib.closing(_Arms(options, found.sha256)) as arms:
+        _run_arms(arms, options, encoder, asked, test, progress)
+    scores = arms.scores
     rows = [
         _row(arm, [s for s in scores if s.arm == arm])
         for arm in (*ARMS, *VIT_ARMS)
@@ -176,6 +161,27 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
         scores=tuple(scores),
         missing=tuple(arm for arm in ARMS if all(s.arm != arm for s in scores)),
     )
+
+
+def _run_arms(
+    arms: _Arms, options: FewShotOptions, encoder: Encoder, asked: Asked, test: Test, progress: Progress
+) -> None:
+    """Add the scores of the arms that are not there yet."""
+    done = {(score.arm, score.seed) for score in arms.scores}
+    todo = [(arm, seed) for arm in options.arms for seed in range(options.seeds) if (arm, seed) not in done]
+    inputs = (
+        Inputs(encoder, whitening(encoder, options.images)) if any(arm.startswith(COP) for arm, _ in todo) else None
+    )
+    for arm, seed in progress(todo, len(todo)):
+        kind, count = arm.split("-")[0], int(arm.split("-")[1])
+        data = labelled(count, seed, arms.folder, options.images)
+        if kind == COP and inputs is not None:
+            settings: dict[str, float] = {}
+            said = _cop(inputs, data, test)
+        else:
+            plan = few_shot_scratch.Plan(kind, arm, seed, arms.folder, options.device, options.effort)
+            said, settings = few_shot_scratch.train_and_ask(data, asked, plan, arms.choices)
+        arms.add(_score(arm, count, seed, said, test.strengths, settings))
 
 
 def _check(options: FewShotOptions) -> None:
@@ -304,44 +310,35 @@ def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], pictur
     )
 
 
-class _Journal:
-    """Finished arms, a line of JSON each, and what the search of an arm chose; nothing is kept without a file.
+class _Arms:
+    """Finished arms, in a journal where one is asked for, and what the search of an arm chose.
 
     Raises UsageError where the file is of a run with other options, or no journal.
     """
 
     def __init__(self, options: FewShotOptions, encoder: str):
-        self.path = options.journal
-        kept = ("draws", "seed", "split", "limit_per_domain", "effort")
-        self.head = {"schema": SCHEMA, "encoder": encoder, **{k: getattr(options, k) for k in kept}}
-        self.head |= {"data": options.data.name, "images": options.images and options.images.name}
+        self.folder = None if options.journal is None else options.journal.parent
         self.scores: list[ArmScore] = []
         self.choices: dict[str, dict[str, float]] = {}
-        if self.path is None:
-            return
-        if not self.path.exists():
-            self._append(self.head)
-            return
-        try:
-            first, *lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-            self.scores = [ArmScore(**{**line, "per_output": tuple(line["per_output"])}) for line in lines]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{self.path}: is no journal of a few-shot benchmark") from error
-        if first != self.head:
-            raise UsageError(f"{self.path}: was written with other options; give another --journal")
-        for score in self.scores:
-            self.choices.setdefault(score.arm, dict(score.settings))
+        self._journal: Journal | None = None
+        if options.journal is not None:
+            kept = ("draws", "seed", "split", "limit_per_domain", "effort")
+            run = {"schema": SCHEMA, "encoder": encoder, **{name: getattr(options, name) for name in kept}}
+            run |= {"data": options.data.name, "images": options.images and options.images.name}
+            self._journal = Journal(options.journal, run, resume=True, entry=self._read)
 
-    @property
-    def folder(self) -> Path | None:
-        return None if self.path is None else self.path.parent
+    def add(self, score: ArmScore) -> None:
+        if self._journal is not None:
+            self._journal.append([asdict(score)])
+        self._keep(score)
 
-    def write(self, score: ArmScore) -> None:
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _read(self, _: Place, entry: dict[str, Any]) -> None:
+        self._keep(ArmScore(**{**entry, "per_output": tuple(entry["per_output"])}))
+
+    def _keep(self, score: ArmScore) -> None:
+        self.scores.append(score)
         self.choices.setdefault(score.arm, dict(score.settings))
-        if self.path is not None:
-            self._append(asdict(score))
-
-    def _append(self, entry: Mapping[str, Any]) -> None:
-        assert self.path is not None
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, sort_keys=True) + "\n")

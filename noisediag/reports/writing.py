@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from noisediag.errors import UsageError
-from noisediag.reports.csv import COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS, header
+from noisediag.reports.csv import COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS, header, typed
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 Write = Callable[[Mapping[str, Any], str], None]  # (JSON row of a file, its lines of CSV)
@@ -79,21 +79,3 @@ def _parquet(path: Path) -> Iterator[Write]:
 
         yield write
         flush()
-
-
-def typed(cells: Mapping[str, str]) -> dict[str, str | int | float | None]:
-    """A line of the CSV report as values: an empty cell is None, and so is a tag that should be a number and is none.
-
-    >>> typed({"path": "a.dng", "width_px": "640", "ISO": "400", "FNumber": ""})
-    {'path': 'a.dng', 'width_px': 640, 'ISO': 400.0, 'FNumber': None}
-    """
-    return {column: _value(column, text) for column, text in cells.items()}
-
-
-def _value(column: str, text: str) -> str | int | float | None:
-    if column in TEXT_COLUMNS:
-        return text or None
-    try:
-        return int(text) if column in WHOLE_COLUMNS else float(text)
-    except ValueError:
-        return None
