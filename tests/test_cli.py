@@ -284,7 +284,20 @@ class TestSimulate:
 
 class TestPretrain:
     SMALL = (
-        *("--scenes", 2, "--encoder-steps", 1, "--genomes", 2, "--curve-steps", 2, "--batch", 2),
+        *(
+            "--validation-pictures",
+            2,
+            "--scenes",
+            2,
+            "--encoder-steps",
+            1,
+            "--genomes",
+            2,
+            "--curve-steps",
+            2,
+            "--batch",
+            2,
+        ),
         *(
             "--head-pictures",
             64,

@@ -15,7 +15,7 @@ import typer
 
 from noisediag.cli.common import Device, Force, OnDevice, check_output, errors_in_words
 from noisediag.errors import UsageError
-from noisediag.training.recipe import Recipe, Stage, recipe_of, recipe_of_files, types
+from noisediag.training.recipe import LOG, Recipe, Stage, outputs, recipe_of, recipe_of_files, types
 
 if TYPE_CHECKING:
     from noisediag.training.run import Run
@@ -138,14 +138,12 @@ def _check(
     if stage is not None:
         given_models = [model for model in (encoder, start) if model is not None]
         check_output("--output", output, (".safetensors",), inputs=given_models, force=again)
+        check_output("--output", _log_path(stage, output), (".jsonl",), force=again)
         return
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output {output}: is no folder, as --all needs one")
     if not output.parent.is_dir():
         raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
-
-    from noisediag.training.pretraining import outputs
-
     for path in outputs(output) if output.is_dir() else ():
         check_output("--output", path, (path.suffix,), force=again)
 
@@ -172,6 +170,11 @@ def _recipe(stage: Stage | None, images: Path | None, files: list[Path], given: 
     return replace(recipe, images=None if images is None else str(images), **changes)
 
 
+def _log_path(stage: Stage | None, output: Path) -> Path:
+    """In the folder of all stages, or beside the checkpoint of one."""
+    return output / LOG if stage is None else output.with_name(f"{output.stem}.{LOG}")
+
+
 @contextmanager
 def _run(stage: Stage | None, output: Path, device: Device, save_every_s: float, *, resume: bool) -> Iterator[Run]:
     """Where the run writes, with its log and a line on stderr that tells how far it is."""
@@ -180,7 +183,6 @@ def _run(stage: Stage | None, output: Path, device: Device, save_every_s: float,
 
     from noisediag.estimator import choose_device
     from noisediag.training.log import Log
-    from noisediag.training.pretraining import LOG
     from noisediag.training.run import Run
 
     if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several processes that torchrun started
@@ -199,6 +201,6 @@ def _run(stage: Stage | None, output: Path, device: Device, save_every_s: float,
         run = Run(
             output, choose_device(device.value), resume, report=report, announce=announce, save_every_s=save_every_s
         )
-        path = output / LOG if stage is None else output.with_name(f"{output.stem}.{LOG}")
+        path = _log_path(stage, output)
         path.parent.mkdir(exist_ok=True)
         yield run.with_log(Log(path, resume=resume)) if run.leads else run

@@ -289,8 +289,8 @@ class CurveNet(nn.Module):
         informative = attenuation + torch.tensor(BAND_COUNTS, device=band.device).log()
         plain = functional.pad(informative[..., :RADIAL].softmax(-1), (0, BANDS - RADIAL))
         mix = torch.lerp((mixing + informative).softmax(-1), plain, pure)
-        seen = tokens.energy / expected.cut.variance[..., None] - uniform
-        noise = (seen / band + uniform) / expected.variance[..., None]
+        observed = tokens.energy / expected.cut.variance[..., None] - uniform
+        noise = (observed / band + uniform) / expected.variance[..., None]
         mixed = (noise * mix).sum(-1).clamp(max=MAX_RELATIVE_VARIANCE)
         step = (12 * uniform[..., 0]).sqrt()
         ripple = quantisation_ripple(expected.correlated, step, tokens.to_low, expected.variance / BLOCK**2)

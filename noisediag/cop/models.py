@@ -126,17 +126,17 @@ class SensorModel(nn.Module):
         store.save(path, _parts(self), header)
 
     @classmethod
-    def load(cls, found: store.Checkpoint) -> SensorModel:
-        """Raises CheckpointError where `found` is not a sensor model of this version."""
-        _expect(found, cls.KIND)
+    def load(cls, file: store.Checkpoint) -> SensorModel:
+        """Raises CheckpointError where `file` is not a sensor model of this version."""
+        _expect(file, cls.KIND)
         model = cls(
-            store.config(found, "encoder", EncoderConfig),
-            store.config(found, "curve", CurveConfig),
-            store.config(found, "head", SensorHeadConfig),
-            _calibration(found),
-            None if _absent(found, "rendered") else store.config(found, "rendered", RenderedConfig),
+            store.config(file, "encoder", EncoderConfig),
+            store.config(file, "curve", CurveConfig),
+            store.config(file, "head", SensorHeadConfig),
+            _calibration(file),
+            None if _absent(file, "rendered") else store.config(file, "rendered", RenderedConfig),
         )
-        store.load_into(found, _parts(model))
+        store.load_into(file, _parts(model))
         return model.eval()
 
 
@@ -168,13 +168,13 @@ class PaperModel(nn.Module):
         )
 
     @classmethod
-    def load(cls, found: store.Checkpoint) -> PaperModel:
-        """Raises CheckpointError where `found` is not a paper model of this version."""
-        _expect(found, cls.KIND)
-        if tuple(found.header.get("names", ())) != paper.NAMES:
-            raise CheckpointError(f"checkpoint {found.name} was trained on other outputs than this version's")
-        model = cls(store.config(found, "encoder", EncoderConfig))
-        store.load_into(found, _parts(model))
+    def load(cls, file: store.Checkpoint) -> PaperModel:
+        """Raises CheckpointError where `file` is not a paper model of this version."""
+        _expect(file, cls.KIND)
+        if tuple(file.header.get("names", ())) != paper.NAMES:
+            raise CheckpointError(f"checkpoint {file.name} was trained on other outputs than this version's")
+        model = cls(store.config(file, "encoder", EncoderConfig))
+        store.load_into(file, _parts(model))
         return model.eval()
 
 
@@ -183,11 +183,11 @@ def save_encoder(path: Path, encoder: Encoder, header: Mapping[str, Any]) -> Non
     store.save(path, {"encoder": encoder}, {"kind": "encoder", "config": {"encoder": asdict(encoder.config)}, **header})
 
 
-def load_encoder(found: store.Checkpoint) -> Encoder:
-    """Raises CheckpointError where `found` is not an encoder of this version."""
-    _expect(found, "encoder")
-    encoder = Encoder(store.config(found, "encoder", EncoderConfig))
-    store.load_into(found, {"encoder": encoder})
+def load_encoder(file: store.Checkpoint) -> Encoder:
+    """Raises CheckpointError where `file` is not an encoder of this version."""
+    _expect(file, "encoder")
+    encoder = Encoder(store.config(file, "encoder", EncoderConfig))
+    store.load_into(file, {"encoder": encoder})
     return encoder.eval()
 
 
@@ -200,22 +200,22 @@ def randomised(model: Model, seed: int) -> Model:
     return other.eval()
 
 
-def _calibration(found: store.Checkpoint) -> Mapping[str, Any]:
-    calibration = found.header.get("calibration")
+def _calibration(file: store.Checkpoint) -> Mapping[str, Any]:
+    calibration = file.header.get("calibration")
     if not isinstance(calibration, dict):
-        raise CheckpointError(f"checkpoint {found.name} has no interval calibration")
+        raise CheckpointError(f"checkpoint {file.name} has no interval calibration")
     return calibration
 
 
-def _absent(found: store.Checkpoint, name: str) -> bool:
+def _absent(file: store.Checkpoint, name: str) -> bool:
     """Whether the checkpoint says that it has no such part."""
-    return found.header["config"].get(name, ...) is None
+    return file.header["config"].get(name, ...) is None
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:
     return dict(model.named_children())
 
 
-def _expect(found: store.Checkpoint, kind: str) -> None:
-    if found.header.get("kind") != kind:
-        raise CheckpointError(f"checkpoint {found.name} is of kind {found.header.get('kind')!r}; this needs {kind!r}")
+def _expect(file: store.Checkpoint, kind: str) -> None:
+    if file.header.get("kind") != kind:
+        raise CheckpointError(f"checkpoint {file.name} is of kind {file.header.get('kind')!r}; this needs {kind!r}")

@@ -112,15 +112,15 @@ class RenderedNetPass(nn.Module):
             self.picture.bias.zero_()
             self.picture.bias[-1] = -4.0
 
-    def forward(self, seen: RenderedTokens, features: list[Tensor], about: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, observed: RenderedTokens, features: list[Tensor], about: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers per block (B * P, N, sum(BLOCK_OUTPUTS)) and a context (B * P, width)."""
         hidden = functional.hardswish(self.mix(functional.hardswish(linear_of_parts(self.enter, features))))
         pooled = self.summary(torch.cat([attention_pool(hidden, self.score), about], 1))
-        planes = seen.by_picture(pooled)
+        planes = observed.by_picture(pooled)
         summary = functional.hardswish(
-            (planes + self.others(planes.mean(1, keepdim=True)) + self.plane[-seen.planes :]).flatten(0, 1)
+            (planes + self.others(planes.mean(1, keepdim=True)) + self.plane[-observed.planes :]).flatten(0, 1)
         )
-        around = self.around(neighbourhood_of_blocks(seen.tokens, hidden))
+        around = self.around(neighbourhood_of_blocks(observed.tokens, hidden))
         local = functional.hardswish(self.near(hidden) + around + summary[:, None])
         context = self.context(torch.cat([attention_pool(local, self.score_again), summary], 1))
         return self.blocks(local), functional.hardswish(context)
@@ -155,52 +155,52 @@ class RenderedNet(nn.Module):
 
         `tiles` (B, T, 3, h, w), codes / 255, and `at_hand` as in `tokens_of`.
         """
-        seen = tokens_of(tiles, at_hand)
-        known = self.start(seen)
+        observed = tokens_of(tiles, at_hand)
+        known = self.start(observed)
         results = []
         for network in self.passes:
             assert isinstance(network, RenderedNetPass)
-            known = self.refine(network, seen, known)
+            known = self.refine(network, observed, known)
             results.append(known)
         return results, self.read(known)
 
-    def start(self, seen: RenderedTokens) -> RenderedPass:
+    def start(self, observed: RenderedTokens) -> RenderedPass:
         """A rough variance from the quiet blocks, the usual shapes of curve and spectrum."""
-        whole = seen.tokens.energy[..., :RADIAL] @ self.shares
+        whole = observed.tokens.energy[..., :RADIAL] @ self.shares
         some = whole.masked_fill(whole <= MIN_VARIANCE, torch.nan)
         rough = torch.nanquantile(some, START_QUANTILE, 1).nan_to_num(0).clamp(min=MIN_VARIANCE)
-        level = seen.by_picture(rough.log())[..., None]
+        level = observed.by_picture(rough.log())[..., None]
         return RenderedPass(
-            log_variance=level + self.start_curve[-seen.planes :],
-            log_spectrum=self.start_spectrum[-seen.planes :].expand(seen.pictures, -1, -1),
+            log_variance=level + self.start_curve[-observed.planes :],
+            log_spectrum=self.start_spectrum[-observed.planes :].expand(observed.pictures, -1, -1),
             context=level,
         )
 
-    def refine(self, network: RenderedNetPass, seen: RenderedTokens, known: RenderedPass) -> RenderedPass:
+    def refine(self, network: RenderedNetPass, observed: RenderedTokens, known: RenderedPass) -> RenderedPass:
         """Look at everything in units of what is `known`, weigh, and fit; nothing flows back between passes."""
         log_variance = known.log_variance.detach().flatten(0, 1)
         log_spectrum = known.log_spectrum.detach().flatten(0, 1)
-        per_knot = seen.basis * log_variance.exp()[:, None]
+        per_knot = observed.basis * log_variance.exp()[:, None]
         expected = (per_knot.sum(-1) + MIN_VARIANCE / 1e3).log()  # (B * P, N) ln variance
         middle = expected.mean(1, keepdim=True)
-        profile = torch.cat([((seen.quiet - middle) / 3).clamp(-4, 4), seen.phase], 1)
+        profile = torch.cat([((observed.quiet - middle) / 3).clamp(-4, 4), observed.phase], 1)
         about = torch.cat([log_spectrum / 3, profile], 1)
-        block, context = network(seen, self.features(seen, expected, log_spectrum), about)
+        block, context = network(observed, self.features(observed, expected, log_spectrum), about)
         confidence, correction, mixing, trust = torch.split(block, list(BLOCK_OUTPUTS), -1)
         weight = ((confidence + WEIGHT_START).sigmoid() + MIN_WEIGHT)[..., 0]
-        spectrum = self.spectrum(seen, expected, weight[..., None] * trust.sigmoid(), log_spectrum)
+        spectrum = self.spectrum(observed, expected, weight[..., None] * trust.sigmoid(), log_spectrum)
         level = (middle / 2 + torch.tensor(float(CODES)).log()) / 3
         inputs = torch.cat([context, spectrum / 3, log_variance - middle, level, profile], 1)
         picture = network.picture(functional.hardswish(network.whole(inputs)))
         shape, bend, stiff = torch.split(picture, list(PICTURE_OUTPUTS), -1)
         spectrum = self.normalised(spectrum + MAX_CORRECTION * torch.tanh(shape / MAX_CORRECTION))
-        relative = self.relative_variance(seen, expected, spectrum, mixing, correction)
+        relative = self.relative_variance(observed, expected, spectrum, mixing, correction)
         factor = self.fit(per_knot / expected.exp()[..., None], relative, weight, stiff)
         bend = MAX_CORRECTION * torch.tanh(bend / MAX_CORRECTION)
         return RenderedPass(
-            log_variance=seen.by_picture(log_variance + factor.log() + bend),
-            log_spectrum=seen.by_picture(spectrum),
-            context=seen.by_picture(context),
+            log_variance=observed.by_picture(log_variance + factor.log() + bend),
+            log_spectrum=observed.by_picture(spectrum),
+            context=observed.by_picture(context),
         )
 
     def fit(self, basis: Tensor, relative: Tensor, weight: Tensor, stiff: Tensor) -> Tensor:
@@ -223,34 +223,34 @@ class RenderedNet(nn.Module):
         level = (log_spectrum[:, :RADIAL].exp() @ self.shares).log()
         return log_spectrum - level[:, None]
 
-    def spectrum(self, seen: RenderedTokens, expected: Tensor, weight: Tensor, before: Tensor) -> Tensor:
+    def spectrum(self, observed: RenderedTokens, expected: Tensor, weight: Tensor, before: Tensor) -> Tensor:
         """Mean logarithm of each band's energy over the expected variance under `weight` (B * P, N, SPECTRUM).
 
         Logarithms, because a few blocks with content outshine the sum of all others.
         """
-        ratio = (seen.energy + MIN_VARIANCE / 16).log() - expected[..., None]
+        ratio = (observed.energy + MIN_VARIANCE / 16).log() - expected[..., None]
         excess = (ratio[..., :RADIAL].detach() - before[:, None, :RADIAL]).clamp(max=6).exp() @ self.shares
         share = weight / (1 + excess).square()[..., None]
         share = share / share.sum(1, keepdim=True)
         return (share * ratio.clamp(-9, 9)).sum(1) - self.log_bias
 
     def relative_variance(
-        self, seen: RenderedTokens, expected: Tensor, spectrum: Tensor, mixing: Tensor, correction: Tensor
+        self, observed: RenderedTokens, expected: Tensor, spectrum: Tensor, mixing: Tensor, correction: Tensor
     ) -> Tensor:
         """Each block's own estimate of its variance over the expected one, `(B * P, N)` float64."""
         counts = torch.tensor(BAND_COUNTS, device=expected.device).log()
         mix = (mixing + counts + spectrum[:, None, :BANDS].clamp(min=-6)).softmax(-1)
         shaped = (expected[..., None] + spectrum[:, None, :BANDS]).exp() + MIN_VARIANCE
-        seen_now = (seen.tokens.energy / shaped * mix).sum(-1).clamp(max=MAX_RELATIVE_VARIANCE)
+        measured = (observed.tokens.energy / shaped * mix).sum(-1).clamp(max=MAX_RELATIVE_VARIANCE)
         learned = MAX_CORRECTION * torch.tanh(correction[..., 0] / MAX_CORRECTION)
-        return (seen_now * learned.exp()).double()
+        return (measured * learned.exp()).double()
 
-    def features(self, seen: RenderedTokens, expected: Tensor, spectrum: Tensor) -> list[Tensor]:
+    def features(self, observed: RenderedTokens, expected: Tensor, spectrum: Tensor) -> list[Tensor]:
         """Parts `(B * P, N, .)` of FEATURES numbers in all: energies over the expected ones, distances in sigmas."""
-        tokens = seen.tokens
+        tokens = observed.tokens
         sigma = (0.5 * expected).exp()
         per_band = expected[..., None] + spectrum[:, None]
-        ratio = ((seen.energy + MIN_VARIANCE / 16).log() - per_band).clamp(-9, 9)
+        ratio = ((observed.energy + MIN_VARIANCE / 16).log() - per_band).clamp(-9, 9)
         near = neighbourhood_of_blocks(tokens, tokens.mean[..., None])[..., 0]
         second, third, fourth = tokens.moments.unbind(-1)
         second, third, fourth = second / sigma.square(), third / sigma**3, fourth / sigma**4
@@ -273,8 +273,8 @@ class RenderedNet(nn.Module):
             *((r.square().mean(-1) / sigma.square() + 1e-3).log() for r in (tokens.rows, tokens.columns)),
         ]
         groups = tokens.log_energy + LOG_BIAS - per_band[..., LOG_BANDS]
-        cross = ((seen.cross + MIN_VARIANCE / 16).log() - expected[..., None]).clamp(-9, 9)
-        return [ratio, groups.clamp(-9, 9), torch.stack(extra, -1), cross, seen.phases]
+        cross = ((observed.cross + MIN_VARIANCE / 16).log() - expected[..., None]).clamp(-9, 9)
+        return [ratio, groups.clamp(-9, 9), torch.stack(extra, -1), cross, observed.phases]
 
     def read(self, known: RenderedPass) -> RenderedReading:
         """Everything but the curve, from the last context and spectrum."""

@@ -7,24 +7,10 @@ from pathlib import Path
 from noisediag.cop import checkpoint as store
 from noisediag.errors import CheckpointError
 from noisediag.training import stages
-from noisediag.training.recipe import Recipe, Stage, recorded
+from noisediag.training.recipe import FILES, Recipe, Stage, recorded
 from noisediag.training.run import Run
 
-# In the order in which they are made; the stage `rendered` adds its part to the file of the stage `sensor`.
-FILES = {
-    Stage.encoder: "encoder.safetensors",
-    Stage.sensor: "sensor.safetensors",
-    Stage.rendered: "sensor.safetensors",
-    Stage.paper: "paper.safetensors",
-    Stage.paper_encoder: "paper-encoder.safetensors",
-}
-LOG = "log.jsonl"
 ELSEWHERE = "take another folder, or --force to begin anew"
-
-
-def outputs(folder: Path) -> list[Path]:
-    """Every file that `train_all` writes and leaves."""
-    return [folder / name for name in (*dict.fromkeys(FILES.values()), LOG)]
 
 
 def train_stage(

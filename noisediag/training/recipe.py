@@ -34,6 +34,22 @@ class Stage(str, Enum):
         return {Stage.sensor: "curve", Stage.paper_encoder: "near"}.get(self, self.value)
 
 
+# In the order in which they are made; the stage `rendered` adds its part to the file of the stage `sensor`.
+FILES = {
+    Stage.encoder: "encoder.safetensors",
+    Stage.sensor: "sensor.safetensors",
+    Stage.rendered: "sensor.safetensors",
+    Stage.paper: "paper.safetensors",
+    Stage.paper_encoder: "paper-encoder.safetensors",
+}
+LOG = "log.jsonl"
+
+
+def outputs(folder: Path) -> list[Path]:
+    """Every file that `pretrain --all` writes into its folder and leaves there."""
+    return [folder / name for name in (*dict.fromkeys(FILES.values()), LOG)]
+
+
 def _option(default: Any, text: str, *stages: Stage, minimum: float | None = 1, maximum: float | None = None) -> Any:
     """A field of the recipe that `stages` depend on, all of them unless given; `minimum` and `maximum` are allowed."""
     kind = {"text": text, "stages": stages or tuple(Stage), "minimum": minimum, "maximum": maximum}

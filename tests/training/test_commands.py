@@ -25,7 +25,7 @@ def test_every_option_of_a_stated_training_command_exists(page: str) -> None:
         words = text.split("noisediag pretrain", 1)[1].split()
         stated = [word for word in words if word.startswith("-")]
         assert set(stated) <= known, text
-        if "..." not in words:
+        if page != "README.md":  # whose prose names single options
             assert "-o" in stated, text
         for option, value in itertools.pairwise(words):
             if option == "--stage":

@@ -17,8 +17,7 @@ from noisediag.cli import app
 from noisediag.cop import checkpoint
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder
 from noisediag.training import fit, stages
-from noisediag.training.pretraining import FILES, LOG
-from noisediag.training.recipe import Recipe, Stage, recipe_of_files
+from noisediag.training.recipe import FILES, LOG, Recipe, Stage, recipe_of_files
 
 TOY = Recipe(
     scenes=8,
@@ -56,9 +55,21 @@ def pretrain(*arguments: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of clean pictures: the first is held out, the others are trained on."""
+    folder = tmp_path_factory.mktemp("pictures") / "clean"
+    folder.mkdir()
+    ramp = np.linspace(0, 255, 256)
+    for number, angle in enumerate((0.2, 0.7, 1.2)):
+        picture = np.cos(angle) * ramp[:, None] / 2 + np.sin(angle) * ramp / 2
+        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, clean: Path) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "models"
-    result = pretrain("--all", "-o", folder, *options(TOY))
+    result = pretrain("--all", "--images", clean, "-o", folder, *options(TOY))
     assert (result.exit_code, result.stdout) == (0, ""), result.output
     return folder
 
@@ -115,7 +126,7 @@ def test_the_log_tells_of_every_step_and_of_fresh_scenes(whole: Path) -> None:
 
 
 def test_the_headers_come_back_as_the_recipe_that_made_the_files(whole: Path) -> None:
-    wanted = TOY
+    wanted = replace(TOY, images="clean")
     for stage in Stage:
         wanted = wanted.resolved(stage)
     assert recipe_of_files({name: checkpoint.read(whole / name).header for name in FILES.values()}) == wanted
@@ -127,11 +138,12 @@ def test_the_headers_come_back_as_the_recipe_that_made_the_files(whole: Path) ->
         assert record["steps_of_runs"] == [record["fit"]["steps"]]
 
 
-def test_a_stage_by_the_recipe_of_a_file_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+def test_a_stage_by_the_recipe_of_a_file_gives_the_same_bytes(whole: Path, clean: Path, tmp_path: Path) -> None:
     for stage in (Stage.paper, Stage.paper_encoder):
         again, made = tmp_path / FILES[stage], whole / FILES[stage]
         encoder = whole / FILES[Stage.encoder]
-        result = pretrain("--stage", stage.value, "--recipe", made, "--encoder", encoder, "-o", again)
+        again_by = ("--stage", stage.value, "--recipe", made, "--images", clean, "--encoder", encoder)
+        result = pretrain(*again_by, "-o", again)
         assert result.exit_code == 0, result.output
         assert again.read_bytes() == made.read_bytes()
         assert {path.name for path in tmp_path.glob(f"{again.stem}.*")} == {again.name, f"{again.stem}.{LOG}"}
@@ -150,7 +162,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, part: str, step: int) -> None:
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped_to_the_same_bytes(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []
     steps = 0
@@ -165,7 +177,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped_to_the_same_bytes(
         take_step(now, *arguments)
 
     monkeypatch.setattr(fit, "_take_step", counted)
-    arguments = ("--all", "-o", tmp_path, "--save-every", 0, *options(TOY))
+    arguments = ("--all", "--images", clean, "-o", tmp_path, "--save-every", 0, *options(TOY))
     expected = [
         ("curve", 2, ["train_encoder", "train_sensor"]),
         ("rendered", 1, ["train_sensor", "train_rendered"]),
@@ -186,14 +198,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped_to_the_same_bytes(
     assert without_seconds(tmp_path / LOG) == without_seconds(whole / LOG)
 
 
-def test_what_is_finished_is_not_made_again_by_another_recipe(whole: Path) -> None:
+def test_what_is_finished_is_not_made_again_by_another_recipe(whole: Path, clean: Path) -> None:
+    toy = ("--all", "--images", clean, "-o", whole)
     before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir() if path.name != LOG}
-    result = pretrain("--all", "-o", whole, "--resume", *options(TOY))
+    result = pretrain(*toy, "--resume", *options(TOY))
     assert result.exit_code == 0, result.output
-    other = pretrain("--all", "-o", whole, "--resume", *options(replace(TOY, encoder_steps=9)))
+    other = pretrain(*toy, "--resume", *options(replace(TOY, encoder_steps=9)))
     assert other.exit_code == 5
     assert "was made by another recipe (encoder_steps)" in other.stderr
-    again = pretrain("--all", "-o", whole, *options(TOY))
+    again = pretrain(*toy, *options(TOY))  # neither --resume nor --force
     assert again.exit_code == 2
     assert "--force" in again.stderr
     assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir() if path.name != LOG} == before
