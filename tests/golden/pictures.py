@@ -1,4 +1,5 @@
-"""Small pictures of every kind of file, made from seeds by numpy alone: nothing of the product can change them.
+"""Small pictures of every kind of file, made from seeds by numpy alone: nothing of the product can change them. The repository's
+sample is one of them.
 
 Each function writes one file into a folder and returns its path. The clean scene has slopes, blobs, edges and smooth
 areas; signals are normalised.
@@ -6,6 +7,7 @@ areas; signals are normalised.
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +94,12 @@ def colour(rng: np.random.Generator, size: int = 224) -> Floats:
 
 
 # RAW ------------------------------------------------------------------------------------------------------------------
+
+
+@picture
+def sample(path: Path, rng: np.random.Generator) -> Path:
+    """The file that ships with the repository."""
+    return Path(shutil.copy(Path(__file__).parents[1] / "data" / "sample.dng", path.with_suffix(".dng")))
 
 
 @picture
