@@ -217,7 +217,7 @@ def _leaf_textures(size: int, rng: Generator, labels: np.ndarray, count: int) ->
     textures = np.stack([_any_texture(size, rng) for _ in range(3)])
     strength = 0.002 * 100 ** rng.random(count) * (rng.random(count) > rng.choice([0.0, 0.1, 0.5]))
     which = rng.integers(3, size=count)[labels]
-    return np.take_along_axis(textures, which[None], axis=0)[0] * strength.astype(np.float32)[labels]
+    return np.asarray(np.take_along_axis(textures, which[None], axis=0)[0] * strength.astype(np.float32)[labels])
 
 
 def _any_texture(size: int, rng: Generator) -> Picture:

@@ -97,7 +97,7 @@ def columns_of(image: Image) -> list[list[Plane]]:
     return list(columns.values())
 
 
-def _again(path: Path, reading: Reading, place: int) -> NDArray:
+def _again(path: Path, reading: Reading, place: int) -> NDArray[np.generic]:
     return reading.read(path).planes[place].load()
 
 

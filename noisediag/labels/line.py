@@ -100,7 +100,7 @@ def _fit_curved(signal: Floats, square: Floats, variance: Floats, sd: Floats) ->
         found = np.linalg.solve(left, right[..., None])[..., 0]
         line = np.maximum(np.einsum("bpi,bi->bp", design, found), 1e-6 * variance)
         weight = _weight(variance, line, sd, TRUSTED)
-    return found / np.array([scale, 1.0, scale**2])
+    return np.asarray(found / np.array([scale, 1.0, scale**2]))
 
 
 def binned(mean: Floats, variance: Floats, weight: Floats, low: Floats, high: Floats, key: Floats) -> Floats:

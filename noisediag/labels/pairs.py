@@ -125,4 +125,4 @@ def _fitted(clean: Floats, noisy: Floats) -> Floats:
     levels, target = coarse(clean).ravel(), coarse(noisy).ravel()
     spread = float(np.var(levels))
     gain = float(np.mean((levels - levels.mean()) * (target - target.mean()))) / spread if spread > 0 else 1.0
-    return (clean - levels.mean()) * gain + target.mean()
+    return np.asarray((clean - levels.mean()) * gain + target.mean())

@@ -103,7 +103,7 @@ def without_trend(difference: Floats, level: Floats) -> Floats:
     """
     levels, change = coarse(level).ravel(), coarse(difference).ravel()
     if len(levels) < MIN_BLOCKS:
-        return difference - difference.mean()
+        return np.asarray(difference - difference.mean())
     away = levels - levels.mean()
     spread = float(away @ away)
     gain = float(away @ change) / spread if spread > 0 else 0.0
@@ -112,7 +112,7 @@ def without_trend(difference: Floats, level: Floats) -> Floats:
     chance = math.sqrt(float(rest @ rest) / (len(levels) - 2) / spread) if spread > 0 else 0.0
     if abs(gain) < GAIN_CHANCE * chance:
         gain = 0.0
-    return difference - change.mean() - gain * (level - levels.mean())
+    return np.asarray(difference - change.mean() - gain * (level - levels.mean()))
 
 
 def smooth(values: Floats) -> Floats:
@@ -124,7 +124,7 @@ def smooth(values: Floats) -> Floats:
         for column in range(3)
         if (row, column) != (1, 1)
     ]
-    return np.mean(around, axis=0)
+    return np.asarray(np.mean(around, axis=0))
 
 
 def coarse(values: Floats) -> Floats:
@@ -142,7 +142,7 @@ def _coarse_share(difference: Floats, squared: float) -> float:
     blocks = blocks - blocks.mean(axis=0, keepdims=True)
     blocks -= blocks.mean(axis=1, keepdims=True)
     freedom = (blocks.shape[0] - 1) * (blocks.shape[1] - 1)
-    return max(float((blocks**2).sum()) / freedom / squared - 1 / COARSE_PX**2, 0.0)
+    return float(max(float((blocks**2).sum()) / freedom / squared - 1 / COARSE_PX**2, 0.0))
 
 
 def _shift(difference: Floats, level: Floats) -> tuple[tuple[float, float], float, float]:

@@ -33,7 +33,7 @@ class Transform:
     def __call__(self, x: Floats) -> Floats:
         """f(x), any shape. Without shot noise it is x over its standard deviation."""
         if self.shot == 0:
-            return x / np.sqrt(self.offset)
+            return np.asarray(x / np.sqrt(self.offset))
         inside = self.shot * x + 0.375 * self.shot**2 + self.offset
         return 2 / self.shot * np.sqrt(np.maximum(inside, 0.0))
 
@@ -64,7 +64,7 @@ class Transform:
         at = low + (high - low) * np.linspace(0, 1, GRID) ** 2
         seen, variance = np.array([self.moments(x) for x in at]).T
         rising = np.concatenate([[True], np.diff(np.maximum.accumulate(seen)) > 0])
-        return np.interp(means, seen[rising], variance[rising])
+        return np.asarray(np.interp(means, seen[rising], variance[rising]))
 
 
 def _electrons(mean: float) -> tuple[Floats, Floats]:

@@ -121,7 +121,7 @@ def chroma_table(quality: int) -> np.ndarray:
 
 def _scaled(base: np.ndarray, quality: int) -> np.ndarray:
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip((base * scale + 50) // 100, 1, 255)
+    return np.asarray(np.clip((base * scale + 50) // 100, 1, 255))
 
 
 def quality_of_tables(tables: JpegTables) -> TableQuality:
@@ -309,7 +309,7 @@ def _telling(frequencies: int) -> np.ndarray:
     Those with 0 and 4 only are sums of whole codes over 8, on a lattice of their own.
     """
     order = np.arange(frequencies) % 4 == 0
-    return ~(order[:, None] & order[None, :]).ravel()
+    return np.asarray(~(order[:, None] & order[None, :]).ravel())
 
 
 @cache
@@ -485,7 +485,7 @@ def _same_grid(size: np.ndarray, table: np.ndarray) -> tuple[int, float, float]:
 
 def _trimmed(gains: np.ndarray) -> np.ndarray:
     """Sums of `gains` (n, frequencies) without the largest, in which a density may be off its exponential."""
-    return np.sort(gains, axis=1)[:, :-TRIMMED].sum(axis=1)
+    return np.asarray(np.sort(gains, axis=1)[:, :-TRIMMED].sum(axis=1))
 
 
 def _comb_gain(counts: np.ndarray, least: int, second: int, combs: _Combs) -> np.ndarray:

@@ -90,7 +90,7 @@ def _around(values: np.ndarray) -> np.ndarray:
     columns = values.reshape(*values.shape[:2], -1, across).mean(axis=3)
     reach = down // 2
     padded = np.pad(columns, ((0, 0), (reach, reach), (0, 0)), mode="edge")
-    return np.mean([padded[:, i : i + columns.shape[1]] for i in range(down)], axis=0)
+    return np.asarray(np.mean([padded[:, i : i + columns.shape[1]] for i in range(down)], axis=0))
 
 
 def _middle(values: np.ndarray) -> np.ndarray:
@@ -183,7 +183,9 @@ def _amplitudes(flat: np.ndarray, frequency: tuple[float, float]) -> NDArray[np.
     height, width = flat.shape[1:]
     down = _phases(np.array([frequency[0]]), height, blocks.shape[1])[0]
     across = _phases(np.array([frequency[1]]), width, blocks.shape[3])[0]
-    return np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(len(flat), -1) / BLOCK**2
+    return np.asarray(
+        np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(len(flat), -1) / BLOCK**2
+    )
 
 
 def _blocks(flat: np.ndarray) -> np.ndarray:
@@ -191,7 +193,7 @@ def _blocks(flat: np.ndarray) -> np.ndarray:
     tiles, height, width = flat.shape
     rows, columns = height // BLOCK, width // BLOCK
     cut = flat[:, : rows * BLOCK, : columns * BLOCK].reshape(tiles, rows, BLOCK, columns, BLOCK)
-    return cut - cut.mean(axis=(2, 4), keepdims=True)
+    return np.asarray(cut - cut.mean(axis=(2, 4), keepdims=True))
 
 
 def _phases(cycles: np.ndarray, side: int, blocks: int) -> NDArray[np.complex128]:

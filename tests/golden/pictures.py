@@ -1,5 +1,6 @@
-"""Small pictures of every kind of file, made from seeds by numpy alone: nothing of the product can change them. The repository's
-sample is one of them.
+"""Small pictures of every kind of file, and the sample that ships with the repository.
+
+They are made from seeds by numpy alone: nothing of the product can change them.
 
 Each function writes one file into a folder and returns its path. The clean scene has slopes, blobs, edges and smooth
 areas; signals are normalised.

@@ -251,7 +251,7 @@ def _weights(measured: Sequence[Measured], log: bool) -> Floats:
         return np.ones(len(measured))
     typical = float(np.nanmedian(widths))
     weights = 1 / (np.square(np.where(np.isnan(widths), typical, widths)) + max(typical, 1e-12) ** 2)
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean())
 
 
 def _together(tags: Sequence[UsedTag]) -> tuple[Together, ...]:
