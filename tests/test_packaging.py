@@ -154,6 +154,8 @@ class TestReadme:
             if arguments[0].startswith("-"):
                 continue
             command = group.commands[arguments[0]]
+            if hasattr(command, "commands"):
+                command = command.commands[arguments[1]]
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             assert {word for word in arguments if word.startswith("-")} <= known
 

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --cost`: CPU time by the pixels of a picture and by the number of files.
+"""`noisediag benchmark cost`: CPU time by the pixels of a picture and by the number of files.
 
 Pictures are procedural scenes under shot and read noise, in files of their own: gray PNG of 16 bits, and Bayer DNG
 without compression. Times are those of one thread. The two parts of a file's cost are timed apart, in this process:
@@ -99,7 +99,7 @@ def run(
     Raises UsageError where the system does not count the CPU time of processes that were started.
     """
     if os.name != "posix":
-        raise UsageError("--cost needs the CPU time of worker processes, which Windows does not tell")
+        raise UsageError("benchmark cost needs the CPU time of worker processes, which Windows does not tell")
     with speed.one_thread(), tempfile.TemporaryDirectory() as folder:
         made = (models or ShippedModels("sensor", options.checkpoint, "cpu", randomised=False, seed=options.seed))()
         model = made[MODEL]

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --limit`: how near to the physical limit sigma is read where nothing but noise is there.
+"""`noisediag benchmark limit`: how near to the physical limit sigma is read where nothing but noise is there.
 
 Flat fields under white Gaussian noise, quantised with a step q and handed over in 16 bits. No unbiased estimate of
 sigma from N pixels has a relative error below the Cramer-Rao bound 1/sqrt(2 N). The truth is that of the noise model,

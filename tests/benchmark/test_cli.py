@@ -5,15 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 from noisediag.benchmark import cost, limit, running, speed
+from noisediag.benchmark.few_shot.run import FewShotOptions
+from noisediag.benchmark.real.result import RealOptions
 from noisediag.benchmark.rendered import cases as rendered_cases
+from noisediag.benchmark.rendered.result import RenderedOptions
+from noisediag.benchmark.sets.result import BenchmarkOptions
 from noisediag.cli import app
 from noisediag.footprint.plane import VarianceLaw
 
@@ -48,6 +58,10 @@ def invoke(*arguments: str):
     return CliRunner().invoke(app, ["benchmark", *arguments])
 
 
+def sub_commands() -> dict[str, typer.core.TyperCommand]:
+    return typer.main.get_command(app).commands["benchmark"].commands
+
+
 @pytest.mark.usefixtures("model")
 def test_limit(monkeypatch, tmp_path: Path) -> None:
     seen = []
@@ -58,20 +72,20 @@ def test_limit(monkeypatch, tmp_path: Path) -> None:
         return run(limit.LimitOptions(draws=2, sizes_px=(32,), large_px=None, baselines=False), **kwargs)
 
     monkeypatch.setattr(limit, "run", small)
-    assert invoke("--limit").exit_code == 0
+    assert invoke("limit").exit_code == 0
     assert seen[0].draws == 200
-    outcome = invoke("--limit", "--draws", "3", "--no-baselines", "--csv", "-o", str(tmp_path / "x.json"))
+    outcome = invoke("limit", "--draws", "3", "--no-baselines", "--csv", "-o", str(tmp_path / "x.json"))
     assert (outcome.exit_code, seen[1].draws, seen[1].baselines) == (0, 3, False)
     assert len(list(csv.DictReader(io.StringIO(outcome.stdout)))) == 2 * len(limit.NOISES)
     assert json.loads((tmp_path / "x.json").read_text())["schema"] == "noisediag.limit/1"
-    refused = invoke("--limit", "-o", str(tmp_path / "x.json"))
+    refused = invoke("limit", "-o", str(tmp_path / "x.json"))
     assert refused.exit_code == 2
     assert "--force" in refused.stderr
 
 
 @pytest.mark.usefixtures("model")
 def test_real_with_all_some_and_no_files_read(real: Path) -> None:
-    outcome = invoke("--real", str(real), "--json")
+    outcome = invoke("real", str(real), "--json")
     assert outcome.exit_code == 0
     assert outcome.stderr == ""
     document = json.loads(outcome.stdout)
@@ -79,11 +93,11 @@ def test_real_with_all_some_and_no_files_read(real: Path) -> None:
     truth = json.loads((real / "truth.json").read_text())
     truth["sets"]["cam"]["levels"][0]["frames"].append("gone.png")
     (real / "truth.json").write_text(json.dumps(truth))
-    some = invoke("--real", str(real), "--no-baselines")
+    some = invoke("real", str(real), "--no-baselines")
     assert some.exit_code == 3
     assert "gone.png: no such file" in some.stdout
     (real / "cam" / "a.png").write_bytes(b"")
-    none = invoke("--real", str(real), "--no-baselines")
+    none = invoke("real", str(real), "--no-baselines")
     assert none.exit_code == 4
     assert "Traceback" not in none.output
 
@@ -91,7 +105,7 @@ def test_real_with_all_some_and_no_files_read(real: Path) -> None:
 @pytest.mark.usefixtures("model")
 def test_speed(monkeypatch) -> None:
     monkeypatch.setattr(speed.SpeedOptions, "__init__", _small_formats(speed.SpeedOptions.__init__))
-    outcome = invoke("--speed", "--json")
+    outcome = invoke("speed", "--json")
     assert outcome.exit_code == 0
     assert {row["height_px"] for row in json.loads(outcome.stdout)["rows"]} == {64}
 
@@ -102,11 +116,11 @@ def test_cost_and_its_plot(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cost, "CostOptions", lambda **fields: small)
     monkeypatch.setattr(cost, "run_batch", lambda paths, checkpoint: None)
     path = tmp_path / "cost.png"
-    outcome = invoke("--cost", "--plot", str(path), "--csv")
+    outcome = invoke("cost", "--plot", str(path), "--csv")
     assert outcome.exit_code == 0, outcome.output
     assert [row["what"] for row in csv.DictReader(io.StringIO(outcome.stdout))] == ["PNG", "RAW", "batch", "batch"]
     assert path.exists()
-    assert "--force" in invoke("--cost", "--plot", str(path)).stderr
+    assert "--force" in invoke("cost", "--plot", str(path)).stderr
 
 
 def _small_formats(init):
@@ -120,7 +134,7 @@ def test_sheet_beside_the_sets(tmp_path: Path) -> None:
         ramp = np.linspace(60, 200, 64, dtype=np.uint8)[None].repeat(64, axis=0)
         Image.fromarray(ramp).save(tmp_path / "data" / "drawn" / f"{number}.png")
     path = tmp_path / "worst.png"
-    data = ("--data", str(tmp_path / "data"), "--sets", "gaussian", "--draws", "1", "--no-baselines")
+    data = ("sets", "--data", str(tmp_path / "data"), "--sets", "gaussian", "--draws", "1", "--no-baselines")
     outcome = invoke(*data, "--sheet", str(path), "--json")
     assert outcome.exit_code == 0, outcome.output
     json.loads(outcome.stdout)
@@ -145,7 +159,7 @@ def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> No
     ramp = np.linspace(60, 200, 64, dtype=np.uint8)[None].repeat(64, axis=0)
     for number in (1, 2):
         Image.fromarray(ramp).save(tmp_path / "drawn" / f"{number}.png")
-    chosen = ("--genome", "rendered", "--data", str(tmp_path), "--no-baselines")
+    chosen = ("rendered", "--data", str(tmp_path), "--no-baselines")
     outcome = invoke(*chosen, "--draws", "2", "--json", "--sheet", str(tmp_path / "worst.png"))
     assert outcome.exit_code == 0, outcome.output
     document = json.loads(outcome.stdout)
@@ -159,22 +173,14 @@ def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--genome", "rendered", "--limit"), "--limit and --genome rendered exclude each other"),
-        (("--genome", "rendered", "--sets", "flat"), "--genome rendered does not take --sets"),
-        (("--genome", "rendered", "--no-randomised"), "--genome rendered does not take --randomised"),
-        (("--limit", "--speed"), "--limit and --speed exclude each other"),
-        (("--limit", "--real", "x"), "--limit and --real exclude each other"),
-        (("--speed", "--draws", "3"), "--speed does not take --draws"),
-        (("--speed", "--plot", "x.png"), "--speed does not take --plot"),
-        (("--plot", "x.png"), "--plot is an option of --few-shot and --cost"),
-        (("--limit", "--data", "x"), "--limit does not take --data"),
-        (("--real", "x", "--seed", "1"), "--real does not take --seed"),
-        (("--real", "x", "--sheet", "x.png"), "--real does not take --sheet"),
-        (("--limit", "--limit-per-domain", "1"), "--limit does not take --limit-per-domain"),
-        (("--real", "/nowhere"), "/nowhere/truth.json: no such file"),
-        (("--limit", "--draws", "0"), "--draws and --workers are at least 1"),
-        (("--sets", "flat", "--sheet", "x.jpg"), "must end in .png"),
-        (("--limit", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("real", "/nowhere"), "/nowhere/truth.json: no such file"),
+        (("limit", "--draws", "0"), "--draws and --workers are at least 1"),
+        (("rendered", "--draws", "0"), "--draws and --workers are at least 1"),
+        (("sets", "--sets", "flat", "--sheet", "x.jpg"), "must end in .png"),
+        (("limit", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("sets", "--own-noise", "x.csv"), "--own-noise is that of the pictures of --data"),
+        (("rendered", "--own-noise", "x.csv"), "--own-noise is that of the pictures of --data"),
+        (("few-shot", "--data", "x", "--resume"), "--resume goes on from a --journal"),
     ],
 )
 @pytest.mark.usefixtures("model")
@@ -184,3 +190,103 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(arguments: tuple[str, .
     assert message in outcome.stderr
     assert outcome.stderr.count("\n") == 1
     assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written_now"),
+    [
+        (("--limit",), "limit"),
+        (("--draws", "3", "--limit", "--no-baselines"), "limit --no-baselines --draws 3"),
+        (("--real", "a b"), "real 'a b'"),
+        (("--csv", "--real=DIR"), "real DIR --csv"),
+        (("--speed",), "speed"),
+        (("--cost", "--plot", "cost.png"), "cost --plot cost.png"),
+        (("--arms", "cop-10", "--few-shot", "--data", "D"), "few-shot --data D --arms cop-10"),
+        (("--few-shot", "--genome", "paper", "--data", "D"), "few-shot --data D"),
+        (("--genome", "rendered", "--data", "D"), "rendered --data D"),
+        (("--data", "D", "--genome=rendered"), "rendered --data D"),
+        (("--genome", "paper", "--data", "D"), "sets --genome paper --data D"),
+        (("--sets", "flat"), "sets --sets flat"),
+        (("--no-randomised", "--data", "D"), "sets --no-randomised --data D"),
+        (("-o", "x.json"), "sets -o x.json"),
+    ],
+)
+def test_an_old_spelling_is_answered_with_the_new_one(arguments: tuple[str, ...], written_now: str) -> None:
+    outcome = invoke(*arguments)
+    assert outcome.exit_code == 2
+    assert outcome.stdout == ""
+    assert outcome.stderr == f"noisediag: the benchmarks are sub-commands now: noisediag benchmark {written_now}\n"
+    parameters = sub_commands()[shlex.split(written_now)[0]].params
+    options = {spelling for p in parameters for spelling in (*p.opts, *p.secondary_opts)}
+    assert {word for word in shlex.split(written_now) if word.startswith("-")} <= options
+
+
+def test_what_never_was_an_option_is_none_of_them() -> None:
+    for option in ("--nonsense", "--arms"):
+        outcome = invoke(option)
+        assert outcome.exit_code == 2
+        assert "No such option" in outcome.stderr
+    assert invoke("--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [("limit", "--data"), ("speed", "--draws"), ("real", "--seed"), ("rendered", "--sets"), ("sets", "--plot")],
+)
+def test_a_sub_command_has_its_own_options_only(name: str, ignored: str) -> None:
+    outcome = invoke(name, ignored, "1")
+    assert outcome.exit_code == 2
+    assert "No such option" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "other_names"),
+    [
+        ("sets", BenchmarkOptions, {"sets": "names"}),
+        ("rendered", RenderedOptions, {}),
+        ("limit", limit.LimitOptions, {}),
+        ("speed", speed.SpeedOptions, {}),
+        ("cost", cost.CostOptions, {}),
+        ("real", RealOptions, {}),
+        ("few-shot", FewShotOptions, {}),
+    ],
+)
+def test_defaults_are_those_of_the_options_in_python(name: str, options: type, other_names: dict[str, str]) -> None:
+    command = {parameter.name: parameter.default for parameter in sub_commands()[name].params}
+    compared = 0
+    for entry in fields(options):
+        option = other_names.get(entry.name, entry.name)
+        if option in command and entry.default is not MISSING and entry.name != "arms":
+            expected = ",".join(entry.default) if isinstance(entry.default, tuple) else entry.default
+            assert command[option] == expected, option
+            compared += 1
+    assert compared
+
+
+def test_help_loads_neither_numpy_nor_torch() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from noisediag.cli import app\n"
+        f"for name in {sorted(sub_commands())}:\n"
+        "    assert CliRunner().invoke(app, ['benchmark', name, '--help']).exit_code == 0\n"
+        "sys.exit(bool({'numpy', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_texts_call_the_benchmarks_by_their_names() -> None:
+    """README, the models' cards and the code's own texts: every `noisediag benchmark ...`, wrapped lines too."""
+    root = Path(__file__).parents[2]
+    texts = [root / "README.md", *(root / "models").glob("*.md"), *(root / "noisediag").rglob("*.py")]
+    calls = [
+        (path, shlex.split("".join(call)))
+        for path in texts
+        for call in re.findall(
+            r"`noisediag\s+benchmark\s+([^`]+)`|^ +noisediag benchmark (.*)$", path.read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert len(calls) > 15
+    for path, words in calls:
+        assert words[0] in sub_commands(), (path, words)
+        parameters = sub_commands()[words[0]].params
+        known = {spelling for p in parameters for spelling in (*p.opts, *p.secondary_opts)}
+        assert {word for word in words if word.startswith("--")} <= known, (path, words)

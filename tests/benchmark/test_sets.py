@@ -91,6 +91,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(4):
             picture = 0.2 + 0.5 * y * x + 0.1 * np.sin(3 * x + number)
             Pillow.fromarray(np.rint(255 * picture).astype(np.uint8)).save(folder / domain / f"{number:03d}.png")
+    (folder / "own_noise.csv").write_text("domain,picture,own_noise\nnatural,,2\n")
     return folder
 
 
@@ -174,17 +175,50 @@ def test_files_near_their_own_noise_are_scored_apart(data: Path) -> None:
     assert "drawn" in result.notes[0]
 
 
-def test_own_noise_file_takes_the_place_of_the_default(data: Path, tmp_path: Path) -> None:
+def own_noise_of(data: Path, file: Path | None = None) -> dict[str, float | None]:
+    return {p.path.name: p.own_noise for p in pictures(data, split="all", limit_per_domain=None, own_noise=file)}
+
+
+def test_only_a_file_states_the_noise_of_pictures(data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    (copy / "natural").symlink_to(data / "natural")
+    (copy / "natural").symlink_to(data / "natural")  # no name of a folder has a figure of its own
+    assert set(own_noise_of(copy).values()) == {None}
     (copy / "own_noise.csv").write_text("domain,picture,own_noise\nnatural,,5.1\nnatural,001.png,2.55\n")
-    found = {p.path.name: p.own_noise for p in pictures(copy, split="all", limit_per_domain=None)}
+    found = own_noise_of(copy)
     assert found["000.png"] == pytest.approx(0.02)
     assert found["001.png"] == pytest.approx(0.01)
-    (copy / "own_noise.csv").write_text("folder,noise\nnatural,1\n")
-    with pytest.raises(UsageError, match="domain,picture,own_noise"):
-        pictures(copy, split="all", limit_per_domain=None)
+    (tmp_path / "elsewhere.csv").write_text("domain,picture,own_noise\nnatural,,2.55\n")
+    assert list(own_noise_of(copy, tmp_path / "elsewhere.csv").values()) == pytest.approx([0.01] * 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("folder,noise\nnatural,1\n", "domain,picture,own_noise"),
+        ("", "domain,picture,own_noise"),
+        ("domain,picture,own_noise\nnatural,,little\n", "domain,picture,own_noise"),
+        ("domain,picture,own_noise\nnatural,\n", "domain,picture,own_noise"),
+        ("domain,picture,own_noise\nnatural,,nan\n", "0 to 255"),
+        ("domain,picture,own_noise\nnatural,,-1\n", "0 to 255"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_is_no_table_of_own_noise_is_refused(data: Path, tmp_path: Path, text: str | None, message: str) -> None:
+    file = tmp_path / "noise.csv"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        own_noise_of(data, file)
+
+
+def test_the_option_reaches_the_sets(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "noise.csv"
+    file.write_text("domain,picture,own_noise\ndrawn,,100\nnatural,,0\n")
+    result = run(BenchmarkOptions(data=data, own_noise=file, sets=("gaussian",), draws=1, baselines=False), models=dict)
+    apart = {(row.domain, row.apart) for row in result.curves if row.domain != "all"}
+    assert apart == {("drawn", True), ("natural", False)}
+    assert result.notes == ()
 
 
 def test_a_case_does_not_depend_on_what_runs_beside_it(data: Path) -> None:

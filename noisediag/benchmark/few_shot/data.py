@@ -1,4 +1,4 @@
-"""The pictures of `benchmark --few-shot`: labelled ones to learn from, and those of the domains to be judged on.
+"""The pictures of `benchmark few-shot`: labelled ones to learn from, and those of the domains to be judged on.
 
 Labelled picture number i of a seed is the same in every arm, whatever their number. One plane, one draw a picture.
 """

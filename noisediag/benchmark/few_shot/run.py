@@ -1,4 +1,4 @@
-"""`noisediag benchmark --few-shot`: 100 labels on a label-free encoder against many labels from scratch.
+"""`noisediag benchmark few-shot`: 100 labels on a label-free encoder against many labels from scratch.
 
 The genome `paper` on the domains of `--data`. Every arm is a number of labels: a Gaussian process on the frozen
 embedding (`cop`), or the same network trained on them alone (`scratch`), searched over learning rate and weight decay
