@@ -122,7 +122,7 @@ class FewShotResult:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Everything that the arms are judged on: strengths, embeddings, what the oracle sees, domain and picture of each case."""
+    """What the arms are judged on: strengths, embeddings, features of the oracle, domain and picture of each case."""
 
     strengths: Floats  # (n, 6)
     embedding: Tensor  # (n, E)
