@@ -164,7 +164,7 @@ def quantised(path: Path, rng: np.random.Generator) -> Path:
 
 @picture
 def hidden_below_half_a_step(path: Path, rng: np.random.Generator) -> Path:
-    return tiff(path, np.rint(noisy(scene(rng), 0, 2e-3, rng) * 60) / 60)
+    return tiff(path, np.rint(noisy(scene(rng), 0, 5e-3, rng) * 60) / 60)
 
 
 @picture
@@ -269,7 +269,7 @@ def upscaled_png(path: Path, rng: np.random.Generator) -> Path:
 
 @picture
 def jpeg_of_quality_90(path: Path, rng: np.random.Generator) -> Path:
-    values = eight_bits(noisy(colour(rng), 1e-3, 2e-2, rng))
+    values = eight_bits(noisy(colour(rng, 300), 1e-3, 2e-2, rng))  # its tiles begin inside of blocks unless aligned
     Image.fromarray(values).save(path.with_suffix(".jpg"), quality=90)
     return path.with_suffix(".jpg")
 
