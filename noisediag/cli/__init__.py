@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Annotated, Any
 
 import typer
@@ -24,8 +24,8 @@ _WITH_MANY_VALUES = frozenset({"measure", "finetune"})
 class _Loaded(MutableMapping[str, Any]):
     """The commands by name, each imported when it is looked up."""
 
-    def __init__(self) -> None:
-        self._commands: dict[str, Any] = dict.fromkeys(COMMANDS)
+    def __init__(self, loaded: Mapping[str, Any]) -> None:
+        self._commands: dict[str, Any] = {**dict.fromkeys(COMMANDS), **loaded}
 
     def __getitem__(self, name: str) -> Any:
         if self._commands[name] is None:
@@ -50,7 +50,7 @@ class Commands(typer.core.TyperGroup):
 
     def __init__(self, **settings: Any):
         super().__init__(**settings)
-        self.commands = _Loaded()
+        self.commands = _Loaded(self.commands)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
@@ -61,13 +61,14 @@ class Commands(typer.core.TyperGroup):
 
 
 def _load(name: str) -> Any:
+    """The function or the group of a command; see overview.COMMANDS."""
     module = importlib.import_module(f"noisediag.cli.{name}")
-    app = getattr(module, "app", None)
-    if app is None:
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        kind = ManyValues if name in _WITH_MANY_VALUES else None
-        app.command(name, no_args_is_help=True, cls=kind)(getattr(module, name))
-    return typer.main.get_command(app)
+    if hasattr(module, "app"):
+        return typer.main.get_group(module.app)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    kind = ManyValues if name in _WITH_MANY_VALUES else None
+    alone.command(name, no_args_is_help=True, cls=kind)(getattr(module, name))
+    return typer.main.get_command(alone)
 
 
 app = typer.Typer(
