@@ -291,7 +291,7 @@ def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime
     camera = " ".join(str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)) or None
     iso = tags.get("ISO")
     date = _date(tags.get("DateTimeOriginal"))
-    if isinstance(iso, int | float) and 0 < iso <= sys.float_info.max:
+    if isinstance(iso, int | float) and abs(iso) <= sys.float_info.max:
         return camera, float(iso), date
     return camera, None, date
 
