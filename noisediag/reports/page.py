@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -289,7 +290,10 @@ def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime
     """Camera, ISO and date of a file's tags."""
     camera = " ".join(str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)) or None
     iso = tags.get("ISO")
-    return camera, float(iso) if isinstance(iso, int | float) else None, _date(tags.get("DateTimeOriginal"))
+    date = _date(tags.get("DateTimeOriginal"))
+    if isinstance(iso, int | float) and abs(iso) <= sys.float_info.max:
+        return camera, float(iso), date
+    return camera, None, date
 
 
 def _date(text: Any) -> datetime | None:
