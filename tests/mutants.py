@@ -55,7 +55,12 @@ MUTANTS = (
     ),
     Mutant("shift of limits off", READOUT, ") + limit_shift(", ") + 0 * limit_shift("),
     Mutant("calibration of RAW ignored", READOUT, 'raw = image.domain == "raw-linear"', "raw = False"),
-    Mutant("conformal groups ignored", "cop/calibration.py", "table.get(own, table[EVERYTHING])", "table[EVERYTHING]"),
+    Mutant(
+        "conformal groups ignored",
+        "cop/calibration.py",
+        "table.get(group(answer.block_mean.shape[1], span, smooth, raw=raw), table[EVERYTHING])",
+        "table[EVERYTHING]",
+    ),
     Mutant(
         "finite-sample correction off",
         "training/calibration.py",

@@ -96,3 +96,18 @@ def test_effective_bits(white: float, step: float | None, bits: int) -> None:
 @pytest.mark.parametrize(("maximum", "white"), [(0.7, 1), (1.0, 1), (1.01, 2), (4000, 4096), (0.0, 1)])
 def test_power_of_two_above(maximum: float, white: float) -> None:
     assert power_of_two_above(maximum) == white
+
+
+def test_a_handful_of_levels_is_no_lattice_by_chance(rng: np.random.Generator) -> None:
+    """Any few codes lie on some coarse lattice; called coarse, an almost empty channel would have no noise to find."""
+    coarse = 0
+    for _ in range(200):
+        codes = rng.choice(np.arange(240), size=int(rng.integers(5, 10)), replace=False).astype(np.uint16)
+        coarse += code_step(rng.choice(codes, 4000)) != 1
+    assert coarse <= 2
+
+
+@pytest.mark.parametrize("step", [2.3, 2.5, 3.3, 4.7])
+def test_twenty_rounded_levels_show_their_step(rng: np.random.Generator, step: float) -> None:
+    levels = np.rint(step * np.arange(20)).astype(np.uint16)
+    assert code_step(rng.choice(levels, 4000)) == pytest.approx(step, rel=0.01)
