@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from noisediag.errors import TruncatedError, UnsupportedError
-from noisediag.images import Lattice, metadata, raw, read
+from noisediag.images import Lattice, read
 
 Writer = Callable[..., Path]
 XTRANS = np.array(
@@ -166,14 +164,3 @@ def test_damaged_exif_is_told(write_dng: Writer, rng: np.random.Generator, monke
 
     monkeypatch.setattr("exifread.process_file", damaged)
     assert read(path).warnings == ("EXIF unreadable (list index out of range): camera, ISO and exposure unknown",)
-
-
-def test_the_white_level_is_the_tags_and_not_libraws_guess(tmp_path: Path, write_dng: Writer) -> None:
-    """LibRaw knows cameras by name and may override what their DNG says."""
-    path = write_dng(np.full((32, 32), 900, np.uint16), white=4000)
-    tags = metadata.dng_tags(path)
-    libraw = SimpleNamespace(black_level_per_channel=[0, 0, 0, 0], white_level=16383, sizes=None)
-    assert tags is not None
-    plain = replace(tags, black=None)
-    assert raw._levels(libraw, plain, np.zeros((1, 1), int))[1] == 4000  # type: ignore[arg-type]
-    assert raw._levels(libraw, None, np.zeros((1, 1), int))[1] == 16383  # type: ignore[arg-type]
