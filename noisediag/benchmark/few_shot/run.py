@@ -292,9 +292,9 @@ def _row(arm: str, scores: Sequence[ArmScore]) -> Row:
 def _references(test: EvaluationSet, seed: int) -> Iterator[Row]:
     mean = np.full_like(test.strengths, 1 / len(paper.NAMES))
     yield _row("mean predictor", [_score("mean predictor", 0, 0, mean, test.strengths, {})])
-    knows = oracle.predict(test.oracle_features, test.strengths, test.picture, seed=seed)
-    if knows is not None:
-        yield _row("oracle", [_score("oracle", 0, 0, knows, test.strengths, {})])
+    oracle_strengths = oracle.predict(test.oracle_features, test.strengths, test.picture, seed=seed)
+    if oracle_strengths is not None:
+        yield _row("oracle", [_score("oracle", 0, 0, oracle_strengths, test.strengths, {})])
 
 
 def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], picture: NDArray[np.int64]) -> Probe:
