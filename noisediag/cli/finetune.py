@@ -177,10 +177,10 @@ def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
 
 def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:
     """What one route of measurement gives, and how many of its measurements failed."""
-    from noisediag.labels.bursts import Reading
+    from noisediag.labels.bursts import ReadOptions
     from noisediag.studies.finetune import labelled
 
-    jobs = {job.path: job for job in routes.jobs(name, Reading())}
+    jobs = {job.path: job for job in routes.jobs(name, ReadOptions())}
     footprints, failed = measured(list(jobs), lambda path: labelled.footprint_of(jobs[path]))
     if not footprints:
         raise typer.Exit(NONE_READABLE)

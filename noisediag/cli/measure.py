@@ -72,11 +72,11 @@ def measure(
         check_output("--output", output, REPORT_SUFFIXES, inputs=routes.inputs, force=force)
         check_plot("--curve", curve, inputs=routes.inputs, force=force)
 
-        from noisediag.labels.bursts import Reading
+        from noisediag.labels.bursts import ReadOptions
         from noisediag.reports import Failure, plots
 
         (name,) = routes.given
-        jobs = routes.jobs(name, Reading(black, white, channel, region))
+        jobs = routes.jobs(name, ReadOptions(black, white, channel, region))
         if curve is not None and len(jobs) > 1:
             raise UsageError("--curve takes one measurement at a time")
         outcomes = _outcomes(jobs, tables=not (json or csv or output))

@@ -11,7 +11,7 @@ from noisediag.cli.common import panel
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.labels.bursts import Reading
+    from noisediag.labels.bursts import ReadOptions
     from noisediag.studies.measure import Job
 
 _route = panel("What is measured")
@@ -72,7 +72,7 @@ class Routes:
         """Everything that is read, which no output may replace."""
         return tuple(path for paths in self.given.values() for path in paths)
 
-    def jobs(self, name: str, reading: Reading) -> tuple[Job, ...]:
+    def jobs(self, name: str, reading: ReadOptions) -> tuple[Job, ...]:
         """The measurements of one of the routes `given`. Raises UsageError where its files do not fit it."""
         from noisediag.studies import measure
 

@@ -61,12 +61,12 @@ def verify(
         check_output("--output", output, (".json",), inputs=[source], force=force)
         check_plot("--plot", plot, inputs=[source], force=force)
 
-        from noisediag.labels.bursts import Reading, columns_of, read_burst
+        from noisediag.labels.bursts import ReadOptions, columns_of, read_burst
         from noisediag.studies.camera import verify as study
         from noisediag.studies.measure import one_burst
 
         pairs = study.read_profile(profile)
-        reading = Reading(black, white, channel, None if roi is None else area(roi))
+        reading = ReadOptions(black, white, channel, None if roi is None else area(roi))
         names: list[str] = []
         if repeats is not None:
             files = one_burst(repeats)

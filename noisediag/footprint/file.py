@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.footprint.derived import Derived, Structure, arrange, derive, noise_profile
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.footprint.values import LEVEL, Quantity
 from noisediag.genome.parameters import parameter
 from noisediag.traces.lines_and_waves import Arrangement
 
-LEVEL = 0.9  # of every interval
 MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
 PRESENT = 0.5  # below this probability a noise counts as absent
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
@@ -139,17 +139,6 @@ class SampledCurve:
         at = np.sqrt(np.clip(x, 0.0, 1.0))
         sigma = np.sqrt(np.interp(at, np.sqrt(self.signals), np.square(self.sigmas)))
         return sigma if isinstance(x, np.ndarray) else float(sigma)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A derived quantity under its own symbol and unit. Bounds are None where the interval does not carry over."""
-
-    symbol: str
-    unit: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)

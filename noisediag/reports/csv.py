@@ -12,7 +12,8 @@ from typing import Any
 from noisediag import __version__
 from noisediag.footprint.derived import arrange, derive
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
-from noisediag.footprint.plane import Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter
 from noisediag.reports import Failure, Outcome
 from noisediag.reports.document import path_fields as json_path

@@ -16,7 +16,8 @@ from rich.text import Text
 from noisediag.errors import printable as printable
 from noisediag.footprint.derived import MID_GREY, Derived
 from noisediag.footprint.file import Footprint, Measurement, Rendered
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES
 
 WIDTH = 80

@@ -11,12 +11,12 @@ from PIL import Image
 
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.labels import metadata, pairs, photon_transfer
-from noisediag.labels.bursts import Reading
+from noisediag.labels.bursts import ReadOptions
 from noisediag.labels.footprints import label_table
 
 K, DARK, READ, PRNU, DSNU = 0.3, 100.0, 3.0, 0.01, 2.0  # DN/e-, DN, DN, fraction, DN
 LEVELS = (500, 1000, 2000, 3500, 5500)  # e-
-READING = Reading(white=4095)
+READING = ReadOptions(white=4095)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ class TestPairs:
         return tmp_path / "noisy.tif", tmp_path / "clean.tif"
 
     def test_gain_and_read_noise(self, pair):
-        footprint = pairs.from_files(*pair, Reading(black=200, white=4095))
+        footprint = pairs.from_files(*pair, ReadOptions(black=200, white=4095))
         assert footprint["shot_gain"].value_dn == pytest.approx(0.5, rel=0.03)
         assert footprint["read_noise"].value_dn == pytest.approx(5, rel=0.1)
         assert footprint.measurement.route == "pairs"
@@ -135,7 +135,7 @@ class TestPairs:
         noisy = np.clip(np.rint(clean + generator.normal(0, 5, clean.shape)), 0, 255).astype(np.uint8)
         for name, pixels in (("noisy.png", noisy), ("clean.png", clean)):
             Image.fromarray(pixels).save(tmp_path / name)
-        footprint = pairs.from_files(tmp_path / "noisy.png", tmp_path / "clean.png", Reading())
+        footprint = pairs.from_files(tmp_path / "noisy.png", tmp_path / "clean.png", ReadOptions())
         assert [plane.name for plane in footprint.planes] == ["R", "G", "B", "luma"]
         luma = 5 * np.sqrt(0.299**2 + 0.587**2 + 0.114**2)
         for plane, sigma in zip(footprint.planes, (5, 5, 5, luma), strict=True):

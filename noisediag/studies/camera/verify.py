@@ -165,7 +165,7 @@ def _from_repeats(
     plane = frames[0]
     span = plane.white_dn - plane.black_dn
     squares = np.zeros(plane.shape)
-    for first, second, _ in repeats.in_use(frames, seen.kept):
+    for first, second, _ in repeats.pairs_in_use(frames, seen.kept):
         a, b = (transform((frame - plane.black_dn) / span) for frame in (first, second))
         difference = without_trend(b - a, (a + b) / 2)
         squares += repeats.without_lines(difference, seen.rows, seen.columns) ** 2 / 2

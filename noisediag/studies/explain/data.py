@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from noisediag.footprint.file import Footprint
+from noisediag.footprint.values import Known
 from noisediag.genome.parameters import NAMES
 from noisediag.reports import reading
 from noisediag.reports.document import path_fields
@@ -42,21 +43,12 @@ TAGS = (
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One quantity of one file; bounds of the 90 % interval, None where there is none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
 class Record:
     """One file: its tags by the names of TAGS (numbers, and texts of categories), its quantities by TARGETS."""
 
     path: str
     tags: Mapping[str, float | str]
-    values: Mapping[str, Measured]
+    values: Mapping[str, Known]
 
 
 def words(target: str) -> str:
@@ -93,8 +85,8 @@ def tags_of(acquisition: Mapping[str, Any]) -> dict[str, float | str]:
 
 
 def _from_row(row: reading.FileRow) -> Record:
-    values = {SIGMA: Measured(row.sigma_at_18pct)} if row.sigma_at_18pct else {}
-    values |= {name: Measured(found.value, found.low, found.high) for name, found in row.parameters.items()}
+    values = {SIGMA: Known(row.sigma_at_18pct)} if row.sigma_at_18pct else {}
+    values |= {name: Known(found.value, found.low, found.high) for name, found in row.parameters.items()}
     return Record(path_fields(row.path)["path"] or "", tags_of(row.tags), values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ COUNT, MEAN, VARIANCE, SQUARE, LOW, HIGH = range(6)  # columns of `binned`
 
 
 @dataclass(frozen=True)
-class Law:
+class FittedLaw:
     """variance = slope * u + intercept + square * u^2, u = signal above black; and the same for each draw, (DRAWS,).
 
     `square_limit`: where no squared term was found (`square` 0), what it may be at most (95 %); None: not looked for.
@@ -43,6 +43,16 @@ class Law:
     squares: Floats
     square_limit: float | None = None
 
+    def over(self, span: float) -> FittedLaw:
+        """A law in DN above black as one of the signal over `span`, white - black. The squared term has no unit."""
+        return replace(
+            self,
+            slope=self.slope / span,
+            intercept=self.intercept / span**2,
+            slopes=self.slopes / span,
+            intercepts=self.intercepts / span**2,
+        )
+
     def variance(self, signal: Floats) -> Floats:
         """At `signal` (n,): (n,)."""
         return self.slope * signal + self.intercept + self.square * signal**2
@@ -54,7 +64,7 @@ class Law:
         return slopes * signal + intercepts + squares * signal**2
 
 
-def fit(
+def fit_lines(
     signal: Floats, log_variance: Floats, sd: Floats, *, free: bool = False, smallest: float = SMALLEST
 ) -> tuple[Floats, Floats]:
     """S and O of the line nearest to points of the variance, for each draw: `(B,)` from `(B, points)`.
@@ -89,7 +99,7 @@ def _weight(variance: Floats, line: Floats, sd: Floats, smallest: float) -> Floa
 
 
 def _fit_curved(signal: Floats, square: Floats, variance: Floats, sd: Floats) -> Floats:
-    """As `fit`, with a term in the squared signal: (B, 3), slope, intercept and square, none of them held."""
+    """As `fit_lines`, with a term in the squared signal: (B, 3), slope, intercept and square, none of them held."""
     scale = signal.max()
     design = np.stack([signal / scale, np.ones_like(signal), square / scale**2], axis=-1)
     line, weight = variance, 1 / sd**2
@@ -130,14 +140,14 @@ def rescaled(sums: Floats, black: float, span: float) -> Floats:
     return np.stack([count, (mean - black * count) / span, variance / span**2, moved / span**2, low, high], axis=-1)
 
 
-def law(
+def fit_law(
     sums: Floats,
     pairs: float | Floats,
     generator: np.random.Generator,
     *,
     curved: bool,
     mean_noise: float | None = None,
-) -> Law:
+) -> FittedLaw:
     """The law through `binned` sums, with draws of the blocks.
 
     `pairs`: of frames behind each value, one number or one a bin; `mean_noise`: share of the variance that is left in
@@ -161,7 +171,7 @@ def law(
     picked = generator.integers(len(sums), size=(DRAWS, len(sums)))
     drawn = np.stack([sums.sum(axis=0), *(sums[blocks].sum(axis=0) for blocks in picked)])
     signal, variance, square, sd = _points(drawn, behind, left)
-    slopes, intercepts = fit(signal, np.log(variance), sd, free=True, smallest=TRUSTED)
+    slopes, intercepts = fit_lines(signal, np.log(variance), sd, free=True, smallest=TRUSTED)
     squares, limit = np.zeros_like(slopes), None
     if curved and used.sum() >= MIN_BINS:
         bent = _fit_curved(signal, square, variance, sd)
@@ -172,7 +182,7 @@ def law(
             slopes, intercepts, squares = bent.T
         else:
             limit = max(float(np.quantile(bent[1:, 2], 0.95)), 0.0)
-    return Law(
+    return FittedLaw(
         slope=float(slopes[0]),
         intercept=float(intercepts[0]),
         square=float(squares[0]),
