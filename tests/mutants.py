@@ -143,7 +143,7 @@ MUTANTS = (
         "batch/run.py",
         '== "permission" else key',
         '== "never" else key',
-        ("tests/batch/test_run.py",),
+        ("tests/batch/test_durability.py", "tests/batch/test_run.py"),
     ),
     Mutant(
         "gradient clipping off",
