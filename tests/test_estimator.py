@@ -54,22 +54,14 @@ def read(estimator: Estimator) -> Read:
     return read
 
 
-class TestGolden:
-    """The shipped checkpoint on the shipped sample; 2 % for other processors' arithmetic."""
+class TestSample:
+    """The shipped checkpoint on the shipped sample; what else it says of it, tests/golden holds."""
 
     def test_the_curve_is_the_planted_one(self, sample: Footprint) -> None:
         truth = {p["name"]: p["value"] for p in json.loads((SAMPLE.parent / "sample.json").read_text())["parameters"]}
         for x in (0.1, 0.3, 0.6):
             expected = np.sqrt(truth["shot_gain"] * x + truth["read_noise"] ** 2)
             assert sample.sigma(x) == pytest.approx(expected, rel=0.03)
-
-    def test_values_have_not_moved(self, sample: Footprint) -> None:
-        golden = json.loads((SAMPLE.parent / "golden.json").read_text())
-        assert sample.checkpoint.sha256 == golden["checkpoint"]
-        for name, value in golden["values"].items():
-            assert sample[name].value == (None if value is None else pytest.approx(value, rel=0.02)), name
-        for x, sigma in golden["sigma"].items():
-            assert sample.sigma(float(x)) == pytest.approx(sigma, rel=0.005)
 
     def test_planes_come_first_and_the_file_last(self, sample: Footprint) -> None:
         assert [plane.name for plane in sample.planes] == ["R", "G1", "G2", "B", "all"]
