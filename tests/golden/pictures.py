@@ -216,8 +216,8 @@ def quantised_flat(folder: Path, rng: np.random.Generator) -> Made:
 
 @picture
 def hidden(folder: Path, rng: np.random.Generator) -> Made:
-    """Noise below half a step, which does not reach the levels."""
-    noisy = sensed(scene(rng, 256, 256), rng, read=4e-3)
+    """Noise below half a step, which hardly reaches the levels: it is noticed, and cannot be measured."""
+    noisy = sensed(scene(rng, 256, 256), rng, shot=2.7e-4)
     return tiff(folder, codes(0.03 * np.rint(noisy / 0.03)), black=0, white=FULL), {}
 
 
