@@ -1,0 +1,378 @@
+"""Lines that users rely on, broken one at a time: `python tests/mutants.py [WORD...]` says which test notices.
+
+Each mutant is a line of the package and what stands in its place; `tests` are the tests that must fail then, each of
+them. The package is copied into a temporary folder, with the tests, and nothing here is touched. Words pick the
+mutants whose names hold them. Exit code 1 where a mutant survives a test of its own, or where its line is not found
+exactly once: then the line was rewritten, and the table below is to follow it. About four seconds of CPU a mutant.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SENSOR = "tests/readout/test_sensor.py::"
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(\[\S*\])?(?: - .*)?$", re.MULTILINE)
+SOME_FAILED, NONE_FAILED = 1, 0  # pytest's exit codes; others mean that tests could not be run
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which stands once in `file`, becomes `new`; every one of `tests`, pytest's node ids, must then fail.
+
+    A test with parameters fails where it fails for any of them, unless the id names one.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def golden(*pictures: str) -> tuple[str, ...]:
+    """The golden answers of `pictures`."""
+    return tuple(f"tests/golden/test_golden.py::test_answers_have_not_moved[{name}]" for name in pictures)
+
+
+MUTANTS = (
+    # Bounds and nulls
+    Mutant(
+        "upper bounds",
+        "noisediag/readout/sensor.py",
+        "NO_MORE_THAN = 1.5 ",
+        "NO_MORE_THAN = 6.0 ",
+        (SENSOR + "TestUpperBounds", *golden("flat")),
+    ),
+    Mutant(
+        "joint widening",
+        "noisediag/readout/sensor.py",
+        "JOINT_WIDENING = 1.6 ",
+        "JOINT_WIDENING = 16.0 ",
+        (SENSOR + "TestPlanesThatDiffer", *golden("raw_of_unlike_colours")),
+    ),
+    Mutant(
+        "never planes_differ",
+        "noisediag/readout/sensor.py",
+        "bounds and max(lows) > min(highs)",
+        "bounds and False",
+        (SENSOR + "TestPlanesThatDiffer", *golden("raw_of_unlike_colours")),
+    ),
+    Mutant(
+        "never few_pixels",
+        "noisediag/readout/sensor.py",
+        'flags.append("few_pixels")',
+        "pass",
+        (SENSOR + "TestFlags::test_few_pixels", *golden("tiny", "png_tiny")),
+    ),
+    Mutant(
+        "never out_of_domain",
+        "noisediag/readout/sensor.py",
+        'flags.append("out_of_domain")',
+        "pass",
+        (SENSOR + "TestFlags::test_out_of_domain", *golden("unlike_any_picture")),
+    ),
+    Mutant(
+        "never out_of_range",
+        "noisediag/readout/sensor.py",
+        'flag = "out_of_range"',
+        "flag = None",
+        (SENSOR + "TestFlags::test_out_of_range", *golden("stronger_than_any_camera")),
+    ),
+    Mutant(
+        "drowned ignored",
+        "noisediag/readout/sensor.py",
+        'drowned = level.hidden and name in ("shot_gain", "read_noise")',
+        "drowned = False",
+        (SENSOR + "TestBelowTheLevels::test_is_bounded_and_not_measured", *golden("hidden")),
+    ),
+    Mutant(
+        "curve low never 0",
+        "noisediag/readout/sensor.py",
+        "sigmas * np.exp(low) if found else np.zeros_like(sigmas)",
+        "sigmas * np.exp(low)",
+        (SENSOR + "TestBelowTheLevels", *golden("hidden", "without_noise")),
+    ),
+    Mutant(
+        "electrons at white under unknown black",
+        "noisediag/footprint/derived.py",
+        "linear and plane.offset_known and plane.white_known",
+        "linear and plane.white_known",
+        ("tests/footprint/test_unknown_scale.py::test_electrons_at_white_need_both[offset_known]", *golden("channels")),
+    ),
+    # Calibration
+    Mutant(
+        "alarm shift off",
+        "noisediag/readout/sensor.py",
+        "answer.reading.present[0].double().cpu() - shifts",
+        "answer.reading.present[0].double().cpu()",
+        (SENSOR + "TestCalibration::test_an_alarm_is_given_beyond_the_shift_only", *golden("sample")),
+    ),
+    Mutant(
+        "curve's upper width x 0.2",
+        "noisediag/readout/sensor.py",
+        "middle + high_factor * (above - middle), 0.0",
+        "middle + 0.2 * high_factor * (above - middle), 0.0",
+        golden("linear_16_bit", "raw_bayer"),
+    ),
+    Mutant(
+        "conformal factors off",
+        "noisediag/cop/calibration.py",
+        "return float(low), float(high)\n\n\ndef limit_shift",
+        "return 1.0, 1.0\n\n\ndef limit_shift",
+        (SENSOR + "TestCalibration::test_factors_stretch_each_side_of_an_interval", *golden("linear_16_bit")),
+    ),
+    Mutant(
+        "limit shift off",
+        "noisediag/readout/sensor.py",
+        " + limit_shift(calibration, name, answer, raw=raw)",
+        "",
+        (SENSOR + "TestCalibration::test_the_limit_of_what_is_not_seen_is_moved", *golden("linear_16_bit")),
+    ),
+    Mutant(
+        "RAW calibration ignored",
+        "noisediag/cop/calibration.py",
+        '    if raw:\n        return f"raw-size{size}"\n',
+        "",
+        (SENSOR + "TestCalibration::test_raw_files_have_theirs", *golden("raw_bayer", "sample")),
+    ),
+    Mutant(
+        "conformal groups ignored",
+        "noisediag/cop/calibration.py",
+        "table.get(own, table[EVERYTHING])",
+        "table[EVERYTHING]",
+        (SENSOR + "TestCalibration::test_each_group_of_pictures_has_its_own", *golden("linear_16_bit", "tiny")),
+    ),
+    Mutant(
+        "finite-sample correction off",
+        "noisediag/cop/calibration.py",
+        "math.ceil((count + 1) * (1 - tail)) / count",
+        "1 - tail",
+        ("tests/cop/test_calibration.py",),
+    ),
+    Mutant(
+        "rendered interval low taken from high",
+        "noisediag/readout/rendered.py",
+        "below=np.clip(low * spread[i, :, 0]",
+        "below=np.clip(high * spread[i, :, 1]",
+        golden("jpeg_95", "denoised"),
+    ),
+    # Physics
+    Mutant(
+        "q^2/12 floor off",
+        "noisediag/cop/curve.py",
+        "torch.maximum(RELATIVE_FLOOR * level, expected.uniform[:, 0].double())",
+        "RELATIVE_FLOOR * level",
+        (SENSOR + "TestBelowTheLevels", *golden("without_noise")),
+    ),
+    Mutant(
+        "ripple sign flipped",
+        "noisediag/cop/curve.py",
+        "(tails - ripple)",
+        "(tails + ripple)",
+        (SENSOR + "TestAtTheLimits::test_coarse_levels_give_the_same_noise_wherever_the_mean_lies_between_two",),
+    ),
+    Mutant(
+        "ripple's own sign flipped",
+        "noisediag/cop/curve.py",
+        "ripple = -(4 * variance",
+        "ripple = (4 * variance",
+        (
+            "tests/cop/test_curve.py::test_rounded_noise_has_the_variance_that_its_phase_gives",
+            *golden("quantised_flat"),
+        ),
+    ),
+    Mutant(
+        "clipping leverage ignored",
+        "noisediag/cop/curve.py",
+        "(mixed - 1) * expected.cut.leverage)",
+        "(mixed - 1))",
+        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("raw_without_pedestal")),
+    ),
+    Mutant(
+        "clipping shift ignored",
+        "noisediag/cop/curve.py",
+        "signal = tokens.mean + observed.sqrt() * cut.shift",
+        "signal = tokens.mean",
+        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("raw_without_pedestal")),
+    ),
+    # Reading
+    Mutant(
+        "JPEG alignment off",
+        "noisediag/readout/tiles.py",
+        'align = BLOCK if image.domain == "rendered" else 1',
+        "align = 1",
+        (SENSOR + "TestTiles", *golden("jpeg_75", "jpeg_40_gray")),
+    ),
+    Mutant(
+        "evidence of a lattice ln 2",
+        "noisediag/images/levels.py",
+        "EVIDENCE = math.log(1e4)",
+        "EVIDENCE = math.log(2)",
+        (
+            "tests/images/test_levels_evidence.py::test_a_coarse_step_needs_as_many_levels_as_chance_would_not_place",
+            "tests/images/test_levels_evidence.py::test_chance_does_not_make_a_lattice",
+        ),
+    ),
+    Mutant(
+        "tolerance of levels 0.95",
+        "noisediag/images/levels.py",
+        "tolerance = 0.55 if step < _FINE else 0.95",
+        "tolerance = 0.95",
+        ("tests/images/test_levels_evidence.py::test_codes_that_scatter_more_than_rounding_does_are_no_lattice",),
+    ),
+    Mutant(
+        "DNG WhiteLevel ignored",
+        "noisediag/images/raw.py",
+        "white = float(tags.white[0])",
+        "pass",
+        ("tests/images/test_dng_levels.py::test_a_white_level_that_is_no_whole_number_is_kept",),
+    ),
+    # Labels
+    Mutant(
+        "K fitted to 95 % of saturation",
+        "noisediag/labels/photon_transfer.py",
+        "LINEAR = 0.7 ",
+        "LINEAR = 0.95 ",
+        ("tests/labels/test_photon_transfer_limits.py::test_the_gain_is_fitted_below_70_percent_of_saturation",),
+    ),
+    Mutant(
+        "PRNU without dark subtraction",
+        "noisediag/labels/photon_transfer.py",
+        "variance = level.pattern - (dark[0].pattern if dark else 0.0)",
+        "variance = level.pattern",
+        ("tests/labels/test_photon_transfer_limits.py::test_the_dark_pattern_is_no_pattern_of_the_light",),
+    ),
+    Mutant(
+        "GAIN_CHANCE off",
+        "noisediag/labels/screening.py",
+        "GAIN_CHANCE = 3.0 ",
+        "GAIN_CHANCE = 0.0 ",
+        ("tests/labels/test_screening.py::test_the_variance_of_flat_fields_has_no_bias",),
+    ),
+    Mutant(
+        "unit alias percent",
+        "noisediag/labels/csv.py",
+        ', "percent": "%"',
+        "",
+        ("tests/labels/test_csv_units.py::test_are_the_declared_ones[impulse[percent]-5-0.05]",),
+    ),
+    # Batch
+    Mutant(
+        "fsync removed",
+        "noisediag/batch/journal.py",
+        "            os.fsync(self._file.fileno())\n",
+        "",
+        ("tests/batch/test_durability.py::test_rows_are_on_the_disk_when_append_returns",),
+    ),
+    Mutant(
+        "fsync of the folder removed",
+        "noisediag/batch/journal.py",
+        "                _sync_folder(path.parent)\n",
+        "",
+        ("tests/batch/test_durability.py::test_rows_are_on_the_disk_when_append_returns",),
+    ),
+    Mutant(
+        "options of a new run not compared",
+        "noisediag/batch/journal.py",
+        "for name in {**before, **run}:",
+        "for name in before:",
+        ("tests/batch/test_durability.py::test_an_option_that_the_first_run_did_not_have_is_another_run",),
+    ),
+    Mutant(
+        "an unreadable file not retried",
+        "noisediag/batch/run.py",
+        '("" if item["row"].get("error", {}).get("code") == "permission" else key, item)',
+        "(key, item)",
+        (
+            "tests/batch/test_durability.py::test_a_file_that_could_not_be_opened_is_tried_again_and_a_damaged_one_is_not",
+        ),
+    ),
+    # Training
+    Mutant(
+        "gradient clipping off",
+        "noisediag/training/fit.py",
+        "nn.utils.clip_grad_norm_(parameters, config.clip_norm)",
+        'nn.utils.clip_grad_norm_(parameters, float("inf"))',
+        ("tests/training/test_fit.py",),
+    ),
+)
+
+
+def copy_to(folder: Path) -> None:
+    """The package, its model, its tests and their settings."""
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for name in ("noisediag", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "models").symlink_to(ROOT / "models")
+
+
+def failures(folder: Path, tests: Sequence[str]) -> set[str]:
+    """The node ids that fail, with and without their parameters. Raises RuntimeError where tests cannot be run."""
+    shared = os.environ.get("NOISEDIAG_SHARED", str(ROOT.parent / "shared"))
+    environment = {**os.environ, "PYTHONPATH": str(folder), "NOISEDIAG_SHARED": shared}
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (SOME_FAILED, NONE_FAILED):
+        raise RuntimeError(f"pytest ends with {done.returncode}: {(done.stdout + done.stderr).strip()[-500:]}")
+    found = set()
+    for test, parameters in FAILED.findall(done.stdout):
+        found |= {test, test + parameters}
+    return found
+
+
+def survived(failed: set[str], tests: Sequence[str]) -> Iterator[str]:
+    """Those of `tests`, which may be whole files or classes, that did not fail."""
+    for test in tests:
+        if not any(one == test or one.startswith(f"{test}::") for one in failed):
+            yield test
+
+
+def judge(mutant: Mutant, folder: Path) -> str | None:
+    """What is wrong with `mutant`; None where all of its tests notice it."""
+    path = folder / mutant.file
+    text = path.read_text("utf-8")
+    count = text.count(mutant.old)
+    if count != 1:
+        return f"its line stands {count} times in {mutant.file}: {mutant.old!r}"
+    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    try:
+        missed = list(survived(failures(folder, mutant.tests), mutant.tests))
+    except RuntimeError as error:
+        return str(error)
+    finally:
+        path.write_text(text, "utf-8")
+    return "survives " + ", ".join(missed) if missed else None
+
+
+def main(words: Sequence[str]) -> int:
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_to(folder)
+        broken = failures(folder, sorted({test for mutant in chosen for test in mutant.tests}))
+        if broken:
+            sys.stdout.write(f"without any mutant these fail: {', '.join(sorted(broken))}\n")
+            return 1
+        for mutant in chosen:
+            problem = judge(mutant, folder)
+            wrong += problem is not None
+            sys.stdout.write(f"{'killed  ' if problem is None else 'SURVIVED'} {mutant.name}")
+            sys.stdout.write(f" ({len(mutant.tests)} tests)\n" if problem is None else f": {problem}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - wrong} of {len(chosen)} mutants are killed\n")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
