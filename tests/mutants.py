@@ -121,7 +121,7 @@ MUTANTS = (
         "noisediag/readout/sensor.py",
         "middle + high_factor * (above - middle), 0.0",
         "middle + 0.2 * high_factor * (above - middle), 0.0",
-        golden("linear_16_bit", "raw_bayer"),
+        ("tests/test_coverage.py", *golden("linear_16_bit", "raw_bayer")),
     ),
     Mutant(
         "conformal factors off",
@@ -163,7 +163,7 @@ MUTANTS = (
         "noisediag/readout/rendered.py",
         "below=np.clip(low * spread[i, :, 0]",
         "below=np.clip(high * spread[i, :, 1]",
-        golden("jpeg_95", "denoised"),
+        ("tests/readout/test_rendered_interval.py", *golden("jpeg_95", "denoised")),
     ),
     # Physics
     Mutant(
