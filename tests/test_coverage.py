@@ -71,8 +71,9 @@ def test_intervals_of_90_percent_hold_the_truth_in_90_percent(
     unseen = [one for one in found if one.value is None]
     share, half, twice = (coverage(seen, stretch) for stretch in (1.0, 0.5, 2.0))
     bounded = coverage(unseen)
+    count = sum(one.weight for one in seen)
     say(
-        f"coverage: {share:.1%} of {sum(one.weight for one in seen):.0f} intervals of 90 %, {half:.1%} at half of their width, {twice:.1%} at "
+        f"coverage: {share:.1%} of {count:.0f} intervals of 90 %, {half:.1%} at half of their width, {twice:.1%} at "
         f"twice; {bounded:.1%} of {len(unseen)} upper bounds"
     )
     least, most = (0.84, 0.96) if sized(1, 0) else (0.87, 0.94)
