@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import ClassVar
 
 OUT_OF_MEMORY = "not enough memory"  # the reason of failures that come from the machine and not from the file
@@ -65,3 +67,25 @@ class CheckpointError(NoisediagError):
 def one_line(message: str) -> str:
     """`message` with its line ends and repeated blanks folded."""
     return " ".join(message.split())
+
+
+def printable(text: str) -> str:
+    r"""`text` without what could act on a terminal (escape sequences, line ends); undecodable bytes of names as \xNN.
+
+    >>> printable("a\x1b[31m\udcff.tif")
+    'a\\x1b[31m\\xff.tif'
+    """
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def complain(message: str, path: str | Path | None = None) -> None:
+    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal."""
+    where = "" if path is None else f"{path}: "
+    sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from noisediag import images
 from noisediag.cop import checkpoint as store
@@ -101,11 +103,11 @@ class Estimator:
             rendered=rendered,
         )
 
-    def sigma_map(self, image: Image, footprint: Footprint) -> np.ndarray:
+    def sigma_map(self, image: Image, footprint: Footprint) -> NDArray[np.float32]:
         """See `readout.sigma_map`."""
         return sigma_map(image, footprint)
 
-    def embed(self, image: Image) -> np.ndarray:
+    def embed(self, image: Image) -> NDArray[np.float32]:
         """The file's own noise in the encoder's embedding, `(E,)` float32; colours and CFA planes are one bag.
 
         Raises the errors of `estimate`.
@@ -115,7 +117,8 @@ class Estimator:
             with torch.inference_mode():
                 tokens = tokenize(torch.from_numpy(bag.tiles)[None].to(self.device))
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
-        return np.mean(embeddings, axis=0)
+        mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
+        return mean
 
     def _ask(self, bags: Sequence[tuple[Sequence[Plane], Bag]]) -> tuple[list[SensorAnswer], Tokens | None]:
         """What the sensor model says of each bag, and the tokens of all where they were looked at in one go."""
@@ -152,7 +155,7 @@ class Estimator:
 
 
 def estimate(
-    source: str | Path | np.ndarray,
+    source: str | Path | NDArray[Any],
     *,
     black: float | None = None,
     white: float | None = None,

@@ -8,10 +8,11 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+import typer
 from typer.testing import CliRunner
 
 import noisediag
-from noisediag.cli import app
+from noisediag.cli import COMMANDS, app
 from noisediag.cli.simulate import SCENES
 from noisediag.errors import CheckpointError, TruncatedError, UsageError
 from noisediag.footprint.file import CheckpointId
@@ -283,7 +284,20 @@ class TestSimulate:
 
 class TestPretrain:
     SMALL = (
-        *("--scenes", 2, "--encoder-steps", 1, "--genomes", 2, "--curve-steps", 2, "--batch", 2),
+        *(
+            "--validation-pictures",
+            2,
+            "--scenes",
+            2,
+            "--encoder-steps",
+            1,
+            "--genomes",
+            2,
+            "--curve-steps",
+            2,
+            "--batch",
+            2,
+        ),
         *(
             "--head-pictures",
             64,
@@ -383,6 +397,27 @@ class TestProcess:
         process.stderr.close()
         assert process.wait(timeout=20) == 128 + signal.SIGPIPE
         assert errors == b""
+
+
+def test_the_overview_says_what_the_commands_say_of_themselves():
+    group = typer.main.get_command(app)
+    shown = " ".join(run("--help").stdout.split())
+    for name in group.list_commands(None):
+        said = " ".join(group.get_command(None, name).help.split("\n\n")[0].split())
+        assert COMMANDS[name] == said
+        assert f" {name} {said}" in shown
+    for option in ("--version", "--install-completion", "-h, --help"):
+        assert option in shown
+
+
+def test_the_overview_loads_nothing_that_it_does_not_need():
+    code = (
+        "import sys\nfrom noisediag.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"numpy", "torch", "rich", "scipy"} & set(loaded.splitlines()[-1].split())
 
 
 def test_the_help_of_simulate_names_every_scene():

@@ -55,7 +55,7 @@ def read(estimator: Estimator) -> Read:
 
 
 class TestSample:
-    """The shipped checkpoint on the shipped sample; what else it says of it, tests/golden holds."""
+    """The shipped checkpoint on the shipped sample; all of its numbers are in tests/golden."""
 
     def test_the_curve_is_the_planted_one(self, sample: Footprint) -> None:
         truth = {p["name"]: p["value"] for p in json.loads((SAMPLE.parent / "sample.json").read_text())["parameters"]}

@@ -106,6 +106,8 @@ class TestDistributions:
         models = {f"noisediag/models/{path.name}" for path in (ROOT / "models").glob("*.safetensors")}
         assert models
         assert models | {"noisediag/reports/report.schema.json", "noisediag/py.typed"} <= names
+        templates = (ROOT / "noisediag" / "reports" / "templates").iterdir()
+        assert {f"noisediag/reports/templates/{path.name}" for path in templates} <= names
         assert not [name for name in names if name.startswith(("tests/", "models/"))]
 
     def test_the_source_distribution_holds_models_and_tests(self, built):
@@ -153,14 +155,16 @@ class TestReadme:
         for arguments in noisediag_commands():
             if arguments[0].startswith("-"):
                 continue
-            command = group.commands[arguments[0]]
+            command = group.get_command(None, arguments[0])
+            if hasattr(command, "commands"):  # a group: its options are those of the sub-command
+                command = command.commands[arguments[1]]
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             assert {word for word in arguments if word.startswith("-")} <= known
 
     def test_every_command_is_mentioned(self):
         import typer
 
-        for name in typer.main.get_command(app).commands:
+        for name in typer.main.get_command(app).list_commands(None):
             assert f"noisediag {name}" in README
 
     def test_its_python_runs(self, monkeypatch, capsys):

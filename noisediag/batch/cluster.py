@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from noisediag.batch.pool import Done, Limits, Reply, Worker
-from noisediag.batch.worker import Reading
+from noisediag.batch.worker import EstimateOptions
 from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import CheckpointId
 
@@ -30,20 +30,22 @@ KINDS = {  # of --cluster, beside local: dask-jobqueue's class
 _CHUNK = 8  # files of one task
 _TASKS_A_THREAD = 3  # under way: enough that no thread waits, few enough for any scheduler
 
-_mine: dict[int, Worker] = {}  # in a Dask worker: thread -> its process
+_workers: dict[int, Worker] = {}  # in a Dask worker: by thread
 
 
 class Cluster:
     """Workers of an existing scheduler, or of a cluster that is started for this run."""
 
-    def __init__(self, reading: Reading, limits: Limits, *, scheduler: str | None, kind: str | None, count: int):
+    def __init__(
+        self, options: EstimateOptions, limits: Limits, *, scheduler: str | None, kind: str | None, count: int
+    ):
         """`scheduler`: an address, as tcp://host:8786. Else `kind`, "local" or one of KINDS, of `count` workers.
 
         Raises UsageError where the extra is missing.
         """
         self._distributed = _extra("distributed")
         self._jobqueue = _extra("dask_jobqueue") if kind in KINDS else None
-        self._task = (reading, limits, os.getcwd())  # noqa: PTH109 - relative paths mean the same there
+        self._task = (options, limits, os.getcwd())  # noqa: PTH109 - relative paths mean the same there
         self._scheduler, self._kind, self._count = scheduler, kind, count
         self._cluster: Any = None
         self._client: Any = None
@@ -119,36 +121,36 @@ def _extra(module: str) -> ModuleType:
         raise UsageError(f"clusters need {module}: pip install 'noisediag[cluster]'") from None
 
 
-def _own_worker(reading: Reading, limits: Limits, folder: str) -> Worker:
+def _worker_of_thread(options: EstimateOptions, limits: Limits, folder: str) -> Worker:
     """In a Dask worker: this thread's process, for these options."""
     thread = threading.get_ident()
-    found = _mine.get(thread)
-    if found is not None and (found.reading, found.limits, found.folder) == (reading, limits, folder):
+    found = _workers.get(thread)
+    if found is not None and (found.options, found.limits, found.folder) == (options, limits, folder):
         return found
     if found is not None:
         found.close()
-    _mine[thread] = Worker(reading, limits, folder)
-    return _mine[thread]
+    _workers[thread] = Worker(options, limits, folder)
+    return _workers[thread]
 
 
-def _describe(reading: Reading, limits: Limits, folder: str) -> tuple[tuple[str, str], str]:
-    worker = _own_worker(reading, limits, folder)
+def _describe(options: EstimateOptions, limits: Limits, folder: str) -> tuple[tuple[str, str], str]:
+    worker = _worker_of_thread(options, limits, folder)
     if worker.process is None:
         worker.start()
     assert worker.checkpoint is not None
     return (worker.checkpoint.name, worker.checkpoint.sha256), worker.device
 
 
-def _measure(reading: Reading, limits: Limits, folder: str, paths: Sequence[str]) -> list[Reply]:
-    worker = _own_worker(reading, limits, folder)
+def _measure(options: EstimateOptions, limits: Limits, folder: str, paths: Sequence[str]) -> list[Reply]:
+    worker = _worker_of_thread(options, limits, folder)
     following = [*paths[1:], None]
     return [worker.measure(path, ahead) for path, ahead in zip(paths, following, strict=True)]
 
 
 def _close() -> None:
     """Also where a task that nobody wants any more is still under way."""
-    while _mine:
-        worker = _mine.popitem()[1]
+    while _workers:
+        worker = _workers.popitem()[1]
         worker.retire()
         if worker.process is not None:
             worker.process.wait()

@@ -1,67 +1,108 @@
-"""What a batch has done so far, on disk: a row counts once its line has reached the disk, and a torn line never counts.
+"""What a run has done so far, on disk: an entry counts once its line has reached the disk, and only while it is whole.
 
-The first line says how the rows are made; each other holds one file's key, its JSON row and its lines of CSV. A file
-that was measured again has a later line, which is the one that holds.
+A journal is a text file. Its first line says how the run was made; each other is an entry, a JSON object. The CRC-32 of
+its text stands before each; an entry's is continued from the first line's, so that entries of another run never count.
+A line that a kill has torn, or whose bits have changed on the disk, costs its own entry and no other.
+
+SQLite does not do the same: its pages have no checksums without an extension, so a flipped bit would become another
+number, and a commit needs two flushes of the disk where this needs one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from noisediag.errors import UsageError
+from noisediag.errors import UsageError, complain
 from noisediag.reports.reading import row_path
 
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = "noisediag.journal/1"
+FORMAT = "noisediag.journal/2"
+_CHECKSUM = re.compile(rb"[0-9a-f]{8} (?=\{)")
+_CHECKSUM_BYTES = 9
+_TORN_HEAD = re.compile(rb"[0-9a-f]{0,8}|[0-9a-f]{8} (\{[^\n]*)?")
+_LISTED = 5  # places of damage that the message names
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line, or a stretch of damage, stands in the file, in bytes."""
+
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length
 
 
 class Journal:
-    """The open journal; only one process at a time may have it."""
+    """An open journal; only one process at a time may have it."""
 
-    def __init__(self, path: Path, run: Mapping[str, Any], *, resume: bool):
+    def __init__(
+        self,
+        path: Path,
+        run: Mapping[str, Any],
+        *,
+        resume: bool,
+        entry: Callable[[Place, dict[str, Any]], None],
+        tell: Callable[[str], None] = complain,
+    ) -> None:
         """Open the journal at `path`: a new one, or with `resume` the one there, if there is one.
 
-        Raises UsageError where it is in use, is no journal, or belongs to a `run` with other options.
+        `run` is what must be equal for entries to belong together. `entry` is given every entry that is there and
+        whole, in order. Where others are damaged or unfinished, `tell` is given one line, and they are taken out.
+
+        Raises UsageError where the file is in use, is no journal, or belongs to a `run` with other options.
         """
         self.path = path
-        self._places: dict[bytes, tuple[str, int, int]] = {}  # path -> key, offset, length
+        self._head = _line({"journal": FORMAT, "run": dict(run)}, 0)
+        self._seed = _checksum(self._head, 0)
         try:
             self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
         try:
             self._lock()
-            if not (resume and self._read(run)):
+            if not (resume and self._resumed(entry, tell)):
                 self._file.truncate(0)
                 self._file.seek(0)
-                self._write([{"journal": FORMAT, "run": dict(run)}])
+                self._write([self._head])
                 _sync_folder(path.parent)
         except BaseException:
             self._file.close()
             raise
 
-    def key(self, path: str) -> str | None:
-        """The key under which `path` was measured; None if it was not."""
-        found = self._places.get(os.fsencode(path))
-        return None if found is None else found[0]
+    def append(self, entries: Iterable[Mapping[str, Any]]) -> list[Place]:
+        """Record `entries`, JSON objects; where each stands. When this returns, they are on the disk.
 
-    def append(self, entries: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """Record (key, worker's reply) of several files. When this returns, they are on the disk."""
-        self._write([{"key": key, **reply} for key, reply in entries])
+        Raises UsageError where the disk takes no more; `resume` goes on from there.
+        """
+        lines = [_line(content, self._seed) for content in entries]
+        offset = self._file.seek(0, os.SEEK_END)
+        self._write(lines)
+        places = []
+        for line in lines:
+            places.append(Place(offset, len(line)))
+            offset += len(line)
+        return places
 
-    def replies(self, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The recorded rows of `paths`, in that order. Raises KeyError for one that was not measured."""
-        for path in paths:
-            _, offset, length = self._places[os.fsencode(path)]
-            self._file.seek(offset)
-            yield json.loads(self._file.read(length))
+    def read(self, place: Place) -> dict[str, Any]:
+        """The entry there. Raises UsageError where the disk does not give back what was written."""
+        self._file.seek(place.offset)
+        content = _content(self._file.read(place.length), self._seed)
+        if content is None:
+            raise UsageError(f"{self.path}: was damaged at byte {place.offset} in the meantime; --resume mends it")
+        return content
 
     def close(self) -> None:
         """Let the next one have it."""
@@ -73,47 +114,80 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Raises UsageError where the disk takes no more; `--resume` goes on from there."""
-        self._file.seek(0, os.SEEK_END)
+    def _write(self, lines: Iterable[bytes]) -> None:
         try:
-            for content in lines:
-                line = json.dumps(content).encode() + b"\n"
-                if "row" in content:
-                    self._remember(content, self._file.tell(), len(line))
-                self._file.write(line)
+            self._file.writelines(lines)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise UsageError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 
-    def _remember(self, content: Mapping[str, Any], offset: int, length: int) -> None:
-        self._places[row_path(content["row"])] = (content["key"], offset, length)
+    def _resumed(self, entry: Callable[[Place, dict[str, Any]], None], tell: Callable[[str], None]) -> bool:
+        """Hand out what is there and mend the rest. False where not even the first line was finished."""
+        first = self._file.readline()
+        if not first.endswith(b"\n") and _TORN_HEAD.fullmatch(first):
+            return False
+        head = _content(first, 0)
+        if head is not None:
+            self._check(head)
+            self._head, self._seed = first, _checksum(first, 0)
+        whole = 0
+        damage: list[Place] = []
+        for place, content in self._scan(0 if head is None else len(first)):
+            if content is not None:
+                whole += 1
+                entry(place, content)
+            elif damage and damage[-1].end == place.offset:
+                damage[-1] = Place(damage[-1].offset, damage[-1].length + place.length)
+            else:
+                damage.append(place)
+        if head is None and not (whole and damage[0].length >= len(self._head)):  # nothing shows that it is of this run
+            raise UsageError(f"{self.path}: is no journal of this version of noisediag; --force starts anew")
+        if damage:
+            self._mend(damage)
+            offsets = ", ".join(str(place.offset) for place in damage[:_LISTED])
+            more = ", ..." if len(damage) > _LISTED else ""
+            tell(f"{self.path}: damaged or unfinished at byte {offsets}{more}: what stood there is done again")
+        return True
 
-    def _read(self, run: Mapping[str, Any]) -> bool:
-        """Index what is there, and cut off a torn end. False where not even the first line was finished."""
-        end = 0
+    def _scan(self, start: int) -> Iterator[tuple[Place, dict[str, Any] | None]]:
+        """Every entry from byte `start` on, and every stretch of damage, as None."""
+        self._file.seek(start)
+        offset = start
         for line in self._file:
-            try:
-                content = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:  # the disk lost it, or a part of it: its file is measured anew
-                content = None
-            if end == 0:
-                if content is None and not line.endswith(b"\n"):
-                    return False
-                self._check(content, run)
-            elif content is not None:
-                self._remember(content, end, len(line))
-            elif not line.endswith(b"\n"):
-                break
-            end += len(line)
-        self._file.truncate(end)
-        return end > 0
+            if line.strip(b" \n"):  # no blank in the place of earlier damage
+                damaged, content = self._parsed(line)
+                if damaged:
+                    yield Place(offset, damaged), None
+                if content is not None:
+                    yield Place(offset + damaged, len(line) - damaged), content
+            offset += len(line)
 
-    def _check(self, header: Any, run: Mapping[str, Any]) -> None:
-        if not isinstance(header, dict) or header.get("journal") != FORMAT:
-            raise UsageError(f"{self.path}: is no journal of this version of noisediag batch")
-        before = header["run"]
+    def _parsed(self, line: bytes) -> tuple[int, dict[str, Any] | None]:
+        """How many bytes of `line` are damaged, and the entry after them: where a line end is lost, two are in one."""
+        for start in (match.start() for match in _CHECKSUM.finditer(line)):
+            content = _content(line[start:], self._seed)
+            if content is not None:
+                return start, content
+        return len(line), None
+
+    def _mend(self, damage: Iterable[Place]) -> None:
+        """Restore the first line, blank what is damaged, and cut off what is at the end."""
+        for place in damage:
+            self._file.seek(0, os.SEEK_END)
+            if place.end == self._file.tell():
+                self._file.truncate(place.offset)
+                continue
+            text = self._head if place.offset == 0 else b""
+            blank = place.length - len(text)
+            self._file.seek(place.offset)
+            self._write([text, b" " * (blank - 1) + b"\n" if blank else b""])
+
+    def _check(self, head: Mapping[str, Any]) -> None:
+        """Raise UsageError where the journal was begun with other options."""
+        if head.get("journal") != FORMAT:
+            raise UsageError(f"{self.path}: is no journal of this version of noisediag; --force starts anew")
+        before, run = head["run"], json.loads(self._head[_CHECKSUM_BYTES:])["run"]
         for name in {**before, **run}:
             if before.get(name) != run.get(name):
                 raise UsageError(
@@ -127,6 +201,60 @@ class Journal:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UsageError(f"{self.path}: another run is writing it") from None
+
+
+class RowJournal:
+    """A journal of files: for each its key, its JSON row and its lines of CSV.
+
+    A file that was measured again has a later entry, which is the one that holds.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, Any], *, resume: bool, tell: Callable[[str], None] = complain):
+        """Open it; see Journal."""
+        self._places: dict[bytes, tuple[str, Place]] = {}  # by path
+        self._journal = Journal(path, run, resume=resume, entry=self._remember, tell=tell)
+
+    def key(self, path: str) -> str | None:
+        """The key under which `path` was measured; None if it was not."""
+        entry = self._places.get(os.fsencode(path))
+        return None if entry is None else entry[0]
+
+    def append(self, entries: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Record (key, worker's reply) of several files. When this returns, they are on the disk."""
+        contents = [{"key": key, **reply} for key, reply in entries]
+        for place, content in zip(self._journal.append(contents), contents, strict=True):
+            self._remember(place, content)
+
+    def replies(self, paths: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The recorded rows of `paths`, in that order. Raises KeyError for one that was not measured."""
+        for path in paths:
+            yield self._journal.read(self._places[os.fsencode(path)][1])
+
+    def __enter__(self) -> RowJournal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+    def _remember(self, place: Place, content: Mapping[str, Any]) -> None:
+        self._places[row_path(content["row"])] = (content["key"], place)
+
+
+def _line(content: Mapping[str, Any], seed: int) -> bytes:
+    text = json.dumps(content).encode()
+    return b"%08x %s\n" % (zlib.crc32(text, seed), text)
+
+
+def _checksum(line: bytes, seed: int) -> int:
+    return zlib.crc32(line[_CHECKSUM_BYTES:-1], seed)
+
+
+def _content(line: bytes, seed: int) -> dict[str, Any] | None:
+    """What a line holds; None where it is not whole."""
+    if not (line.endswith(b"\n") and _CHECKSUM.match(line) and int(line[:8], 16) == _checksum(line, seed)):
+        return None
+    content: dict[str, Any] = json.loads(line[_CHECKSUM_BYTES:])
+    return content
 
 
 def _shown(value: Any) -> str:

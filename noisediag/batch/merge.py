@@ -12,15 +12,15 @@ from typing import Any
 from noisediag.batch.pool import Reply
 from noisediag.batch.run import check_outputs, write
 from noisediag.batch.summary import Summary
-from noisediag.errors import TruncatedError, UnreadableError, UsageError
+from noisediag.errors import UnreadableError, UsageError
 from noisediag.reports import files
-from noisediag.reports.reading import row_path
+from noisediag.reports.reading import JsonLine, json_lines, row_path
 
 _PART_KEYS = {"index", "count", "run", "csv"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _RowPlace:
     """Where a row stands."""
 
     path: bytes
@@ -49,20 +49,20 @@ def run(parts: Sequence[Path], outputs: Sequence[Path], *, force: bool) -> Summa
     return summary
 
 
-def _index(parts: Sequence[Path]) -> list[_Line]:
-    lines: list[_Line] = []
+def _index(parts: Sequence[Path]) -> list[_RowPlace]:
+    lines: list[_RowPlace] = []
     shards: dict[int, Path] = {}
     empty: list[Path] = []
     first: tuple[Path, Mapping[str, Any]] | None = None
     for number, part in enumerate(parts):
         own: Mapping[str, Any] | None = None
-        for offset, length, row in _rows(part):
-            found = row["part"]
+        for line in _rows(part):
+            found = line.content["part"]
             if own is None:
                 own = found
             elif (own["index"], own["run"]) != (found["index"], found["run"]):
                 raise UnreadableError(f"{part}: its rows are not of one run")
-            lines.append(_Line(row_path(row), number, offset, length))
+            lines.append(_RowPlace(row_path(line.content), number, line.offset, line.length))
         if own is None:
             empty.append(part)
             continue
@@ -96,26 +96,15 @@ def _check_complete(shards: set[int], empty: int, count: int) -> None:
         raise UsageError(f"shards without a row: {names or 'none'}{but}")
 
 
-def _rows(part: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Offset, length and content of every line. Raises UnreadableError, TruncatedError."""
-    offset = 0
-    try:
-        with open(part, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    raise TruncatedError(f"{part}: line {number} is cut off")
-                row = json.loads(line)
-                if not isinstance(row, dict) or set(row.get("part") or ()) != _PART_KEYS:
-                    raise UnreadableError(f"{part}: line {number} was not written by batch --shard")
-                yield offset, len(line), row
-                offset += len(line)
-    except ValueError:
-        raise UnreadableError(f"{part}: holds a line that is no JSON") from None
-    except OSError as error:
-        raise UnreadableError(f"{part}: {error.strerror or error}") from None
+def _rows(part: Path) -> Iterator[JsonLine]:
+    """Every line of a part. Raises UnreadableError, TruncatedError."""
+    for line in json_lines(part):
+        if set(line.content.get("part") or ()) != _PART_KEYS:
+            raise UnreadableError(f"{part}: line {line.number} was not written by batch --shard")
+        yield line
 
 
-def _replies(lines: Sequence[_Line], parts: Sequence[Path]) -> Iterator[Reply]:
+def _replies(lines: Sequence[_RowPlace], parts: Sequence[Path]) -> Iterator[Reply]:
     """The rows of `lines` as batch had them."""
     opened: dict[int, Any] = {}
     try:

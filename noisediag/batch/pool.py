@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from noisediag.batch.worker import Reading, reply
+from noisediag.batch.worker import EstimateOptions, reply
 from noisediag.errors import OUT_OF_MEMORY, CheckpointError, NoisediagError, UsageError
 from noisediag.footprint.file import CheckpointId
 from noisediag.reports import Failure
@@ -25,7 +25,7 @@ Reply = dict[str, Any]  # see worker.reply
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from noisediag.batch.worker import main; main()"
 # Processes share the cores; threads of one process would only get in the way.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TIFFFILE_NUM_THREADS"), "1")
-_AT_ONCE = 64  # rows handed on together
+_AT_ONCE = 64  # rows handed on together: one flush of the journal serves them all
 _ERRORS: dict[int, type[NoisediagError]] = {2: UsageError, 5: CheckpointError}
 
 
@@ -40,8 +40,8 @@ class Limits:
 class Worker:
     """One worker process at a time, started when it is needed and replaced when it is lost. One thread may use it."""
 
-    def __init__(self, reading: Reading, limits: Limits, folder: str | None = None):
-        self.reading, self.limits, self.folder = reading, limits, folder
+    def __init__(self, options: EstimateOptions, limits: Limits, folder: str | None = None):
+        self.options, self.limits, self.folder = options, limits, folder
         self.process: subprocess.Popen[bytes] | None = None
         self.checkpoint: CheckpointId | None = None
         self.device = ""
@@ -60,7 +60,7 @@ class Worker:
         if self.retired:
             self.close()
             raise NoisediagError("the run is over")
-        answer = self._ask({"reading": self.reading.plain(), "memory_mb": self.limits.memory_mb})
+        answer = self._ask({"options": self.options.plain(), "memory_mb": self.limits.memory_mb})
         if answer is None:
             ending = _ending(process.wait())
             self.close()
@@ -157,8 +157,8 @@ class Done:
 class Pool:
     """`count` workers that take paths from one list. To be used once."""
 
-    def __init__(self, reading: Reading, limits: Limits, count: int):
-        self._workers = [Worker(reading, limits) for _ in range(count)]
+    def __init__(self, options: EstimateOptions, limits: Limits, count: int):
+        self._workers = [Worker(options, limits) for _ in range(count)]
         self._lock = threading.Lock()
         self._results: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
         self._next = 0

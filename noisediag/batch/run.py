@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from noisediag import __version__
-from noisediag.batch.journal import Journal
+from noisediag.batch.journal import RowJournal
 from noisediag.batch.pool import Done, Limits, Reply
 from noisediag.batch.summary import Summary
 from noisediag.batch.walk import Entry, Walk, digest_key
-from noisediag.batch.worker import Reading, reply
+from noisediag.batch.worker import EstimateOptions, reply
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
-from noisediag.reports import files, streams
+from noisediag.reports import files, writing
 
 PART_SUFFIX = ".jsonl"  # of one shard: `merge` makes the other formats
 
@@ -27,7 +27,7 @@ class BatchOptions:
     """What to measure, how, and where to."""
 
     walk: Walk
-    reading: Reading
+    estimate: EstimateOptions
     limits: Limits
     outputs: tuple[Path, ...]
     resume: bool = False
@@ -77,7 +77,7 @@ def run(options: BatchOptions, workers: Workers, watcher: Watcher) -> Summary:
     found = options.walk.find()
     with contextlib.closing(workers):
         checkpoint, device = workers.start()
-        with Journal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
+        with RowJournal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
             _measure(found.entries, options, journal, workers, checkpoint, watcher)
             replies = journal.replies(entry.path for entry in found.entries)
             part = None if options.walk.shard is None else _part_of(options, checkpoint, device)
@@ -106,9 +106,9 @@ def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
     """Raise UsageError for outputs of unknown or the same format, and where they cannot be written."""
     suffixes = [output.suffix for output in outputs]
     for output, suffix in zip(outputs, suffixes, strict=True):
-        if suffix not in streams.SUFFIXES:
-            raise UsageError(f"--output {output}: the name must end in {' or '.join(streams.SUFFIXES)}")
-        streams.require(suffix)
+        if suffix not in writing.SUFFIXES:
+            raise UsageError(f"--output {output}: the name must end in {' or '.join(writing.SUFFIXES)}")
+        writing.require(suffix)
         files.check(output, force=force)
     if len(set(suffixes)) < len(suffixes):
         raise UsageError("--output: one file of each format")
@@ -125,7 +125,7 @@ def write(
         writers = []
         for output in outputs:
             temporary = stack.enter_context(files.replacing(output, force=True))
-            writers.append(stack.enter_context(streams.opened(temporary, output.suffix)))
+            writers.append(stack.enter_context(writing.opened(temporary, output.suffix)))
         for item in replies:
             row = item["row"]
             summary.add(row)
@@ -137,7 +137,7 @@ def write(
 def _measure(
     entries: Sequence[Entry],
     options: BatchOptions,
-    journal: Journal,
+    journal: RowJournal,
     workers: Workers,
     checkpoint: CheckpointId,
     watcher: Watcher,
@@ -152,7 +152,7 @@ def _measure(
         _record([(keys[todo[item.index]], item.reply) for item in done], journal, watcher)
 
 
-def _record(items: Iterable[tuple[str, Reply]], journal: Journal, watcher: Watcher) -> None:
+def _record(items: Iterable[tuple[str, Reply]], journal: RowJournal, watcher: Watcher) -> None:
     """On the disk first, then counted. A file that may not be read stays due: permissions have no date."""
     kept = [("" if item["row"].get("error", {}).get("code") == "permission" else key, item) for key, item in items]
     if kept:
@@ -167,18 +167,18 @@ def _run_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dic
         "folder": str(options.walk.folder),
         "shard": None if shard is None else f"{shard.index}/{shard.count}",
         "key": "digest" if options.by_digest else "size and time",
-        **_origin(options.reading, checkpoint, device),
+        **_origin(options.estimate, checkpoint, device),
     }
 
 
-def _origin(reading: Reading, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
-    return {"noisediag": __version__, **reading.plain(), "checkpoint": checkpoint.sha256, "device": device}
+def _origin(estimate: EstimateOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+    return {"noisediag": __version__, **estimate.plain(), "checkpoint": checkpoint.sha256, "device": device}
 
 
 def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
     shard = options.walk.shard
     assert shard is not None
-    return {"index": shard.index, "count": shard.count, "run": _origin(options.reading, checkpoint, device)}
+    return {"index": shard.index, "count": shard.count, "run": _origin(options.estimate, checkpoint, device)}
 
 
 def processors() -> int:

@@ -33,7 +33,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """What a folder holds: the files in byte order of their paths, and how many others were passed over."""
 
     entries: tuple[Entry, ...]
@@ -76,7 +76,7 @@ class Walk:
     shard: Shard | None = None
     leave_out: frozenset[str] = frozenset()  # paths of our own outputs
 
-    def find(self) -> Found:
+    def find(self) -> Listing:
         """All that is there. Links to folders are followed once, and after the folders themselves.
 
         Raises UsageError where `folder` is none.
@@ -110,7 +110,7 @@ class Walk:
                     skipped += not _is_folder(child)
                 elif self._in_shard(place):
                     entries.append(_entry(child))
-        return Found(tuple(sorted(entries, key=lambda entry: os.fsencode(entry.path))), skipped)
+        return Listing(tuple(sorted(entries, key=lambda entry: os.fsencode(entry.path))), skipped)
 
     def _wants(self, inner: str, child: os.DirEntry[str]) -> bool:
         """Files by pattern or suffix; a folder only if it is called like a picture, which needs a row that says so."""
@@ -151,12 +151,13 @@ def _is_folder(child: os.DirEntry[str]) -> bool:
 
 
 def _entry(child: os.DirEntry[str]) -> Entry:
+    path = child.path.removeprefix(f".{os.sep}")  # of the folder `.`; rows say x.tif, as pathlib does
     try:
         found = child.stat()
     except OSError:  # a link to nothing: the reader says so
-        return Entry(child.path, -1, -1)
-    entry = Entry(child.path, found.st_size, found.st_mtime_ns)
-    return replace(entry, failure=Failure(child.path, "unreadable", "is a directory")) if _is_folder(child) else entry
+        return Entry(path, -1, -1)
+    entry = Entry(path, found.st_size, found.st_mtime_ns)
+    return replace(entry, failure=Failure(path, "unreadable", "is a directory")) if _is_folder(child) else entry
 
 
 def _failed(path: str, error: OSError) -> Entry:

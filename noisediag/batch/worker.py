@@ -26,13 +26,14 @@ from noisediag.reports.attempt import attempt
 if sys.platform != "win32":
     import resource
 
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-_KEPT_BYTES, _LARGE_BYTES = 100_000_000, 30_000_000
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl, <sys/prctl.h>
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, <malloc.h>
+_KEPT_BYTES = 100_000_000  # Free memory at the top of the heap that is kept; glibc's own value is 128 KiB.
+_LARGE_BYTES = 30_000_000  # Larger pieces are mapped, and given back, on their own; glibc allows 32 MiB at most.
 
 
 @dataclass(frozen=True)
-class Reading:
+class EstimateOptions:
     """How files are read and measured: what, beside the files, decides their rows."""
 
     black: float | None = None
@@ -46,10 +47,11 @@ class Reading:
 
     def plain(self) -> dict[str, Any]:
         """The fields as JSON holds them."""
-        return json.loads(json.dumps(asdict(self)))
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> Reading:
+    def of(cls, plain: dict[str, Any]) -> EstimateOptions:
         """The inverse of `plain`."""
         roi = plain["roi"]
         return cls(**{**plain, "roi": None if roi is None else tuple(roi)})
@@ -75,7 +77,7 @@ def main() -> None:
 
         start = json.loads(sys.stdin.buffer.readline())
         try:
-            measure, checkpoint, device = _prepare(Reading.of(start["reading"]))
+            measure, checkpoint, device = _prepare(EstimateOptions.of(start["options"]))
         except NoisediagError as error:
             answer({"error": str(error), "exit_code": error.exit_code})
             return
@@ -88,7 +90,7 @@ def main() -> None:
             answer(reply(attempt(Path(request["path"]), measure), checkpoint))
 
 
-def _prepare(reading: Reading) -> tuple[Callable[[Path], Footprint], CheckpointId, str]:
+def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], CheckpointId, str]:
     import torch
 
     from noisediag.estimator import Estimator
@@ -96,19 +98,19 @@ def _prepare(reading: Reading) -> tuple[Callable[[Path], Footprint], CheckpointI
 
     torch.set_num_threads(1)
     _keep_memory()
-    estimator = Estimator(None if reading.checkpoint is None else Path(reading.checkpoint), reading.device)
+    estimator = Estimator(None if options.checkpoint is None else Path(options.checkpoint), options.device)
 
     def measure(path: Path) -> Footprint:
         image = read(
             path,
-            black=reading.black,
-            white=reading.white,
-            channel=reading.channel,
-            frame=reading.frame,
-            roi=reading.roi,
+            black=options.black,
+            white=options.white,
+            channel=options.channel,
+            frame=options.frame,
+            roi=options.roi,
         )
         try:
-            return estimator.estimate(image, gain=reading.gain)
+            return estimator.estimate(image, gain=options.gain)
         except RuntimeError as error:  # torch has no error of its own for this
             if "allocate memory" in str(error) or "out of memory" in str(error):
                 raise MemoryError from None

@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import fft, ndimage
+from scipy.stats import gamma
 
 from noisediag.errors import UsageError
 
@@ -23,11 +25,10 @@ Curve = Callable[[Floats], Floats]  # clean signal x, any shape -> sigma(x), the
 
 @dataclass(frozen=True)
 class Baseline:
-    """One yardstick. `gives_curve` False: one sigma for the whole picture."""
+    """One yardstick."""
 
     name: str
     function: Callable[[Floats], Curve]
-    gives_curve: bool
 
 
 def wavelet_mad(image: Floats) -> Curve:
@@ -39,7 +40,7 @@ def wavelet_mad(image: Floats) -> Curve:
         from skimage.restoration import estimate_sigma
     except ImportError as error:
         raise UsageError("baselines need scikit-image: pip install 'noisediag[benchmark]'") from error
-    return _constant(float(estimate_sigma(image)))
+    return _constant(float(estimate_sigma(image)))  # type: ignore[no-untyped-call]  # scikit-image has no types
 
 
 def immerkaer(image: Floats) -> Curve:
@@ -62,7 +63,7 @@ def liu(image: Floats) -> Curve:
     """
     horizontal = np.square((image[:, 2:] - image[:, :-2]) / 2)
     vertical = np.square((image[2:] - image[:-2]) / 2)
-    strength = _box_sum(horizontal, PATCH_PX, PATCH_PX - 2) + _box_sum(vertical, PATCH_PX - 2, PATCH_PX)
+    strength = _inner_box_sums(horizontal, PATCH_PX, PATCH_PX - 2) + _inner_box_sums(vertical, PATCH_PX - 2, PATCH_PX)
     inside = _free_of_clip(image, PATCH_PX)
     patches = _patches(image, PATCH_PX)[inside]  # (n, 49)
     strength = strength.reshape(-1)[inside]
@@ -139,11 +140,11 @@ def block_fit(image: Floats) -> Curve:
 
 
 BASELINES: tuple[Baseline, ...] = (
-    Baseline("block fit", block_fit, gives_curve=True),
-    Baseline("Liu 2013", liu, gives_curve=False),
-    Baseline("scikit-image", wavelet_mad, gives_curve=False),
-    Baseline("Immerkaer", immerkaer, gives_curve=False),
-    Baseline("Chen 2015", chen, gives_curve=False),
+    Baseline("block fit", block_fit),
+    Baseline("Liu 2013", liu),
+    Baseline("scikit-image", wavelet_mad),
+    Baseline("Immerkaer", immerkaer),
+    Baseline("Chen 2015", chen),
 )
 
 
@@ -164,25 +165,27 @@ def _free_of_clip(image: Floats, size_px: int) -> NDArray[np.bool_]:
     All of them where too few would be left to span the patch space.
     """
     clipped = ((image <= 0) | (image >= 1)).astype(np.float64)
-    free = _box_sum(clipped, size_px, size_px).reshape(-1) < 0.5
+    free = _inner_box_sums(clipped, size_px, size_px).reshape(-1) < 0.5
     return free if np.count_nonzero(free) > 10 * size_px**2 else np.ones_like(free)
 
 
 def _covariance(patches: Floats) -> Floats:
     mean = patches.mean(axis=0)
-    return (patches.T @ patches - len(patches) * np.outer(mean, mean)) / max(len(patches) - 1, 1)
+    total = patches.T @ patches - len(patches) * np.outer(mean, mean)
+    return np.asarray(total / max(len(patches) - 1, 1))
 
 
-def _box_sum(values: Floats, height_px: int, width_px: int) -> Floats:
-    """Sum over every `height_px` x `width_px` window, valid positions only."""
-    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    table[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
-    return (
-        table[height_px:, width_px:]
-        - table[:-height_px, width_px:]
-        - table[height_px:, :-width_px]
-        + table[:-height_px, :-width_px]
-    )
+def box_sums(values: Floats, height_px: int, width_px: int) -> Floats:
+    """Sum over the `height_px` x `width_px` window around each pixel, 0 beyond the border; exact for whole numbers."""
+    down = ndimage.correlate1d(values, np.ones(height_px), axis=0, mode="constant")
+    return np.asarray(ndimage.correlate1d(down, np.ones(width_px), axis=1, mode="constant"))
+
+
+def _inner_box_sums(values: Floats, height_px: int, width_px: int) -> Floats:
+    """Those of windows that lie wholly in the picture, shape (H - height_px + 1, W - width_px + 1)."""
+    top, left = height_px // 2, width_px // 2
+    height, width = values.shape[0] - height_px + 1, values.shape[1] - width_px + 1
+    return box_sums(values, height_px, width_px)[top : top + height, left : left + width]
 
 
 @lru_cache(maxsize=4)
@@ -192,8 +195,6 @@ def _weak_texture_threshold(size_px: int, confidence: float) -> float:
     The energy n^T D n, D = Dh^T Dh + Dv^T Dv, is approximated by a gamma law of shape rank(D)/2 (the paper's
     equation 13).
     """
-    from scipy.stats import gamma
-
     step = np.zeros((size_px - 2, size_px))
     rows = np.arange(size_px - 2)
     step[rows, rows], step[rows, rows + 2] = -0.5, 0.5
@@ -202,15 +203,6 @@ def _weak_texture_threshold(size_px: int, confidence: float) -> float:
     energy = horizontal.T @ horizontal + vertical.T @ vertical
     rank = int(np.linalg.matrix_rank(energy))
     return float(gamma.ppf(confidence, rank / 2, scale=2 * np.trace(energy) / rank))
-
-
-@lru_cache(maxsize=1)
-def _dct() -> Floats:
-    """Orthonormal DCT-II matrix of BLOCK_PX points: rows are frequencies."""
-    k, n = np.mgrid[:BLOCK_PX, :BLOCK_PX]
-    matrix = np.sqrt(2 / BLOCK_PX) * np.cos(np.pi * (2 * n + 1) * k / (2 * BLOCK_PX))
-    matrix[0] /= np.sqrt(2)
-    return np.asarray(matrix)
 
 
 @lru_cache(maxsize=1)
@@ -229,7 +221,8 @@ def _band_sizes() -> tuple[int, int]:
 def _block_bands(image: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean, middle-band and high-band variance of all blocks of two grids half a block apart, each shape (n,)."""
     middle, high = _bands()
-    basis = np.kron(_dct(), _dct()).T  # (64 pixels, 64 coefficients)
+    dct = fft.dct(np.eye(BLOCK_PX), axis=0, norm="ortho")  # rows are frequencies
+    basis = np.kron(dct, dct).T  # (64 pixels, 64 coefficients)
     half = BLOCK_PX // 2
     blocks = []
     for grid in (image, image[half:, half:]):

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --cost`: CPU time by the pixels of a picture and by the number of files.
+"""`noisediag benchmark cost`: CPU time by the pixels of a picture and by the number of files.
 
 Pictures are procedural scenes under shot and read noise, in files of their own: gray PNG of 16 bits, and Bayer DNG
 without compression. Times are those of one thread. The two parts of a file's cost are timed apart, in this process:
@@ -24,7 +24,7 @@ from rich.text import Text
 
 from noisediag import images
 from noisediag.batch.pool import Limits, Pool
-from noisediag.batch.worker import Reading
+from noisediag.batch.worker import EstimateOptions
 from noisediag.benchmark import speed
 from noisediag.benchmark.running import MODEL, Models, SensorModel, ShippedModels
 from noisediag.benchmark.speed import Format
@@ -99,7 +99,7 @@ def run(
     Raises UsageError where the system does not count the CPU time of processes that were started.
     """
     if os.name != "posix":
-        raise UsageError("--cost needs the CPU time of worker processes, which Windows does not tell")
+        raise UsageError("benchmark cost needs the CPU time of worker processes, which Windows does not tell")
     with speed.one_thread(), tempfile.TemporaryDirectory() as folder:
         made = (models or ShippedModels("sensor", options.checkpoint, "cpu", randomised=False, seed=options.seed))()
         model = made[MODEL]
@@ -114,8 +114,8 @@ def run(
 
 def run_batch(paths: Sequence[str], *, checkpoint: Path | None = None) -> None:
     """All of `paths` through one worker process, which has ended when this returns."""
-    reading = Reading(checkpoint=None if checkpoint is None else str(checkpoint), device="cpu")
-    with contextlib.closing(Pool(reading, Limits(TIMEOUT_S, None), 1)) as pool:
+    options = EstimateOptions(checkpoint=None if checkpoint is None else str(checkpoint), device="cpu")
+    with contextlib.closing(Pool(options, Limits(TIMEOUT_S, None), 1)) as pool:
         pool.start()
         for _ in pool.run(paths):
             pass

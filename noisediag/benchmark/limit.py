@@ -1,4 +1,4 @@
-"""`noisediag benchmark --limit`: how near to the physical limit sigma is read where nothing but noise is there.
+"""`noisediag benchmark limit`: how near to the physical limit sigma is read where nothing but noise is there.
 
 Flat fields under white Gaussian noise, quantised with a step q and handed over in 16 bits. No unbiased estimate of
 sigma from N pixels has a relative error below the Cramer-Rao bound 1/sqrt(2 N). The truth is that of the noise model,
@@ -218,16 +218,16 @@ def _rows(scores: Sequence[FlatScore]) -> tuple[LimitRow, ...]:
 
 
 def _row(method: str, size_px: int, noise: Noise, errors: Floats) -> LimitRow:
-    told = errors[np.isfinite(errors)]
-    rms = float(np.sqrt(np.square(told).mean())) if len(told) else math.nan
+    known = errors[np.isfinite(errors)]
+    rms = float(np.sqrt(np.square(known).mean())) if len(known) else math.nan
     return LimitRow(
         method=method,
         size_px=size_px,
         sigma=noise.sigma,
         step=noise.step,
         n=len(errors),
-        answered=len(told) / len(errors),
-        bias=float(told.mean()) if len(told) else math.nan,
+        answered=len(known) / len(errors),
+        bias=float(known.mean()) if len(known) else math.nan,
         rms=rms,
         over_bound=rms / _bound(size_px),
     )

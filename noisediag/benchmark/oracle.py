@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from scipy.special import ndtr
 
 from noisediag.genome.paper import BINOMIAL
 
@@ -53,46 +55,47 @@ def features(clean: NDArray[np.floating], noisy: NDArray[np.floating]) -> Floats
     return np.array(found)
 
 
-def predict(shown: Floats, strengths: Floats, picture: NDArray[np.int64], *, seed: int) -> Floats | None:
-    """Strengths (n, 6) of every case from its features `shown` (n, f), learnt from the cases of other pictures.
+def predict(inputs: Floats, strengths: Floats, picture: NDArray[np.int64], *, seed: int) -> Floats | None:
+    """Strengths (n, 6) of every case from its `features`, `inputs` (n, f), learnt from the cases of other pictures.
 
     `picture` (n,) numbers the picture of each case: five folds, no picture in two of them. A ridge regression on
     features and their squares, and a kernel ridge regression on its answers and the features; width and ridge are
     chosen by leave-one-out error on the learning folds. None where the cases are too few.
     """
-    if len(shown) < FEWEST or len(np.unique(picture)) < 2 * FOLDS:
+    if len(inputs) < FEWEST or len(np.unique(picture)) < 2 * FOLDS:
         return None
     rng = np.random.default_rng(seed)
     _, group = np.unique(picture, return_inverse=True)
     fold = rng.permutation(group.max() + 1)[group] % FOLDS
-    scaled = np.clip((shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-9), -LIMIT, LIMIT)
+    scaled = np.clip((inputs - inputs.mean(axis=0)) / np.maximum(inputs.std(axis=0), 1e-9), -LIMIT, LIMIT)
     result = np.empty_like(strengths)
     for number in range(FOLDS):
         learn = np.flatnonzero(fold != number)
         learn = learn if len(learn) <= MOST else rng.choice(learn, MOST, replace=False)
-        asked = scaled[fold == number]
         first = _quadratic_ridge(scaled[learn], strengths[learn])
-        known, wanted = (np.concatenate([part / 2, first(part)], axis=1) for part in (scaled[learn], asked))
-        result[fold == number] = _kernel_ridge(known, strengths[learn], wanted)
+        learned_from, asked = (
+            np.concatenate([part / 2, first(part)], axis=1) for part in (scaled[learn], scaled[fold == number])
+        )
+        result[fold == number] = _kernel_ridge(learned_from, strengths[learn], asked)
     return result
 
 
-def _quadratic_ridge(shown: Floats, strengths: Floats) -> Callable[[Floats], Floats]:
+def _quadratic_ridge(inputs: Floats, strengths: Floats) -> Callable[[Floats], Floats]:
     """Answers in standard deviations of the strengths."""
 
     def expand(z: Floats) -> Floats:
         return np.concatenate([np.ones((len(z), 1)), z, np.square(z)], axis=1)
 
-    design = expand(shown)
+    design = expand(inputs)
     normal = design.T @ design + QUADRATIC_RIDGE * np.eye(design.shape[1])
     weights = np.linalg.solve(normal, design.T @ (strengths / strengths.std()))
     return lambda z: expand(z) @ weights
 
 
-def _kernel_ridge(shown: Floats, strengths: Floats, asked: Floats) -> Floats:
+def _kernel_ridge(inputs: Floats, strengths: Floats, asked: Floats) -> Floats:
     mean = strengths.mean(axis=0)
     target = strengths - mean
-    inner, outer = _distances(shown, shown), _distances(asked, shown)
+    inner, outer = (cdist(points, inputs, "sqeuclidean") for points in (inputs, asked))
     scale = float(np.median(inner))
     best, answer = np.inf, np.zeros((len(asked), strengths.shape[1]))
     for length in NEIGHBOUR_LENGTHS:
@@ -106,11 +109,7 @@ def _kernel_ridge(shown: Floats, strengths: Floats, asked: Floats) -> Floats:
             error = float(np.square(coefficients / leverage[:, None]).mean())  # leave-one-out, in closed form
             if error < best:
                 best, answer = error, np.exp(-outer / width) @ coefficients
-    return mean + answer
-
-
-def _distances(a: Floats, b: Floats) -> Floats:
-    return np.maximum(np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T, 0)
+    return np.asarray(mean + answer)
 
 
 def _spread(residual: Floats) -> float:
@@ -133,8 +132,8 @@ def _outliers(x: Floats, y: Floats) -> list[float]:
 
 
 def _tail(z: Floats) -> Floats:
-    """Share of a normal law above `z` (logistic approximation of Page 1977, to 2e-4)."""
-    return np.asarray(1 / (1 + np.exp(np.clip(1.5976 * z + 0.070566 * z**3, -500, 500))))
+    """Share of a normal law above `z`."""
+    return np.asarray(ndtr(-z))
 
 
 def _lattice(values: Floats) -> list[float]:

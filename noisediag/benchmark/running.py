@@ -1,4 +1,4 @@
-"""How the studies run: the models they score, jobs spread over processes, a progress bar."""
+"""How the benchmarks run: their clean pictures, the models they score, jobs spread over processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint
+from noisediag.genome.clean import Picture, pictures
 from noisediag.images.image import Image
 
 MODEL = "noisediag"
@@ -32,6 +34,36 @@ class PaperModel(Protocol):
     checkpoint: CheckpointId
 
     def predict(self, noisy: NDArray[np.float32]) -> NDArray[np.floating]: ...
+
+
+class PictureOptions(Protocol):
+    """What says which clean pictures a benchmark uses."""
+
+    @property
+    def data(self) -> Path | None: ...
+    @property
+    def own_noise(self) -> Path | None: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def limit_per_domain(self) -> int | None: ...
+
+
+def pictures_of(options: PictureOptions) -> tuple[Picture, ...]:
+    """The clean pictures of `options.data`; none without a folder, where scenes are made instead.
+
+    Raises UsageError where there is nothing to read, and for `own_noise` of no pictures.
+    """
+    if options.data is not None:
+        return pictures(
+            options.data,
+            split=options.split,
+            limit_per_domain=options.limit_per_domain,
+            own_noise=options.own_noise,
+        )
+    if options.own_noise is not None:
+        raise UsageError("--own-noise is that of the pictures of --data")
+    return ()
 
 
 Models = Callable[[], Mapping[str, Any]]  # method name -> SensorModel or PaperModel; called once in every worker

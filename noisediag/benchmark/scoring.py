@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from noisediag.footprint.plane import CurvePoint
 from noisediag.genome.truth import Truth
@@ -64,10 +65,8 @@ def roc_auc(score: Floats, positive: Mask) -> float:
     negatives = len(positive) - positives
     if not positives or not negatives:
         return float("nan")
-    _, group, counts = np.unique(score, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    rank = (last - (counts - 1) / 2)[group]
-    return float((rank[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    ranks = rankdata(score)[positive]  # Mann and Whitney's U, over all pairs
+    return float((ranks.sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --sheet FILE.png`: the worst pictures of a benchmark, clean and noisy, to be looked at.
+"""`--sheet FILE.png` of `noisediag benchmark sets` and `rendered`: the worst pictures, clean and noisy.
 
 The cases are made anew from their names and the seed. Pictures are shown pixel by pixel, without interpolation: of a
 large one the middle 256 x 256 pixels, a small one enlarged by a whole factor, of a mosaic its first green plane, of
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from noisediag.benchmark.rendered.cases import GROUPS, rendered_case
-from noisediag.benchmark.rendered.run import RenderedResult
+from noisediag.benchmark.rendered.result import RenderedResult
 from noisediag.benchmark.sets.result import BenchmarkResult, WorstCase
 from noisediag.errors import UsageError
 from noisediag.genome.cases import Job, paper_case, sensor_case

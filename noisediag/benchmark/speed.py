@@ -1,4 +1,4 @@
-"""`noisediag benchmark --speed`: CPU time of an estimate, beside that of scikit-image and the other classics.
+"""`noisediag benchmark speed`: CPU time of an estimate, beside that of scikit-image and the other classics.
 
 Pictures are in memory, 16 bits, procedural scenes under shot and read noise. Times are those of the process on one
 thread, medians over repeats after one untimed call; the methods take turns, so that all meet the same load. The model

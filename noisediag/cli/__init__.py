@@ -5,34 +5,76 @@ Command bodies import what they need, so that `--help`, `--version` and completi
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from noisediag import __version__
-from noisediag.cli import (
-    advise,
-    batch,
-    benchmark,
-    check,
-    distance,
-    estimate,
-    explain,
-    finetune,
-    measure,
-    merge,
-    pretrain,
-    profile,
-    report,
-    simulate,
-    verify,
-)
-from noisediag.cli.common import ManyValues
+from noisediag.cli.common import ManyValues, PlainHelp
+
+# The first sentence of each command's help. A command NAME is the function of that name, or the group `app`, in
+# noisediag.cli.NAME, which is imported when it is called: `noisediag --help` imports none of them.
+COMMANDS = {
+    "estimate": "Print the noise footprint of each FILE.",
+    "batch": "Measure every picture of FOLDER; print a summary.",
+    "merge": "Join the PARTs of a sharded batch; print the summary of the whole.",
+    "report": "Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, "
+    "drift.",
+    "simulate": "Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written "
+    "beside it.",
+    "benchmark": "Score the model on pictures with noise of known size, or time it.",
+    "pretrain": "Train the encoder, one of the models on top of it, or all, from procedural scenes and clean pictures.",
+    "profile": "Print the noise profile of each camera: S and O per ISO and colour, pooled over its FILEs.",
+    "check": "Compare the noise that each FILE states with the noise that its pixels show.",
+    "advise": "Print what each STACK says of the next acquisition: photons, SNR, frames, dwell or power for a target.",
+    "distance": "Compare the noise of two folders: MMD with a permutation p-value, and density overlap, in the "
+    "embedding.",
+    "explain": "Explain noise by ISO, exposure time, aperture, focal length, camera, date and temperature (Shapley "
+    "values).",
+    "measure": "Print the noise that repeats, flat fields and darks, or pairs of noisy and clean pictures show: no "
+    "model guesses.",
+    "verify": "Transform FILE by a noise profile so that its noise must have a known variance, and look whether it "
+    "has.",
+    "finetune": "Learn to read your own noise from about 100 labelled pictures; the result is a --checkpoint for "
+    "estimate.",
+}
+_WITH_MANY_VALUES = frozenset({"measure", "finetune"})
+
+
+class Commands(PlainHelp):
+    """All commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(cmd_name)
+        return self.commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _load(name: str) -> Any:
+    module = importlib.import_module(f"noisediag.cli.{name}")
+    group = getattr(module, "app", None)
+    if group is None:
+        group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        kind = ManyValues if name in _WITH_MANY_VALUES else None
+        group.command(name, no_args_is_help=True, cls=kind)(getattr(module, name))
+    return typer.main.get_command(group)
+
 
 app = typer.Typer(
     name="noisediag",
+    cls=Commands,
     help="Reads the noise in a picture: which kinds, how much of each, in physical units, with 90 % intervals.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -63,20 +105,3 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-app.command(no_args_is_help=True)(estimate.estimate)
-app.command(no_args_is_help=True)(batch.batch)
-app.command(no_args_is_help=True)(merge.merge)
-app.command(no_args_is_help=True)(report.report)
-app.command(no_args_is_help=True)(simulate.simulate)
-app.command(no_args_is_help=True)(benchmark.benchmark)
-app.command(no_args_is_help=True)(pretrain.pretrain)
-app.command(no_args_is_help=True)(profile.profile)
-app.command(no_args_is_help=True)(check.check)
-app.command(no_args_is_help=True)(advise.advise)
-app.command(no_args_is_help=True)(distance.distance)
-app.command(no_args_is_help=True)(explain.explain)
-app.command(no_args_is_help=True, cls=ManyValues)(measure.measure)
-app.command(no_args_is_help=True)(verify.verify)
-app.command(no_args_is_help=True, cls=ManyValues)(finetune.finetune)

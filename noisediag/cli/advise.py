@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -31,16 +30,13 @@ from noisediag.cli.common import (
     area,
     check_numbers,
     check_output,
+    check_plot,
     errors_in_words,
-    print_80,
+    panel,
+    write_file,
 )
-from noisediag.cli.gather import measured
+from noisediag.cli.gather import measured, print_or_write
 from noisediag.errors import UsageError
-
-if TYPE_CHECKING:
-    from noisediag.studies.advise.advice import Advice
-
-_TARGET_PANEL, _DETECTOR_PANEL = "What is wanted", "Detector and series"
 
 
 class Detector(str, Enum):
@@ -68,45 +64,28 @@ class Mode(str, Enum):
     sky = "sky"
 
 
+_target, _detector = panel("What is wanted"), panel("Detector and series")
+ExcessNoise = Annotated[
+    float | None,
+    _detector(help="F, the factor on the shot variance: 2 for an EMCCD at high gain, 1 without multiplication."),
+]
+Power = Annotated[str | None, _detector(metavar="P,...", help="Power of each STACK, any unit.")]
+Dwell = Annotated[str | None, _detector(metavar="T,...", help="Dwell of each STACK, any unit.")]
+ReadNoise = Annotated[float | None, typer.Option(help="Read noise where it is known, e-.", rich_help_panel=INPUT_PANEL)]
+
+
 def advise(
     files: Annotated[list[Path], typer.Argument(metavar="STACK", help="Repeats of one scene, or a single picture.")],
-    target_snr: Annotated[
-        float | None, typer.Option(help="SNR to reach, not in dB.", rich_help_panel=_TARGET_PANEL)
-    ] = None,
-    level: Annotated[
-        AtLevel, typer.Option(help="Where: 5th, 50th or 99.5th percentile.", rich_help_panel=_TARGET_PANEL)
-    ] = AtLevel.peak,
-    max_dose: Annotated[
-        float | None,
-        typer.Option(help="Light that the sample bears, in frames of now.", rich_help_panel=_TARGET_PANEL),
-    ] = None,
-    mode: Annotated[
-        Mode, typer.Option(help="sky: shortest sub-exposures of the night sky.", rich_help_panel=_TARGET_PANEL)
-    ] = Mode.microscope,
-    detector: Annotated[
-        Detector | None, typer.Option(help="Kind of detector.", rich_help_panel=_DETECTOR_PANEL)
-    ] = None,
-    excess_noise: Annotated[
-        float | None,
-        typer.Option(
-            help="F, the factor on the shot variance: 2 for an EMCCD at high gain, 1 without multiplication.",
-            rich_help_panel=_DETECTOR_PANEL,
-        ),
-    ] = None,
-    power: Annotated[
-        str | None,
-        typer.Option(metavar="P,...", help="Power of each STACK, any unit.", rich_help_panel=_DETECTOR_PANEL),
-    ] = None,
-    dwell: Annotated[
-        str | None,
-        typer.Option(metavar="T,...", help="Dwell of each STACK, any unit.", rich_help_panel=_DETECTOR_PANEL),
-    ] = None,
-    exposure: Annotated[
-        float | None, typer.Option(help="Exposure time in s, for the sky.", rich_help_panel=_DETECTOR_PANEL)
-    ] = None,
-    read_noise: Annotated[
-        float | None, typer.Option(help="Read noise where it is known, e-.", rich_help_panel=INPUT_PANEL)
-    ] = None,
+    target_snr: Annotated[float | None, _target(help="SNR to reach, not in dB.")] = None,
+    level: Annotated[AtLevel, _target(help="Where: 5th, 50th or 99.5th percentile.")] = AtLevel.peak,
+    max_dose: Annotated[float | None, _target(help="Light that the sample bears, in frames of now.")] = None,
+    mode: Annotated[Mode, _target(help="sky: shortest sub-exposures of the night sky.")] = Mode.microscope,
+    detector: Annotated[Detector | None, _detector(help="Kind of detector.")] = None,
+    excess_noise: ExcessNoise = None,
+    power: Power = None,
+    dwell: Dwell = None,
+    exposure: Annotated[float | None, _detector(help="Exposure time in s, for the sky.")] = None,
+    read_noise: ReadNoise = None,
     black: Black = None,
     white: White = None,
     offset: Offset = None,
@@ -133,18 +112,12 @@ def advise(
         if excess_noise is not None and not (math.isfinite(excess_noise) and excess_noise >= 1):
             raise UsageError("--excess-noise is 1 or more")
         powers, dwells = _series("--power", power, len(files)), _series("--dwell", dwell, len(files))
-        if output is not None:
-            check_output("--output", output, (".json",), inputs=files, force=force)
-        if plot is not None:
-            from noisediag.reports import plots
-
-            plots.require()
-            check_output("--plot", plot, (".png",), inputs=files, force=force)
+        check_output("--output", output, (".json",), inputs=files, force=force)
+        check_plot("--plot", plot, inputs=files, force=force)
 
         from noisediag.estimator import Estimator
-        from noisediag.reports.files import replacing
         from noisediag.studies.advise import advice as study
-        from noisediag.studies.advise import report as advise_report
+        from noisediag.studies.advise import report
 
         options = study.AdviseOptions(
             black=black_dn,
@@ -162,26 +135,14 @@ def advise(
             exposure_s=exposure,
         )
         estimator = Estimator(checkpoint, device.value)
-
-        def measure(path: Path) -> Advice:
-            return study.advise(path, options, estimator)
-
-        advices, failed = measured(files, measure)
+        advices, failed = measured(files, lambda path: study.advise(path, options, estimator))
         if not advices:
             raise typer.Exit(NONE_READABLE)
         exponents = None
         if (powers or dwells) and not failed:
             exponents = study.exponents(advices, powers, dwells)
-        if json:
-            sys.stdout.write(advise_report.dumps(advices, exponents))
-        elif output is None:
-            print_80(advise_report.render(advices, exponents))
-        if output is not None:
-            with replacing(output, force=force) as part:
-                part.write_text(advise_report.dumps(advices, exponents), encoding="utf-8")
-        if plot is not None:
-            with replacing(plot, force=force) as part:
-                advise_report.plot(advices, part)
+        print_or_write(report, advices, exponents, json=json, output=output, force=force)
+        write_file(plot, lambda part: report.plot(advices, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)
 

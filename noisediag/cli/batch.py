@@ -31,6 +31,7 @@ from noisediag.cli.common import (
     check_numbers,
     complain,
     errors_in_words,
+    panel,
     print_80,
 )
 from noisediag.errors import UsageError
@@ -38,10 +39,9 @@ from noisediag.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from noisediag.batch.run import BatchOptions, Workers
     from noisediag.batch.summary import Summary
 
-_WALK_PANEL = "Which files"
-_RUN_PANEL = "How it runs"
 MEMORY_MB = 2000 if sys.platform == "linux" else None
 
 
@@ -57,62 +57,37 @@ class ClusterKind(str, Enum):
     oar = "oar"
 
 
+_output, _walk, _run = panel(OUTPUT_PANEL), panel("Which files"), panel("How it runs")
 Outputs = Annotated[
     list[Path],
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="A .jsonl, .csv or .parquet file; one of each may be given.",
-        rich_help_panel=OUTPUT_PANEL,
-    ),
+    _output("-o", "--output", metavar="FILE", help="A .jsonl, .csv or .parquet file; one of each may be given."),
+]
+Include = Annotated[list[str] | None, _walk(metavar="GLOB", help="Only such names or paths.")]
+Exclude = Annotated[list[str] | None, _walk(metavar="GLOB", help="No such names, paths or folders.")]
+Hidden = Annotated[bool, _walk("--hidden", help="Names that begin with a dot, too.")]
+ByDigest = Annotated[bool, _walk("--by-digest", help="Know files by content, not by size and time.")]
+Scheduler = Annotated[str | None, _run(metavar="ADDRESS", help="Run on this Dask scheduler's workers.")]
+ClusterOption = Annotated[ClusterKind | None, _run(help="Start a Dask cluster of --workers workers or jobs.")]
+MemoryLimit = Annotated[
+    int | None, _run(metavar="MB", min=500, help="Memory that a process may take (Linux, no CUDA).")
 ]
 
 
 def batch(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="With all its sub-folders.")],
     output: Outputs,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a stopped run, or add new files.", rich_help_panel=OUTPUT_PANEL)
-    ] = False,
+    resume: Annotated[bool, _output("--resume", help="Continue a stopped run, or add new files.")] = False,
     force: Force = False,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only such names or paths.", rich_help_panel=_WALK_PANEL),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="No such names, paths or folders.", rich_help_panel=_WALK_PANEL),
-    ] = None,
-    hidden: Annotated[
-        bool, typer.Option("--hidden", help="Names that begin with a dot, too.", rich_help_panel=_WALK_PANEL)
-    ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Part I of N, for a job of its own.", rich_help_panel=_WALK_PANEL),
-    ] = None,
-    by_digest: Annotated[
-        bool,
-        typer.Option("--by-digest", help="Know files by content, not by size and time.", rich_help_panel=_WALK_PANEL),
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; one a core unless given.", rich_help_panel=_RUN_PANEL)
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on this Dask scheduler's workers.", rich_help_panel=_RUN_PANEL),
-    ] = None,
-    cluster: Annotated[
-        ClusterKind | None,
-        typer.Option(help="Start a Dask cluster of --workers workers or jobs.", rich_help_panel=_RUN_PANEL),
-    ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that a file may take.", rich_help_panel=_RUN_PANEL)] = 300,
-    memory_limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="MB", min=500, help="Memory that a process may take (Linux, no CUDA).", rich_help_panel=_RUN_PANEL
-        ),
-    ] = MEMORY_MB,
+    include: Include = None,
+    exclude: Exclude = None,
+    hidden: Hidden = False,
+    shard: Annotated[str | None, _walk(metavar="I/N", help="Part I of N, for a job of its own.")] = None,
+    by_digest: ByDigest = False,
+    workers: Annotated[int | None, _run(min=1, help="Processes; one a core unless given.")] = None,
+    scheduler: Scheduler = None,
+    cluster: ClusterOption = None,
+    timeout: Annotated[float, _run(help="Seconds that a file may take.")] = 300,
+    memory_limit: MemoryLimit = MEMORY_MB,
     black: Black = None,
     white: White = None,
     offset: Offset = None,
@@ -140,9 +115,9 @@ def batch(
             raise UsageError("--scheduler and --cluster exclude each other")
 
         from noisediag.batch import run as study
-        from noisediag.batch.pool import Limits, Pool
+        from noisediag.batch.pool import Limits
         from noisediag.batch.walk import Shard, Walk
-        from noisediag.batch.worker import Reading
+        from noisediag.batch.worker import EstimateOptions
 
         ours = (path for one in output for path in (one, study.journal_of(one)))
         options = study.BatchOptions(
@@ -154,7 +129,7 @@ def batch(
                 shard=None if shard is None else Shard.parse(shard),
                 leave_out=frozenset(str(path.resolve()) for path in ours),
             ),
-            reading=Reading(
+            estimate=EstimateOptions(
                 black=black_dn,
                 white=white,
                 gain=gain,
@@ -170,16 +145,22 @@ def batch(
             force=force,
             by_digest=by_digest,
         )
-        count = workers or study.processors()
-        crew: study.Workers = Pool(options.reading, options.limits, count)
-        if scheduler is not None or cluster is not None:
-            from noisediag.batch.cluster import Cluster
-
-            kind = None if cluster is None else cluster.value
-            crew = Cluster(options.reading, options.limits, scheduler=scheduler, kind=kind, count=count)
+        kind = None if cluster is None else cluster.value
         with _watched() as watcher:
-            summary = study.run(options, crew, watcher)
+            summary = study.run(options, _workers(options, workers, scheduler=scheduler, kind=kind), watcher)
         finish(summary)
+
+
+def _workers(options: BatchOptions, count: int | None, *, scheduler: str | None, kind: str | None) -> Workers:
+    """Processes here, or a cluster's."""
+    from noisediag.batch.cluster import Cluster
+    from noisediag.batch.pool import Pool
+    from noisediag.batch.run import processors
+
+    count = count or processors()
+    if scheduler is None and kind is None:
+        return Pool(options.estimate, options.limits, count)
+    return Cluster(options.estimate, options.limits, scheduler=scheduler, kind=kind, count=count)
 
 
 def finish(summary: Summary) -> None:

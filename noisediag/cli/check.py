@@ -22,7 +22,7 @@ from noisediag.cli.common import (
     check_style,
     errors_in_words,
 )
-from noisediag.cli.gather import hand_out, measured
+from noisediag.cli.gather import measured, print_or_write
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def check(
         if not against_metadata:
             raise UsageError("say what to check the files against: --against-metadata")
         check_style(json=json, csv=csv)
-        if output is not None:
-            check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
@@ -67,6 +66,6 @@ def check(
         if not footprints:
             raise typer.Exit(NONE_READABLE)
         result = study.run(footprints)
-        hand_out(study, result, json=json, csv=csv, output=output, force=force)
+        print_or_write(study, result, json=json, csv=csv, output=output, force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

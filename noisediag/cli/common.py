@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
-from noisediag.errors import NoisediagError, UsageError, one_line
+from noisediag.errors import NoisediagError, UsageError
+from noisediag.errors import complain as complain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,17 +53,33 @@ Checkpoint = Annotated[
 OnDevice = Annotated[Device, typer.Option("--device", help="Where the model runs.", rich_help_panel=MODEL_PANEL)]
 
 
-def _of_input(help_text: str, metavar: str | None = None) -> typer.models.OptionInfo:
-    return typer.Option(help=help_text, metavar=metavar, rich_help_panel=INPUT_PANEL)
+def panel(title: str) -> Callable[..., Any]:
+    """What `typer.Option` makes, in the panel `title` of the help."""
+    return partial(typer.Option, rich_help_panel=title)
 
 
-Black = Annotated[float | None, _of_input("Black level, DN.")]
-White = Annotated[float | None, _of_input("White level, DN.")]
-Offset = Annotated[float | None, _of_input("The detector's offset, DN: another name for --black.")]
-Gain = Annotated[float | None, _of_input("Conversion gain, e-/DN.")]
-Channel = Annotated[str | None, _of_input("One channel or colour, by name or number.")]
-Frame = Annotated[int | None, _of_input("One frame of a stack, from 0.")]
-Roi = Annotated[str | None, _of_input("A part of the picture, px.", "X,Y,W,H")]
+_of_input = panel(INPUT_PANEL)
+Black = Annotated[float | None, _of_input(help="Black level, DN.")]
+White = Annotated[float | None, _of_input(help="White level, DN.")]
+Offset = Annotated[float | None, _of_input(help="The detector's offset, DN: another name for --black.")]
+Gain = Annotated[float | None, _of_input(help="Conversion gain, e-/DN.")]
+Channel = Annotated[str | None, _of_input(help="One channel or colour, by name or number.")]
+Frame = Annotated[int | None, _of_input(help="One frame of a stack, from 0.")]
+Roi = Annotated[str | None, _of_input(help="A part of the picture, px.", metavar="X,Y,W,H")]
+
+
+class PlainHelp(typer.core.TyperGroup):
+    """A group whose own help is plain text: laying it out in panels would cost more than all of its imports."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options | {"rich_markup_mode": None})
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Whole first sentences, wrapped, where click cuts them to a line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=200)) for name, command in self.commands.items()]
+            )
 
 
 class ManyValues(typer.core.TyperCommand):
@@ -80,14 +98,6 @@ class ManyValues(typer.core.TyperCommand):
         return super().parse_args(ctx, spread)
 
 
-def complain(message: str, path: str | Path | None = None) -> None:
-    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal."""
-    from noisediag.reports.table import printable
-
-    where = "" if path is None else f"{path}: "
-    sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
-
-
 def check_style(*, json: bool, csv: bool) -> None:
     """Raise UsageError where stdout would have to hold two formats."""
     if json and csv:
@@ -95,14 +105,34 @@ def check_style(*, json: bool, csv: bool) -> None:
 
 
 def check_output(
-    option: str, path: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
+    option: str, path: Path | None, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
 ) -> None:
     """Raise UsageError where `path` has another ending or could not be written: before the work, not after it."""
     from noisediag.reports.files import check
 
+    if path is None:
+        return
     if path.suffix not in suffixes:
         raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
     check(path, inputs=inputs, force=force)
+
+
+def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), force: bool = False) -> None:
+    """Raise UsageError where the plot could not be drawn."""
+    if path is not None:
+        from noisediag.reports import plots
+
+        check_output(option, path, (".png",), inputs=inputs, force=force)
+        plots.require()
+
+
+def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool) -> None:
+    """Let `write` write to `path`, if there is one: it appears whole or not at all."""
+    if path is not None:
+        from noisediag.reports.files import replacing
+
+        with replacing(path, force=force) as part:
+            write(part)
 
 
 def print_80(renderable: RenderableType) -> None:

@@ -20,10 +20,12 @@ from noisediag.cli.common import (
     OnDevice,
     Output,
     check_output,
+    check_plot,
     check_style,
     errors_in_words,
+    write_file,
 )
-from noisediag.cli.gather import gather, hand_out
+from noisediag.cli.gather import gather, print_or_write
 from noisediag.errors import UsageError
 
 
@@ -49,19 +51,13 @@ def distance(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        if output is not None:
-            check_output("--output", output, REPORT_SUFFIXES, force=force)
-        if plot is not None:
-            check_output("--plot", plot, (".png",), force=force)
+        check_output("--output", output, REPORT_SUFFIXES, force=force)
+        check_plot("--plot", plot, force=force)
 
         from noisediag.batch.folder import files
-        from noisediag.reports import plots
-        from noisediag.reports.files import replacing
         from noisediag.studies import distance as study
         from noisediag.studies import distance_plot
 
-        if plot is not None:
-            plots.require()
         if a.resolve().is_relative_to(b.resolve()) or b.resolve().is_relative_to(a.resolve()):
             raise UsageError(f"{a} and {b}: one folder lies in the other")
         membership = {path: name for name, folder in (("A", a), ("B", b)) for path in files(folder)}
@@ -75,9 +71,7 @@ def distance(
             raise typer.Exit(NONE_READABLE)
         options = study.DistanceOptions(a, b, permutations, seed)
         result = study.compare(options, estimator.checkpoint, embeddings, membership, failed=failed)
-        hand_out(study, result, json=json, csv=csv, output=output, force=force)
-        if plot is not None:
-            with replacing(plot, force=force) as part:
-                distance_plot.draw(result, part)
+        print_or_write(study, result, json=json, csv=csv, output=output, force=force)
+        write_file(plot, lambda part: distance_plot.draw(result, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,10 +34,14 @@ from noisediag.cli.common import (
     area,
     check_numbers,
     check_output,
+    check_plot,
     complain,
     errors_in_words,
+    panel,
     print_80,
+    write_file,
 )
+from noisediag.cli.gather import dumped
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,36 +67,26 @@ class Handover(str, Enum):
     av1 = "av1"
 
 
+_output = panel(OUTPUT_PANEL)
+Curve = Annotated[Path | None, _output(metavar="FILE.png", help="Plot the noise curve of the one FILE.")]
+SigmaMap = Annotated[
+    Path | None, _output("--map", metavar="FILE.tif|.npy", help="Sigma of every pixel of the one FILE, DN.")
+]
+QuietValue = Annotated[bool, _output("--quiet-value", help="Only the sigma, one number a file.")]
+QuietScale = Annotated[Scale | None, _output(help="Of --quiet-value: what white - black counts.")]
+Format = Annotated[Handover | None, _output("--format", help="Only the option that this program takes.")]
+
+
 def estimate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, .npy, ...")],
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
-    curve: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png", help="Plot the noise curve of the one FILE.", rich_help_panel=OUTPUT_PANEL),
-    ] = None,
-    sigma_map: Annotated[
-        Path | None,
-        typer.Option(
-            "--map",
-            metavar="FILE.tif|.npy",
-            help="Sigma of every pixel of the one FILE, DN.",
-            rich_help_panel=OUTPUT_PANEL,
-        ),
-    ] = None,
-    quiet_value: Annotated[
-        bool,
-        typer.Option("--quiet-value", help="Only the sigma, one number a file.", rich_help_panel=OUTPUT_PANEL),
-    ] = False,
-    scale: Annotated[
-        Scale | None,
-        typer.Option(help="Of --quiet-value: what white - black counts.", rich_help_panel=OUTPUT_PANEL),
-    ] = None,
-    handover: Annotated[
-        Handover | None,
-        typer.Option("--format", help="Only the option that this program takes.", rich_help_panel=OUTPUT_PANEL),
-    ] = None,
+    curve: Curve = None,
+    sigma_map: SigmaMap = None,
+    quiet_value: QuietValue = False,
+    scale: QuietScale = None,
+    handover: Format = None,
     force: Force = False,
     black: Black = None,
     white: White = None,
@@ -116,10 +111,11 @@ def estimate(
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
-        from noisediag.reports import Failure, denoisers, maps, plots
-        from noisediag.reports.files import replacing
+        from noisediag.reports import Failure, maps, plots
 
         estimator = Estimator(checkpoint, device.value)
+        line_of = _line_of(quiet_value=quiet_value, scale=scale, handover=handover)
+        lines: dict[Path, str] = {}
 
         def measure(path: Path) -> Footprint:
             image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region)
@@ -128,34 +124,38 @@ def estimate(
                 from noisediag.labels.bursts import with_repeats
 
                 footprint = with_repeats(footprint, image)
-            if curve is not None:
-                with replacing(curve, force=force) as part:
-                    plots.noise_curve(footprint, part)
+            write_file(curve, lambda part: plots.noise_curve(footprint, part), force=force)
             if sigma_map is not None:
                 write = maps.sigma_array if sigma_map.suffix == ".npy" else maps.sigma_map
-                with replacing(sigma_map, force=force) as part:
-                    write(estimator.sigma_map(image, footprint), part)
-            if handover is not None:
-                lines[path] = denoisers.FORMATS[handover.value](footprint)
-            elif quiet_value:
-                lines[path] = denoisers.quiet_value(footprint, 1.0 if scale is None else float(scale.value))
+                write_file(sigma_map, lambda part: write(estimator.sigma_map(image, footprint), part), force=force)
+            if line_of is not None:
+                lines[path] = line_of(footprint)
             return footprint
 
-        lines: dict[Path, str] = {}
-        alone = quiet_value or handover is not None
-        style = "line" if alone else "json" if json else "csv" if csv else "table" if output is None else ""
-        outcomes = _each(files, measure, estimator.checkpoint, style, lines)
+        style = "line" if line_of else "json" if json else "csv" if csv else "table" if output is None else ""
+        outcomes = _estimate_each(files, measure, estimator.checkpoint, style, lines)
         if style == "json":
-            sys.stdout.write(_report(".json", outcomes, estimator.checkpoint))
+            sys.stdout.write(dumped(outcomes, estimator.checkpoint, ".json"))
         if output is not None:
-            with replacing(output, force=force) as part:
-                part.write_text(_report(output.suffix, outcomes, estimator.checkpoint), encoding="utf-8")
+            text = dumped(outcomes, estimator.checkpoint, output.suffix)
+            write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)
         failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
         if failed:
             raise typer.Exit(NONE_READABLE if failed == len(outcomes) else SOME_FAILED)
 
 
-def _each(
+def _line_of(*, quiet_value: bool, scale: Scale | None, handover: Handover | None) -> Callable[[Footprint], str] | None:
+    """What makes the one line that is printed of each file; None for tables and reports."""
+    from noisediag.reports import denoisers
+
+    if handover is not None:
+        return denoisers.FORMATS[handover.value]
+    if quiet_value:
+        return partial(denoisers.quiet_value, scale=1.0 if scale is None else float(scale.value))
+    return None
+
+
+def _estimate_each(
     files: Sequence[Path],
     measure: Callable[[Path], Footprint],
     checkpoint: CheckpointId,
@@ -207,23 +207,12 @@ def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:
     return track(files, description="estimate", console=Console(stderr=True), transient=True)
 
 
-def _report(suffix: str, outcomes: Iterable[Outcome], checkpoint: CheckpointId) -> str:
-    from noisediag.reports import csv, json
-
-    return (json if suffix == ".json" else csv).dumps(outcomes, checkpoint)
-
-
 def _check_outputs(
     files: Sequence[Path], output: Path | None, curve: Path | None, sigma_map: Path | None, *, force: bool
 ) -> None:
     """Raise UsageError for outputs that could not be written, before any work is done."""
     if len(files) > 1 and (curve or sigma_map):
         raise UsageError("--curve and --map take one FILE at a time")
-    allowed = (("--output", output, REPORT_SUFFIXES), ("--curve", curve, (".png",)), ("--map", sigma_map, MAP_SUFFIXES))
-    for option, path, suffixes in allowed:
-        if path is not None:
-            check_output(option, path, suffixes, inputs=files, force=force)
-    if curve is not None:
-        from noisediag.reports import plots
-
-        plots.require()
+    check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
+    check_plot("--curve", curve, inputs=files, force=force)
+    check_output("--map", sigma_map, MAP_SUFFIXES, inputs=files, force=force)

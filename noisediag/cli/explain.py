@@ -23,7 +23,7 @@ from noisediag.cli.common import (
     check_style,
     errors_in_words,
 )
-from noisediag.cli.gather import gather, hand_out
+from noisediag.cli.gather import gather, print_or_write
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def explain(
     source: Annotated[
-        Path, typer.Argument(metavar="FOLDER|REPORT", help="Pictures to estimate, or a .json, .jsonl or .csv report.")
+        Path, typer.Argument(metavar="FOLDER|REPORT", help="Pictures to estimate, or a report of any format.")
     ],
     json: Json = False,
     csv: Csv = False,
@@ -55,8 +55,7 @@ def explain(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        if output is not None:
-            check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force)
 
         from noisediag.reports.files import replacing
         from noisediag.reports.progress import console_progress
@@ -73,7 +72,7 @@ def explain(
             raise typer.Exit(NONE_READABLE)
         options = study.ExplainOptions(str(source), permutations, seed)
         result = study.run(records, options, progress=console_progress)
-        hand_out(explain_report, result, json=json, csv=csv, output=output, force=force)
+        print_or_write(explain_report, result, json=json, csv=csv, output=output, force=force)
         if plots is not None:
             plots.mkdir(exist_ok=True)
             for name, draw in PLOTS.items():
@@ -86,11 +85,12 @@ def explain(
 def _records(source: Path, checkpoint: Path | None, device: str) -> tuple[list[Record], int]:
     """What to explain, and how many files could not be read."""
     from noisediag.batch.folder import files
-    from noisediag.studies.explain.data import REPORTS, from_footprint, read_report
+    from noisediag.reports.reading import SUFFIXES
+    from noisediag.studies.explain.data import from_footprint, read_report
 
     if not source.is_dir():
-        if source.suffix not in REPORTS:
-            raise UsageError(f"{source}: neither a folder nor a report ({', '.join(REPORTS)})")
+        if source.suffix not in SUFFIXES:
+            raise UsageError(f"{source}: neither a folder nor a report ({', '.join(SUFFIXES)})")
         return list(read_report(source)), 0
     paths = files(source)
 

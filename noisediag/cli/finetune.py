@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -21,12 +20,14 @@ from noisediag.cli.common import (
     Json,
     OnDevice,
     check_output,
+    check_plot,
     check_style,
     complain,
     errors_in_words,
-    print_80,
+    panel,
+    write_file,
 )
-from noisediag.cli.gather import measured
+from noisediag.cli.gather import measured, print_or_write
 from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from noisediag.estimator import Estimator
     from noisediag.studies.finetune.labelled import Labelled
 
-_LABELS_PANEL = "Other labels"
 _OURS = ("encoder", "paper-encoder")  # shipped encoders that --encoder knows by name
 
 
@@ -46,58 +46,53 @@ class Genome(str, Enum):
     paper = "paper"
 
 
+_labels = panel("Other labels")
+Labels = Annotated[
+    Path | None,
+    _labels(
+        metavar="FILE.csv",
+        help="A table `path,<name>[unit],...`: any names, any subset; a column of words is a class; `group` says "
+        "which pictures belong together.",
+    ),
+]
+Clean = Annotated[Path | None, _labels(metavar="DIR", help="Clean pictures of yours, for synthetic noise.")]
+FromMetadata = Annotated[
+    list[Path] | None,
+    _labels(
+        metavar="FILES...|DIR",
+        help="DNG files whose NoiseProfile teaches, but never judges: other labels beside it do.",
+    ),
+]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
+        "encoder, paper-encoder.",
+    ),
+]
+Curve = Annotated[Path | None, panel(OUTPUT_PANEL)(metavar="FILE.png", help="Draw the learning curve.")]
+
+
 def finetune(
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FILE.safetensors", help="The checkpoint to write."),
+        Path, typer.Option("-o", "--output", metavar="FILE.safetensors", help="The checkpoint to write.")
     ],
     repeats: Repeats = None,
     flats: Flats = None,
     darks: Darks = None,
     pairs: Pairs = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.csv",
-            help="A table `path,<name>[unit],...`: any names, any subset; a column of words is a class; `group` says "
-            "which pictures belong together.",
-            rich_help_panel=_LABELS_PANEL,
-        ),
-    ] = None,
-    clean: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Clean pictures of yours, for synthetic noise.", rich_help_panel=_LABELS_PANEL
-        ),
-    ] = None,
-    genome: Annotated[
-        Genome | None, typer.Option(help="The noise laid over those of --clean.", rich_help_panel=_LABELS_PANEL)
-    ] = None,
-    from_metadata: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILES...|DIR",
-            help="DNG files whose NoiseProfile teaches, but never judges: other labels beside it do.",
-            rich_help_panel=_LABELS_PANEL,
-        ),
-    ] = None,
+    labels: Labels = None,
+    clean: Clean = None,
+    genome: Annotated[Genome | None, _labels(help="The noise laid over those of --clean.")] = None,
+    from_metadata: FromMetadata = None,
     shots: Annotated[int, typer.Option(min=10, help="Labelled pictures to learn from, at most.")] = 100,
     full: Annotated[bool, typer.Option("--full", help="Tune the encoder, too; takes minutes.")] = False,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|NAME",
-            help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
-            "encoder, paper-encoder.",
-        ),
-    ] = None,
+    encoder: EncoderOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     json: Json = False,
     csv: Csv = False,
-    curve: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png", help="Draw the learning curve.", rich_help_panel=OUTPUT_PANEL),
-    ] = None,
+    curve: Curve = None,
     force: Force = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
@@ -115,61 +110,54 @@ def finetune(
         stated = from_metadata or []
         inputs = [*routes.inputs, *stated, *(path for path in (labels, checkpoint) if path is not None)]
         check_output("--output", output, (".safetensors",), inputs=inputs, force=force)
-        if curve is not None:
-            check_output("--curve", curve, (".png",), inputs=inputs, force=force)
+        check_plot("--curve", curve, inputs=inputs, force=force)
         if (clean is None) != (genome is None):
             raise UsageError("--clean and --genome go together")
         if full and encoder is not None:
             raise UsageError("--full tunes the model's own encoder, so it takes no --encoder")
 
-        from noisediag.reports import plots
-        from noisediag.reports.files import replacing
-
-        if curve is not None:
-            plots.require()
-
         from noisediag.estimator import Estimator
-        from noisediag.labels.csv import read as read_table
         from noisediag.reports.progress import console_progress
         from noisediag.studies.finetune import labelled, report, study
 
         if stated and not (routes.given or labels or clean):
             raise UsageError(study.WEAK_ALONE)
-        sources: list[Labelled] = []
-        if labels is not None:
-            sources.append(labelled.of_files("labels", labels.name, read_table(labels)))
-        failed = 0
-        for route in routes.given:
-            found, missed = _measured(routes, route)
-            sources.append(found)
-            failed += missed
+        sources, failed = _labelled_files(labels, routes)
         if clean is not None and genome is not None:
             sources.append(labelled.from_clean(clean, genome.value, count=labelled.enough(shots), seed=seed))
         if stated:
-            found, missed = _stated(stated)
-            sources.append(found)
-            failed += missed
+            source, unstated = _stated(stated)
+            sources.append(source)
+            failed += unstated
         estimator = Estimator(checkpoint, device.value)
         options = study.FinetuneOptions(
             shots=shots, seed=seed, full=full, learning_curve=curve is not None, encoder=_encoder(encoder, estimator)
         )
         made = study.run(sources, options, estimator, console_progress)
-        with replacing(output, force=force) as part:
-            study.save(made, sources, estimator, part)
-        if curve is not None:
-            with replacing(curve, force=force) as part:
-                report.draw(made.result, part)
+        write_file(output, lambda part: study.save(made, sources, estimator, part), force=force)
+        write_file(curve, lambda part: report.draw(made.result, part), force=force)
         for verdict in made.result.verdicts:
             if not verdict.better:
                 complain(f"warning: {verdict.name}: not shown to be better, left out")
-        if json:
-            sys.stdout.write(report.dumps(made.result))
-        elif csv:
-            sys.stdout.write(report.dumps_csv(made.result))
-        else:
-            print_80(report.render(made.result))
+        print_or_write(report, made.result, json=json, csv=csv, output=None, force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)
+
+
+def _labelled_files(labels: Path | None, routes: Routes) -> tuple[list[Labelled], int]:
+    """What the table of labels and the measurements say, and how many measurements failed."""
+    from noisediag.labels.csv import read
+    from noisediag.studies.finetune import labelled
+
+    sources: list[Labelled] = []
+    if labels is not None:
+        sources.append(labelled.of_files("labels", labels.name, read(labels)))
+    failed = 0
+    for name in routes.given:
+        source, missed = _measured(routes, name)
+        sources.append(source)
+        failed += missed
+    return sources, failed
 
 
 def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
@@ -189,10 +177,10 @@ def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
 
 def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:
     """What one route of measurement gives, and how many of its measurements failed."""
-    from noisediag.labels.bursts import Reading
+    from noisediag.labels.bursts import ReadOptions
     from noisediag.studies.finetune import labelled
 
-    jobs = {job.path: job for job in routes.jobs(name, Reading())}
+    jobs = {job.path: job for job in routes.jobs(name, ReadOptions())}
     footprints, failed = measured(list(jobs), lambda path: labelled.footprint_of(jobs[path]))
     if not footprints:
         raise typer.Exit(NONE_READABLE)

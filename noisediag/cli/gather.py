@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from noisediag.cli.common import complain, print_80
+
+if TYPE_CHECKING:
+    from noisediag.footprint.file import CheckpointId
+    from noisediag.reports import Outcome
 
 T = TypeVar("T")
 
@@ -45,17 +49,24 @@ def measured(files: Sequence[Path], measure: Callable[[Path], T]) -> tuple[list[
     return found, len(files) - len(found)
 
 
-def hand_out(report: Any, result: Any, *, json: bool, csv: bool, output: Path | None, force: bool) -> None:
+def print_or_write(report: Any, *result: Any, json: bool, csv: bool = False, output: Path | None, force: bool) -> None:
     """Print or write `result` by the `render`, `dumps` and `dumps_csv` of `report`, a module."""
     from noisediag.reports.files import replacing
 
     if json:
-        sys.stdout.write(report.dumps(result))
+        sys.stdout.write(report.dumps(*result))
     elif csv:
-        sys.stdout.write(report.dumps_csv(result))
+        sys.stdout.write(report.dumps_csv(*result))
     elif output is None:
-        print_80(report.render(result))
+        print_80(report.render(*result))
     if output is not None:
         with replacing(output, force=force) as part:
-            text = report.dumps(result) if output.suffix == ".json" else report.dumps_csv(result)
+            text = report.dumps_csv(*result) if output.suffix == ".csv" else report.dumps(*result)
             part.write_text(text, encoding="utf-8")
+
+
+def dumped(outcomes: Sequence[Outcome], checkpoint: CheckpointId | None, suffix: str) -> str:
+    """The report of `estimate` and `measure`, `.json` or `.csv`."""
+    from noisediag.reports import csv, json
+
+    return json.dumps(outcomes, checkpoint) if suffix == ".json" else csv.dumps(outcomes, checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,16 +25,20 @@ from noisediag.cli.common import (
     area,
     check_numbers,
     check_output,
+    check_plot,
     check_style,
     complain,
     errors_in_words,
     print_80,
+    write_file,
 )
+from noisediag.cli.gather import dumped
 from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
     from noisediag.reports import Outcome
+    from noisediag.studies.measure import Job
 
 
 def measure(
@@ -64,48 +69,47 @@ def measure(
         routes = Routes(repeats, flats or [], darks or [], pairs or [])
         if len(routes.given) != 1:
             raise UsageError("one of --repeats, --flats and --pairs is needed")
-        for option, path, suffixes in (("--output", output, REPORT_SUFFIXES), ("--curve", curve, (".png",))):
-            if path is not None:
-                check_output(option, path, suffixes, inputs=routes.inputs, force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=routes.inputs, force=force)
+        check_plot("--curve", curve, inputs=routes.inputs, force=force)
 
-        from noisediag.labels.bursts import Reading
-        from noisediag.reports import Failure, plots, table
-        from noisediag.reports import csv as csv_report
-        from noisediag.reports import json as json_report
-        from noisediag.reports.attempt import attempt
-        from noisediag.reports.files import replacing
+        from noisediag.labels.bursts import ReadOptions
+        from noisediag.reports import Failure, plots
 
-        if curve is not None:
-            plots.require()
         (name,) = routes.given
-        jobs = routes.jobs(name, Reading(black, white, channel, region))
+        jobs = routes.jobs(name, ReadOptions(black, white, channel, region))
         if curve is not None and len(jobs) > 1:
             raise UsageError("--curve takes one measurement at a time")
-        outcomes: list[Outcome] = []
-        for job in jobs:
-            outcome = attempt(job.path, job.measure, alone=len(jobs) == 1)
-            outcomes.append(outcome)
-            if isinstance(outcome, Failure):
-                complain(outcome.message, outcome.path)
-                continue
-            for warning in outcome.warnings:
-                complain(f"warning: {warning}", job.path)
-            if not (json or csv or output):
-                print_80(table.render(outcome))
-                print_80("")
+        outcomes = _outcomes(jobs, tables=not (json or csv or output))
         failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
-        if json:
-            sys.stdout.write(json_report.dumps(outcomes, None))
-        elif csv:
-            sys.stdout.write(csv_report.dumps(outcomes, None))
+        if json or csv:
+            sys.stdout.write(dumped(outcomes, None, ".json" if json else ".csv"))
         if failed == len(outcomes):
             raise typer.Exit(NONE_READABLE)
         if output is not None:
-            with replacing(output, force=force) as part:
-                report = json_report if output.suffix == ".json" else csv_report
-                part.write_text(report.dumps(outcomes, None), encoding="utf-8")
-        if curve is not None and not isinstance(outcomes[0], Failure):
-            with replacing(curve, force=force) as part:
-                plots.noise_curve(outcomes[0], part)
+            text = dumped(outcomes, None, output.suffix)
+            write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)
+        first = outcomes[0]
+        if not isinstance(first, Failure):
+            write_file(curve, lambda part: plots.noise_curve(first, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)
+
+
+def _outcomes(jobs: Sequence[Job], *, tables: bool) -> list[Outcome]:
+    """What became of every measurement; warnings, errors and, if wanted, `tables` are printed as they come."""
+    from noisediag.reports import Failure, table
+    from noisediag.reports.attempt import attempt
+
+    outcomes: list[Outcome] = []
+    for job in jobs:
+        outcome = attempt(job.path, job.measure, alone=len(jobs) == 1)
+        outcomes.append(outcome)
+        if isinstance(outcome, Failure):
+            complain(outcome.message, outcome.path)
+            continue
+        for warning in outcome.warnings:
+            complain(f"warning: {warning}", job.path)
+        if tables:
+            print_80(table.render(outcome))
+            print_80("")
+    return outcomes

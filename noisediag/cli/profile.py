@@ -19,9 +19,11 @@ from noisediag.cli.common import (
     OnDevice,
     Plot,
     check_output,
+    check_plot,
     complain,
     errors_in_words,
     print_80,
+    write_file,
 )
 from noisediag.cli.gather import measured
 from noisediag.errors import UsageError
@@ -73,13 +75,8 @@ def profile(
     """
     with errors_in_words():
         wanted = () if iso is None else _isos(iso)
-        if output is not None:
-            check_output("--output", output, (_SUFFIXES[to or To.json],), inputs=files, force=force)
-        if plot is not None:
-            from noisediag.reports import plots
-
-            plots.require()
-            check_output("--plot", plot, (".png",), inputs=files, force=force)
+        check_output("--output", output, (_SUFFIXES[to or To.json],), inputs=files, force=force)
+        check_plot("--plot", plot, inputs=files, force=force)
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
@@ -107,9 +104,7 @@ def profile(
             sys.stdout.write(text)
         else:
             print_80(profile_report.render(result))
-        if plot is not None:
-            with replacing(plot, force=force) as part:
-                profile_report.plot(result, part)
+        write_file(plot, lambda part: profile_report.plot(result, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)
 

@@ -11,7 +11,7 @@ from noisediag.cli.common import Force, check_output, errors_in_words
 
 
 def report(
-    source: Annotated[Path, typer.Argument(metavar="REPORT", help="A .csv or .jsonl of batch, a .json of estimate.")],
+    source: Annotated[Path, typer.Argument(metavar="REPORT", help="What batch or estimate wrote, in any format.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
     force: Force = False,
     thumbnails: Annotated[

@@ -7,34 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from noisediag.cli.common import panel
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.labels.bursts import Reading
+    from noisediag.labels.bursts import ReadOptions
     from noisediag.studies.measure import Job
 
-ROUTE_PANEL = "What is measured"
-
-
-def _route(name: str, metavar: str, help_text: str) -> typer.models.OptionInfo:
-    return typer.Option(name, metavar=metavar, help=help_text, rich_help_panel=ROUTE_PANEL, show_default=False)
-
-
+_route = panel("What is measured")
 Repeats = Annotated[
-    Path | None, _route("--repeats", "DIR|STACK", "Frames of one scene that stands still; sub-folders are others.")
+    Path | None,
+    _route("--repeats", metavar="DIR|STACK", help="Frames of one scene that stands still; sub-folders are others."),
 ]
 Flats = Annotated[
     list[Path] | None,
-    _route("--flats", "A B ...|DIR", "Flat fields, two of each level or more; sub-folders of DIR are other settings."),
+    _route(
+        "--flats",
+        metavar="A B ...|DIR",
+        help="Flat fields, two of each level or more; sub-folders of DIR are other settings.",
+        show_default=False,
+    ),
 ]
 Darks = Annotated[
     list[Path] | None,
-    _route("--darks", "A B ...|DIR", "Dark frames, beside --flats; in sub-folders named as those of --flats DIR."),
+    _route(
+        "--darks",
+        metavar="A B ...|DIR",
+        help="Dark frames, beside --flats; in sub-folders named as those of --flats DIR.",
+        show_default=False,
+    ),
 ]
 Pairs = Annotated[
-    list[Path] | None, _route("--pairs", "NOISY CLEAN", "Files, or folders: noisy pictures and their means.")
+    list[Path] | None,
+    _route(
+        "--pairs", metavar="NOISY CLEAN", help="Files, or folders: noisy pictures and their means.", show_default=False
+    ),
 ]
 
 
@@ -65,7 +72,7 @@ class Routes:
         """Everything that is read, which no output may replace."""
         return tuple(path for paths in self.given.values() for path in paths)
 
-    def jobs(self, name: str, reading: Reading) -> tuple[Job, ...]:
+    def jobs(self, name: str, reading: ReadOptions) -> tuple[Job, ...]:
         """The measurements of one of the routes `given`. Raises UsageError where its files do not fit it."""
         from noisediag.studies import measure
 

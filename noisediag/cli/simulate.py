@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from noisediag.cli.common import Force, errors_in_words
+from noisediag.cli.common import Force, errors_in_words, panel
 from noisediag.errors import UsageError
 
-_NOISE_PANEL = "Noise (0: absent), normalised to white - black"
-_FILE_PANEL = "Scene and file"
 # Those of genome.scenes, which loads torch.
 SCENES = (
     *("photo", "leaves", "texture", "gradient", "line_art", "graphic", "fluorescence", "stars"),
@@ -20,12 +18,8 @@ SCENES = (
 )
 
 
-def _noise(help_text: str) -> typer.models.OptionInfo:
-    return typer.Option(help=help_text, rich_help_panel=_NOISE_PANEL, show_default=False)
-
-
-def _file(help_text: str, metavar: str | None = None) -> typer.models.OptionInfo:
-    return typer.Option(help=help_text, metavar=metavar, rich_help_panel=_FILE_PANEL)
+_noise = panel("Noise (0: absent), normalised to white - black")
+_file = panel("Scene and file")
 
 
 def simulate(
@@ -35,27 +29,27 @@ def simulate(
     clean: Annotated[Path | None, typer.Argument(metavar="CLEAN", help="A clean picture; or use --scene.")] = None,
     footprint: Annotated[
         Path | None,
-        typer.Option("--like", metavar="REPORT.json", help="Noise as in a report.", rich_help_panel=_NOISE_PANEL),
+        _noise("--like", metavar="REPORT.json", help="Noise as in a report."),
     ] = None,
-    shot_gain: Annotated[float | None, _noise("S, 1/e-: shot variance is S * signal.")] = None,
-    read_noise: Annotated[float | None, _noise("Standard deviation of the read noise.")] = None,
-    multiplicative: Annotated[float | None, _noise("Standard deviation of a gain of mean 1.")] = None,
-    impulse: Annotated[float | None, _noise("Share of pixels replaced by black or white.")] = None,
-    salt_share: Annotated[float | None, _noise("White ones among the impulses; 0.5 unless given.")] = None,
-    quantisation: Annotated[float | None, _noise("Step between adjacent levels.")] = None,
-    row_noise: Annotated[float | None, _noise("Standard deviation of row offsets.")] = None,
-    column_noise: Annotated[float | None, _noise("Standard deviation of column offsets.")] = None,
-    correlation: Annotated[float | None, _noise("Width of the noise's kernel, px.")] = None,
-    scene: Annotated[str | None, _file(f"Instead of CLEAN: {', '.join(SCENES)}.", "KIND")] = None,
-    size: Annotated[str, _file("Height and width of the scene, px.", "HxW")] = "512x512",
-    exposure: Annotated[float, _file("Factor on the light before the noise.")] = 1.0,
-    bit_depth: Annotated[int, _file("Bits of the file's codes, 8 to 16.")] = 16,
-    black: Annotated[int, _file("Black level, DN.")] = 0,
-    white: Annotated[int | None, _file("White level, DN; the largest code unless given.")] = None,
-    frames: Annotated[int, _file("Frames of a stack (.tif): the same scene, noise of their own.")] = 1,
-    drift: Annotated[float, _file("How far the scene moves from frame to frame, px.")] = 0.0,
-    bleach: Annotated[float, _file("Share of the light that is gone in the last frame.")] = 0.0,
-    seed: Annotated[int, _file("The same seed gives the same bytes.")] = 0,
+    shot_gain: Annotated[float | None, _noise(help="S, 1/e-: shot variance is S * signal.")] = None,
+    read_noise: Annotated[float | None, _noise(help="Standard deviation of the read noise.")] = None,
+    multiplicative: Annotated[float | None, _noise(help="Standard deviation of a gain of mean 1.")] = None,
+    impulse: Annotated[float | None, _noise(help="Share of pixels replaced by black or white.")] = None,
+    salt_share: Annotated[float | None, _noise(help="White ones among the impulses; 0.5 unless given.")] = None,
+    quantisation: Annotated[float | None, _noise(help="Step between adjacent levels.")] = None,
+    row_noise: Annotated[float | None, _noise(help="Standard deviation of row offsets.")] = None,
+    column_noise: Annotated[float | None, _noise(help="Standard deviation of column offsets.")] = None,
+    correlation: Annotated[float | None, _noise(help="Width of the noise's kernel, px.")] = None,
+    scene: Annotated[str | None, _file(help=f"Instead of CLEAN: {', '.join(SCENES)}.", metavar="KIND")] = None,
+    size: Annotated[str, _file(help="Height and width of the scene, px.", metavar="HxW")] = "512x512",
+    exposure: Annotated[float, _file(help="Factor on the light before the noise.")] = 1.0,
+    bit_depth: Annotated[int, _file(help="Bits of the file's codes, 8 to 16.")] = 16,
+    black: Annotated[int, _file(help="Black level, DN.")] = 0,
+    white: Annotated[int | None, _file(help="White level, DN; the largest code unless given.")] = None,
+    frames: Annotated[int, _file(help="Frames of a stack (.tif): the same scene, noise of their own.")] = 1,
+    drift: Annotated[float, _file(help="How far the scene moves from frame to frame, px.")] = 0.0,
+    bleach: Annotated[float, _file(help="Share of the light that is gone in the last frame.")] = 0.0,
+    seed: Annotated[int, _file(help="The same seed gives the same bytes.")] = 0,
     force: Force = False,
 ) -> None:
     """Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written beside it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +19,12 @@ from noisediag.cli.common import (
     area,
     check_numbers,
     check_output,
+    check_plot,
     complain,
     errors_in_words,
-    print_80,
+    write_file,
 )
+from noisediag.cli.gather import print_or_write
 from noisediag.errors import UsageError
 
 FAILED = 1
@@ -57,20 +58,15 @@ def verify(
         check_numbers(black, white, None)
         source = file or repeats
         assert source is not None
-        for option, path, suffixes in (("--output", output, (".json",)), ("--plot", plot, (".png",))):
-            if path is not None:
-                check_output(option, path, suffixes, inputs=[source], force=force)
+        check_output("--output", output, (".json",), inputs=[source], force=force)
+        check_plot("--plot", plot, inputs=[source], force=force)
 
-        from noisediag.labels.bursts import Reading, columns_of, read_burst
-        from noisediag.reports import plots
-        from noisediag.reports.files import replacing
+        from noisediag.labels.bursts import ReadOptions, columns_of, read_burst
         from noisediag.studies.camera import verify as study
         from noisediag.studies.measure import one_burst
 
-        if plot is not None:
-            plots.require()
         pairs = study.read_profile(profile)
-        reading = Reading(black, white, channel, None if roi is None else area(roi))
+        reading = ReadOptions(black, white, channel, None if roi is None else area(roi))
         names: list[str] = []
         if repeats is not None:
             files = one_burst(repeats)
@@ -82,15 +78,7 @@ def verify(
         result = study.run(image, columns, pairs, names)
         for warning in result.warnings:
             complain(f"warning: {warning}", source)
-        if json:
-            sys.stdout.write(study.dumps(result))
-        elif output is None:
-            print_80(study.render(result))
-        if output is not None:
-            with replacing(output, force=force) as part:
-                part.write_text(study.dumps(result), encoding="utf-8")
-        if plot is not None:
-            with replacing(plot, force=force) as part:
-                study.plot(result, part)
+        print_or_write(study, result, json=json, output=output, force=force)
+        write_file(plot, lambda part: study.plot(result, part), force=force)
         if not result.passes:
             raise typer.Exit(FAILED)

@@ -45,14 +45,16 @@ def shipped(name: str) -> Path:
 
 
 def save(path: Path, modules: Mapping[str, nn.Module], header: Mapping[str, Any]) -> None:
-    """Write the weights of `modules`, each under its own prefix, and `header`."""
+    """Write the weights of `modules`, each under its own prefix, and `header`: the whole file, or none."""
     tensors = {
         f"{prefix}.{name}": t.contiguous()
         for prefix, module in modules.items()
         for name, t in module.state_dict().items()
     }
-    # one entry: safetensors writes several in random order, and the same training must give the same bytes
-    save_file(tensors, path, metadata={METADATA: json.dumps({"format": FORMAT, **header}, sort_keys=True)})
+    temporary = path.with_name(path.name + ".tmp")
+    # One entry: safetensors writes several in random order, and the same training must give the same bytes.
+    save_file(tensors, temporary, metadata={METADATA: json.dumps({"format": FORMAT, **header}, sort_keys=True)})
+    temporary.replace(path)
 
 
 def read(path: Path) -> Checkpoint:
@@ -78,17 +80,17 @@ def load_into(checkpoint: Checkpoint, modules: Mapping[str, nn.Module]) -> None:
 
     Raises CheckpointError otherwise.
     """
-    own = {f"{prefix}.{name}": t for prefix, module in modules.items() for name, t in module.state_dict().items()}
-    if set(own) != set(checkpoint.tensors):
-        odd = sorted(set(own) ^ set(checkpoint.tensors))
+    expected = {f"{prefix}.{name}": t for prefix, module in modules.items() for name, t in module.state_dict().items()}
+    if set(expected) != set(checkpoint.tensors):
+        odd = sorted(set(expected) ^ set(checkpoint.tensors))
         raise CheckpointError(
             f"checkpoint {checkpoint.name} does not match this version: {len(odd)} tensors differ, first {odd[0]}"
         )
     for key, tensor in checkpoint.tensors.items():
-        if own[key].shape != tensor.shape or own[key].dtype != tensor.dtype:
+        if expected[key].shape != tensor.shape or expected[key].dtype != tensor.dtype:
             raise CheckpointError(
                 f"checkpoint {checkpoint.name} does not match this version: {key} is {tuple(tensor.shape)}, "
-                f"expected {tuple(own[key].shape)}"
+                f"expected {tuple(expected[key].shape)}"
             )
     for prefix, module in modules.items():
         module.load_state_dict(

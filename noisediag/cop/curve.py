@@ -8,42 +8,50 @@ Rescaling the picture rescales the answer exactly.
 
 from __future__ import annotations
 
-import itertools
-import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.clipping import FARTHEST, clipping
+from noisediag.cop.closed_forms import (
+    MIN_VARIANCE,
+    law_variance,
+    quantisation_ripple,
+    replaced_tails,
+    shared_offset_variance,
+    solve_law,
+    visible_share,
+)
+from noisediag.cop.layers import (
+    LOG_BANDS,
+    LOG_BIAS,
+    MAX_CORRECTION,
+    MAX_RELATIVE_VARIANCE,
+    MIN_WEIGHT,
+    START_QUANTILE,
+    WEIGHT_START,
+    attention_pool,
+    linear_of_parts,
+    neighbourhood_of_blocks,
+    sort_blocks,
+)
 from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, SHARES, Tokens, band_gains
 
 CORRELATIONS = (0.0, *(round(0.3 * 7 ** (i / 64), 4) for i in range(65)))  # px; 0.3 to 2.1 in steps of 3 %
-MIN_GAIN = 1e-3  # a band that correlation has emptied further than this says nothing about the variance
-MIN_VARIANCE = 1e-13  # normalised; far below one code of 16 bits
-RELATIVE_FLOOR = 1e-3  # of the mean variance: below, a curve with a free intercept is extrapolating
-RIDGE = 1e-5
-MAX_LOG_RIDGE = 12.0  # a coefficient is switched off long before; beyond, arithmetic overflows
-START_QUANTILE = 0.1
-MAX_CORRECTION = 1.5
-MOST_RELATIVE = 1e3
-VISIBLE = 2.0  # sigmas that an impulse must lie off the signal to be seen
+MIN_GAIN = 1e-3  # A band that correlation has emptied further than this says nothing about the variance.
+RELATIVE_FLOOR = 1e-3  # Of the mean variance: below, a curve with a free intercept is extrapolating.
+MAX_LOG_RIDGE = 12.0  # A coefficient is switched off long before; beyond, arithmetic overflows.
+VISIBLE_SIGMAS = 2.0  # that an impulse must lie off the signal to be seen
 MAX_LOG_RATIO = 4.0  # of a block's energy over the expected one, in the noise's spectrum
-TAIL = 6.0  # sigmas; no Gaussian noise reaches farther in any picture
-PURE_START = -3.0
-WEIGHT_START = 2.0
-LEAST_WEIGHT = 1e-6
-LOG_BIAS = 1.2704  # -E ln z^2 of a standard normal z
-LOG_BANDS = (5, 7, 10)  # bands in the middle of the groups whose mean logarithm is taken
+PURE_START = -3.0  # Logit, before training, that a picture shows nothing but noise: 5 %, as few do.
 BLOCK_OUTPUTS = (1, 1, BANDS, 4, RADIAL)  # weight, correction, bands, gates of rows, columns and impulses, spectrum
 PICTURE_OUTPUTS = (len(CORRELATIONS), 2, 1, 14)  # correlation, ridges, purity, frequencies
-SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))  # which of (S, O, M^2) are in use
-FEATURES = BANDS + GROUPS + 17
-QUIET = (0.02, 0.1, 0.3)  # quantiles over the blocks
-MOST_CLIPPED = 0.1  # share of a block's pixels
-FEWEST = 16  # blocks that a quantile is taken over
+FEATURES = BANDS + GROUPS + 17  # of a block: see `CurveNet.features`
+QUIET = (0.02, 0.1, 0.3)  # Quantiles over the blocks. Noise is everywhere, content is not.
+MAX_CLIPPED = 0.1  # share of a quiet block's pixels
+MIN_QUIET_BLOCKS = 16  # that the quantiles are taken over
 PROFILE = len(QUIET) * RADIAL
 
 
@@ -102,127 +110,6 @@ class Expectation:
         return (self.variance - self.uniform).clamp(min=0)
 
 
-def law_variance(law: Tensor, floor: Tensor, signal: Tensor) -> Tensor:
-    """Variance `(B, ...)` of a law `(B, 3)` with its floor `(B,)` at `signal` (B, ...), in the law's precision."""
-    shape = (-1,) + (1,) * (signal.ndim - 1)
-    x = signal.to(law.dtype)
-    shot, intercept, square = (law[:, i].reshape(shape) for i in range(3))
-    return torch.maximum(shot * x + intercept + square * x.square(), floor.reshape(shape))
-
-
-def solve_law(
-    basis: Tensor, target: Tensor, weight: Tensor, ridge: Tensor, free_intercept: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Weighted least squares with coefficients >= 0, in closed form over all supports.
-
-    `basis` (B, N, 3), `target` (B, N), `weight` (B, N), `ridge` (B, 3) on columns scaled to unit energy,
-    `free_intercept` (B,) bool: the second coefficient may be negative. Returns the coefficients (B, 3) and the normal
-    matrix (B, 3, 3), float64.
-    """
-    total = weight.sum(1, keepdim=True)
-    share = (weight / total).double()
-    basis, target = basis.double(), target.double()
-    weighted = (share[..., None] * basis).transpose(1, 2)
-    normal = weighted @ basis
-    right = (weighted @ target[..., None])[..., 0]
-    scale = normal.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt()
-    a = normal / (scale[:, :, None] * scale[:, None, :]) + torch.diag_embed(RIDGE + ridge.double())
-    r = right / scale
-    support = torch.tensor(SUPPORTS, dtype=torch.float64, device=basis.device)  # (7, 3)
-    masked = a[:, None] * support[None, :, :, None] * support[None, :, None, :] + torch.diag_embed(1 - support)[None]
-    theta = torch.linalg.solve(masked, (r[:, None] * support[None])[..., None])[..., 0]  # (B, 7, 3)
-    objective = -(theta * r[:, None] * support).sum(-1)  # of the minimum: theta'A theta - 2 theta'r = -theta'r
-    negative = (theta < 0) & (support > 0)[None]
-    negative[:, :, 1] &= ~free_intercept[:, None]
-    objective = objective.masked_fill(negative.any(-1), torch.inf)
-    best = objective.argmin(1)
-    chosen = theta.gather(1, best[:, None, None].expand(-1, 1, 3))[:, 0] * support[best]
-    return chosen / scale, normal * total.double()[..., None]
-
-
-def shared_offset_variance(tokens: Tokens, coefficients: Tensor, weight: Tensor, share: Tensor, across: int) -> Tensor:
-    """Variance of an offset shared by a row (across=3) or a column (across=2) of a tile, `(B,)`.
-
-    A weighted U-statistic: products of the same coefficient in different blocks of one row of blocks, whose
-    expectation is 8 sigma_row^2 and holds no pixel noise. `coefficients` (B, N, 7), `weight` (B, N), `share` (B, 7)
-    of the frequencies.
-    """
-    numerator = denominator = torch.zeros((), device=weight.device)
-    for c, w in zip(tokens.split(coefficients), tokens.split(weight), strict=True):
-        wc = w[..., None] * c
-        pairs = wc.sum(across).square() - wc.square().sum(across)  # (B, T, blocks, 7)
-        numerator = numerator + (pairs * share[:, None, None]).sum((1, 2, 3))
-        denominator = denominator + (w.sum(across).square() - w.square().sum(across)).sum((1, 2))
-    return numerator / (BLOCK * denominator.clamp(min=1e-12))
-
-
-def replaced_tails(tokens: Tokens, variance: Tensor) -> Tensor:
-    """Variance that the search for impulses took from noise of `variance` (B, N) by replacing its extremes, `(B, N)`.
-
-    On a coarse lattice several pixels share the lowest or highest level, and stand out as impulses do.
-    """
-    reach = TAIL * variance.sqrt()
-    low = tokens.low_impulses * tokens.to_low.square() * (tokens.to_low < reach)
-    high = tokens.high_impulses * tokens.to_high.square() * (tokens.to_high < reach)
-    return (low + high) * (BLOCK**2 / (BLOCK**2 - 1))
-
-
-def quantisation_ripple(variance: Tensor, step: Tensor, distance: Tensor, distance_error: Tensor) -> Tensor:
-    """What rounding Gaussian noise to levels adds to its `variance` (B, N) beyond step^2/12, `(B, N)`.
-
-    It depends on where the mean lies between two levels, and averages out where that varies: first harmonic of the
-    exact series (Widrow & Kollar 2008), -(4*variance + step^2/pi^2) * exp(-2*pi^2*variance/step^2) *
-    cos(2*pi*distance/step). `step` (B, 1), 0 for none; `distance` (B, N) of the mean to any level; the variance of
-    its error, `distance_error` (B, N), damps the cosine by exp(-2*pi^2*distance_error/step^2), which is undone here.
-    """
-    some = step.clamp(min=MIN_VARIANCE**0.5)
-    damped = torch.exp(-2 * math.pi**2 * (variance - distance_error) / some.square())
-    ripple = -(4 * variance + (step / math.pi).square()) * damped * torch.cos(2 * math.pi * distance / some)
-    return torch.where(step > 0, ripple, torch.zeros_like(ripple))
-
-
-def visible_share(isolated: Tensor, gate: Tensor, visible: Tensor) -> Tensor:
-    """Share of all pixels that impulses changed visibly, `(B,)`: their rate where they can be seen, times that area.
-
-    `isolated` (B, N) share of each block, `gate` (B, N) trust in it, `visible` (B, N) bool.
-    """
-    trusted = gate * visible
-    return (trusted * isolated).sum(1) / (trusted.sum(1) + 1e-6) * visible.float().mean(1)
-
-
-def enter(layer: nn.Linear, parts: list[Tensor]) -> Tensor:
-    """`layer` of the joined `parts` (B, N, .); faster than joining them."""
-    first, *others = layer.weight.split([part.shape[-1] for part in parts], 1)
-    entered = functional.linear(parts[0], first, layer.bias).flatten(0, 1)
-    for part, weight in zip(parts[1:], others, strict=True):
-        entered = torch.addmm(entered, part.flatten(0, 1), weight.T)
-    return entered.reshape(*parts[0].shape[:2], -1)
-
-
-def neighbourhood(grid: Tensor) -> Tensor:
-    """Mean over the 3x3 blocks around each, fewer at the border: `(B, T, ny, nx, W)` to the same shape."""
-    for axis in (2, 3):
-        size = grid.shape[axis]
-        total = grid.clone()
-        total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
-        total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
-        grid = total
-    down, across = (_shares(size).to(grid.device) for size in grid.shape[2:4])
-    return grid.mul_((down[:, None] * across)[..., None])
-
-
-def _shares(size: int) -> Tensor:
-    """One over the number of neighbours of each of `size` places in a line, itself included."""
-    return torch.tensor([1 / 2, *[1 / 3] * (size - 2), 1 / 2] if size > 1 else [1.0])
-
-
-def ascending(values: Tensor) -> Tensor:
-    """`values` (B, N, .) sorted along N; numpy is twenty times faster on a CPU. Nothing flows back."""
-    if values.device.type != "cpu":
-        return values.sort(1).values
-    return torch.from_numpy(np.sort(values.numpy(), axis=1))
-
-
 class CurveNetPass(nn.Module):
     """One pass of reweighting."""
 
@@ -249,27 +136,22 @@ class CurveNetPass(nn.Module):
             ridge = PICTURE_OUTPUTS[0]
             self.picture.bias[ridge : ridge + 2] = -4.0
 
-    def pool(self, hidden: Tensor, score: nn.Linear) -> Tensor:
-        attention = score(hidden).softmax(1)  # (B, N, heads)
-        focused = attention.transpose(1, 2) @ hidden
-        return torch.cat([focused.flatten(1), hidden.mean(1)], 1)
-
     def forward(self, tokens: Tokens, features: list[Tensor], flags: Tensor) -> tuple[Tensor, Tensor]:
         """`features` as `CurveNet.features` gives them, `flags` (B, 2).
 
         Returns numbers per block (B, N, sum(BLOCK_OUTPUTS)) and a context (B, width).
         """
-        entered = enter(self.enter, features)
-        hidden = functional.hardswish(self.mix(functional.hardswish(entered)))
-        summary = functional.hardswish(self.summary(torch.cat([self.pool(hidden, self.score), flags], 1)))
-        around = tokens.join([neighbourhood(grid) for grid in tokens.split(hidden)])
-        local = functional.hardswish(self.near(hidden) + self.around(around) + summary[:, None])
-        context = functional.hardswish(self.context(torch.cat([self.pool(local, self.score_again), summary], 1)))
+        hidden = functional.hardswish(self.mix(functional.hardswish(linear_of_parts(self.enter, features))))
+        summary = functional.hardswish(self.summary(torch.cat([attention_pool(hidden, self.score), flags], 1)))
+        around = self.around(neighbourhood_of_blocks(tokens, hidden))
+        local = functional.hardswish(self.near(hidden) + around + summary[:, None])
+        context = functional.hardswish(self.context(torch.cat([attention_pool(local, self.score_again), summary], 1)))
         return self.blocks(local), context
 
     def read(self, context: Tensor) -> Tensor:
         """Context, spectrum and the share that correlation shapes, `(B, .)`, to `(B, sum(PICTURE_OUTPUTS))`."""
-        return self.picture(functional.hardswish(self.whole(context)))
+        numbers: Tensor = self.picture(functional.hardswish(self.whole(context)))
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -321,10 +203,10 @@ class CurveNet(nn.Module):
 
         Clipped blocks do not count where enough others are left.
         """
-        valid = tokens.low_share + tokens.high_share <= MOST_CLIPPED
-        valid |= valid.sum(1, keepdim=True) < FEWEST
+        valid = tokens.low_share + tokens.high_share <= MAX_CLIPPED
+        valid |= valid.sum(1, keepdim=True) < MIN_QUIET_BLOCKS
         count = valid.sum(1)
-        energy = ascending(tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf))
+        energy = sort_blocks(tokens.energy[..., :RADIAL].masked_fill(~valid[..., None], torch.inf))
         at = torch.stack([(q * (count - 1)).round().long() for q in QUIET], 1)  # (B, len(QUIET))
         picked = energy.gather(1, at[..., None].expand(-1, -1, energy.shape[-1]))
         return (picked + MIN_VARIANCE).log().flatten(1)
@@ -352,13 +234,12 @@ class CurveNet(nn.Module):
         flags = torch.stack([free_intercept.float(), torch.full_like(expected.uniform[:, 0], size)], 1)
         flags = torch.cat([flags, profile], 1)
         block, context = network(tokens, self.features(tokens, expected), flags)
-        confidence, correction, mixing, gates, spectral = block.split(BLOCK_OUTPUTS, -1)
-        weight = (confidence + WEIGHT_START).sigmoid() + LEAST_WEIGHT
+        confidence, correction, mixing, gates, spectral = torch.split(block, list(BLOCK_OUTPUTS), -1)
+        weight = (confidence + WEIGHT_START).sigmoid() + MIN_WEIGHT
         spectrum = self.spectrum(tokens, expected, weight * spectral.sigmoid())
         shaped = (weight * (expected.correlated / expected.variance)[..., None]).sum(1) / weight.sum(1)
-        logits, ridges, nothing_else, frequencies = network.read(
-            torch.cat([context, spectrum, shaped, profile], 1)
-        ).split(PICTURE_OUTPUTS, -1)
+        picture = network.read(torch.cat([context, spectrum, shaped, profile], 1))
+        logits, ridges, nothing_else, frequencies = torch.split(picture, list(PICTURE_OUTPUTS), -1)
         pure_logit = nothing_else + PURE_START
         pure = pure_logit.sigmoid()[:, None]  # (B, 1, 1)
         relative = self.relative_variance(tokens, expected, logits, mixing, correction, pure)
@@ -370,14 +251,14 @@ class CurveNet(nn.Module):
         share = (weight / weight.sum(1, keepdim=True)).double()
         level = (share * (relative * expected.variance).clamp(min=0)).sum(1)
         floor = torch.maximum(RELATIVE_FLOOR * level, expected.uniform[:, 0].double()) + MIN_VARIANCE
-        gate = gates.sigmoid() + LEAST_WEIGHT
-        frequency = frequencies.unflatten(1, (2, BLOCK - 1)).softmax(-1)
+        gate = gates.sigmoid() + MIN_WEIGHT
+        frequency = torch.unflatten(frequencies, 1, (2, BLOCK - 1)).softmax(-1)
         row, column = (
             shared_offset_variance(tokens, values, gate[..., i], frequency[:, i], across=3 - i)
             for i, values in enumerate((tokens.rows, tokens.columns))
         )
         variance = law_variance(law.float(), floor.float(), expected.signal)
-        reach = VISIBLE * (variance + (row + column).clamp(min=0)[:, None]).sqrt()
+        reach = VISIBLE_SIGMAS * (variance + (row + column).clamp(min=0)[:, None]).sqrt()
         return CurvePass(
             law=law,
             floor=floor,
@@ -408,9 +289,9 @@ class CurveNet(nn.Module):
         informative = attenuation + torch.tensor(BAND_COUNTS, device=band.device).log()
         plain = functional.pad(informative[..., :RADIAL].softmax(-1), (0, BANDS - RADIAL))
         mix = torch.lerp((mixing + informative).softmax(-1), plain, pure)
-        seen = tokens.energy / expected.cut.variance[..., None] - uniform
-        noise = (seen / band + uniform) / expected.variance[..., None]
-        mixed = (noise * mix).sum(-1).clamp(max=MOST_RELATIVE)
+        observed = tokens.energy / expected.cut.variance[..., None] - uniform
+        noise = (observed / band + uniform) / expected.variance[..., None]
+        mixed = (noise * mix).sum(-1).clamp(max=MAX_RELATIVE_VARIANCE)
         step = (12 * uniform[..., 0]).sqrt()
         ripple = quantisation_ripple(expected.correlated, step, tokens.to_low, expected.variance / BLOCK**2)
         tails = replaced_tails(tokens, expected.variance)
@@ -466,7 +347,7 @@ class CurveNet(nn.Module):
         per_band = per_band * cut.variance[..., None]
         log_expected = per_band.log()
         ratio = ((tokens.energy + 1e-4 * per_band).log() - log_expected).clamp(max=9)
-        near = tokens.join([neighbourhood(grid) for grid in tokens.split(tokens.mean[..., None])])[..., 0]
+        near = neighbourhood_of_blocks(tokens, tokens.mean[..., None])[..., 0]
 
         def distance(value: Tensor) -> Tensor:
             return torch.log1p((value / sigma).clamp(min=0, max=1e4))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisediag.cop.curve import MIN_VARIANCE
+from noisediag.cop.closed_forms import MIN_VARIANCE
 from noisediag.cop.tokens import RADIAL, SHARES, Tokens
 
 OUTLIER_STEPS = (0.08, 0.16, 0.3, 0.45)  # normalised signal above and below the block's median
@@ -67,7 +67,8 @@ class Encoder(nn.Module):
         picture = self.histogram(picture)
         context = functional.gelu(self.context(torch.cat([self.pool(hidden, self.score), picture], 1)))
         local = self.again(hidden + context[:, None])
-        return self.leave(torch.cat([self.pool(local, self.score_again), context, picture], 1))
+        embedding: Tensor = self.leave(torch.cat([self.pool(local, self.score_again), context, picture], 1))
+        return embedding
 
     def pool(self, hidden: Tensor, score: nn.Linear) -> Tensor:
         attention = score(hidden).softmax(1)
@@ -156,4 +157,5 @@ def histogram_spectrum(pixels: Tensor) -> Tensor:
     counts = torch.zeros(len(values), HISTOGRAM_BINS, device=values.device)
     counts.scatter_add_(1, index, torch.ones_like(values))
     spectrum = torch.fft.rfft(counts / values.shape[1]).abs()[:, 1 : 1 + HISTOGRAM_FREQUENCIES]
-    return (spectrum + HISTOGRAM_FLOOR).log() / 2 + 1.5
+    log_magnitude: Tensor = (spectrum + HISTOGRAM_FLOOR).log() / 2 + 1.5
+    return log_magnitude

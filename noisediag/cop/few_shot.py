@@ -19,7 +19,7 @@ from noisediag.errors import CheckpointError, UsageError
 
 FOLDS = 10  # of CV+
 TAIL = 0.05  # at each end of an interval
-FEWEST_FOR_INTERVALS = 19  # below, TAIL of the folds' errors is less than one of them
+MIN_SHOTS_FOR_INTERVALS = 19  # below, TAIL of the folds' errors is less than one of them
 SEARCH_SHOTS = 300  # that the hyper-parameters are fitted to, evenly taken
 SEARCH_STEPS = 80
 SEARCH_RATE = 0.15
@@ -27,7 +27,7 @@ NOISE_FLOOR = 1e-3  # of the labels' variance
 START = {"linear": -2.0, "smooth": -0.5, "length": 0.0, "noise": -1.5}  # logarithms, the centre of their priors
 PRIOR_SPREAD = {"linear": 2.0, "smooth": 1.5, "length": 0.7, "noise": 1.5}
 TEMPERATURES = tuple(0.05 * 1.25**i for i in range(16))
-MOST_DEVIATIONS = 8.0  # at which inputs are cut: one odd number must not run away with a linear term
+MAX_DEVIATIONS = 8.0  # at which inputs are cut: one odd number must not run away with a linear term
 
 
 @dataclass(frozen=True)
@@ -129,17 +129,17 @@ class FewShotHead(nn.Module):
         self.part("judge", column).copy_(by)
 
     def standardised(self, inputs: Tensor) -> Tensor:
-        return ((inputs.double() - self.shift) / self.scale).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+        return ((inputs.double() - self.shift) / self.scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def outputs(self, inputs: Tensor, column: int) -> Tensor:
         """What every process says, `(models, B, outputs)`, of inputs `(B, sum(groups))`."""
         terms = Terms.between(self.standardised(inputs), self.inputs, self.config.groups)
-        found = []
+        predictions = []
         for hyper, coefficients, centre in zip(
             self.part("hyper", column), self.part("coefficients", column), self.part("centre", column), strict=True
         ):
-            found.append(centre + terms.covariance(hyper) @ coefficients)
-        return torch.stack(found)
+            predictions.append(centre + terms.covariance(hyper) @ coefficients)
+        return torch.stack(predictions)
 
     def read(self, inputs: Tensor) -> list[list[Reading]]:
         """For each of B pictures the readings of all columns."""
@@ -147,22 +147,22 @@ class FewShotHead(nn.Module):
         return [list(readings) for readings in zip(*by_column, strict=True)]
 
     def _readings(self, inputs: Tensor, number: int) -> list[Reading]:
-        column, said = self.config.columns[number], self.outputs(inputs, number)
+        column, predicted = self.config.columns[number], self.outputs(inputs, number)
         if column.scale == "class":
-            shares = (said[0] / self.part("temperature", number)).softmax(1)
+            shares = (predicted[0] / self.part("temperature", number)).softmax(1)
             best = shares.argmax(1)
             return [
                 Reading(column, column.words[int(b)], None, None, float(s[b]))
                 for b, s in zip(best, shares, strict=True)
             ]
         native = torch.exp if column.scale == "log" else torch.clone
-        values = native(said[0, :, 0])
+        values = native(predicted[0, :, 0])
         judge = self.part("judge", number)
         known = judge >= 0
         rank = math.floor(TAIL * (int(known.sum()) + 1))
-        if int(known.sum()) < FEWEST_FOR_INTERVALS:
+        if int(known.sum()) < MIN_SHOTS_FOR_INTERVALS:
             return [Reading(column, float(v), None, None, None) for v in values]
-        others, error = said[judge[known], :, 0], self.part("error", number)[known].abs()
+        others, error = predicted[judge[known], :, 0], self.part("error", number)[known].abs()
         low = native((others - error).sort(0).values[rank - 1])
         high = native((others + error).sort(0).values[-rank])
         low, high = torch.minimum(low, values), torch.maximum(high, values)
@@ -179,7 +179,7 @@ class Terms:
     @classmethod
     def between(cls, a: Tensor, b: Tensor, groups: Sequence[int]) -> Terms:
         products, distances = [], []
-        for x, y in zip(a.split(list(groups), 1), b.split(list(groups), 1), strict=True):
+        for x, y in zip(torch.split(a, list(groups), 1), torch.split(b, list(groups), 1), strict=True):
             product = x @ y.T
             square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * product
             products.append(product / x.shape[1])
@@ -193,7 +193,8 @@ class Terms:
     def covariance(self, hyper: Tensor) -> Tensor:
         """`(n, m)`; `hyper` holds logarithms: linear and smooth variances, lengths of every group, noise."""
         linear, smooth, length = hyper[:-1].exp().view(3, -1, 1, 1)
-        return (linear * self.products + smooth * torch.exp(-0.5 * self.distances / length.square())).sum(0)
+        of_groups: Tensor = linear * self.products + smooth * torch.exp(-0.5 * self.distances / length.square())
+        return of_groups.sum(0)
 
 
 def learn(
@@ -213,7 +214,7 @@ def learn(
     head.inputs.copy_(head.standardised(inputs))
     terms = Terms.between(head.inputs, head.inputs, groups)
     for number, (column, label) in enumerate(zip(columns, labels, strict=True)):
-        said = torch.zeros_like(label.values)
+        predicted = torch.zeros_like(label.values)
         for model in range(models):
             out = label.known & (judge == model) & (model > 0)
             used = label.known & ~out
@@ -226,11 +227,11 @@ def learn(
             head.part("centre", number)[model] = centre
             if bool(out.any()):
                 between = Terms(terms.products[:, out], terms.distances[:, out])
-                said[out] = centre + between.covariance(hyper) @ head.part("coefficients", number)[model]
+                predicted[out] = centre + between.covariance(hyper) @ head.part("coefficients", number)[model]
         if fold is not None:
-            head.judge(number, label.values - said, torch.where(label.known, judge, -1))
+            head.judge(number, label.values - predicted, torch.where(label.known, judge, -1))
             if column.scale == "class":
-                temperature = _temperature(said[label.known], label.values[label.known])
+                temperature = _temperature(predicted[label.known], label.values[label.known])
                 head.part("temperature", number).copy_(temperature)
     return head
 
@@ -269,8 +270,8 @@ def _search(terms: Terms, target: Tensor) -> Tensor:
     return hyper.detach()
 
 
-def _temperature(said: Tensor, truth: Tensor) -> Tensor:
+def _temperature(predicted: Tensor, truth: Tensor) -> Tensor:
     """What makes a softmax of the folds' answers `(n, words)` the most likely about the words they did not see."""
     temperatures = torch.tensor(TEMPERATURES, dtype=torch.float64)
-    losses = torch.stack([-(truth * (said / t).log_softmax(1)).sum(1).mean() for t in temperatures])
+    losses = torch.stack([-(truth * (predicted / t).log_softmax(1)).sum(1).mean() for t in temperatures])
     return temperatures[losses.argmin()]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisediag.cop.curve import MIN_VARIANCE, CurvePass, law_variance
+from noisediag.cop.closed_forms import MIN_VARIANCE, law_variance
+from noisediag.cop.curve import CurvePass
 from noisediag.cop.tokens import BLOCK, RADIAL, SHARES, Tokens
 from noisediag.genome.parameters import NAMES
 
@@ -23,10 +24,10 @@ CURVE_QUANTILES = (0.03, 0.5, 0.97)  # of the signal, where the curve's error is
 LEARNED = tuple(name for name in NAMES if name != "quantisation")  # the step is read from the levels themselves
 UNIFORM = frozenset({"correlation"})  # predicted as it is; the others as logarithms
 SMALLEST_SHARE = 3e-3  # of the variance at mid signal: where the fit says 0, the head starts from here
-SMALLEST_IMPULSE = 3e-6
+SMALLEST_IMPULSE = 3e-6  # share of the pixels, below one in a picture of 512 x 512
 PARTS = 3  # of the signal, with as many blocks each
-QUIET = (0.005, 0.03, 0.15)
-MOST_ENERGY = 20.0
+QUIET = (0.005, 0.03, 0.15)  # quantiles over the blocks
+MAX_ENERGY = 20.0  # Over the expected one: stands for blocks that clipping has touched, so that none of them is quiet.
 UNCLIPPED = 3.5  # sigmas that a block's mean must lie inside the tile's extremes
 RING_CUBES = 1 - 8 / 8**3  # sum of the cubed weights of a pixel minus the mean of its 8 neighbours
 
@@ -76,7 +77,7 @@ def noise_shape(tokens: Tokens, curve: CurvePass) -> NoiseShape:
 
     pixels = BLOCK**2 / share.square().sum(1).clamp(min=1e-6)
     energy = tokens.energy[..., :RADIAL] @ torch.tensor(SHARES, device=sigma.device)
-    level = (energy / variance + 1e-4).log().masked_fill(~inside, math.log(MOST_ENERGY))
+    level = (energy / variance + 1e-4).log().masked_fill(~inside, math.log(MAX_ENERGY))
     return NoiseShape(
         asymmetry=mean(third / sigma**3 * ratio) / RING_CUBES,
         asymmetry_error=mean(ratio) * (15 / pixels).sqrt(),
@@ -88,86 +89,139 @@ def noise_shape(tokens: Tokens, curve: CurvePass) -> NoiseShape:
 def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_intercept: Tensor) -> Evidence:
     """`step` (B,) normalised distance of adjacent levels, 0 where none; `free_intercept` (B,) bool."""
     share = curve.weight / curve.weight.sum(1, keepdim=True)
-    order = tokens.mean.argsort(1)
-    rank = share.gather(1, order).cumsum(1)
-    at = torch.tensor(CURVE_QUANTILES, device=rank.device).expand(len(rank), -1).contiguous()
-    position = torch.searchsorted(rank.contiguous(), at).clamp(max=rank.shape[1] - 1)
-    trusted = tokens.mean.gather(1, order).gather(1, position)  # quantiles of the signal over trusted blocks
-    signal = tokens.mean.quantile(torch.tensor(CURVE_QUANTILES, device=rank.device), 1).T
+    quantiles = torch.tensor(CURVE_QUANTILES, device=share.device)
+    trusted = _trusted_quantiles(tokens.mean, share, quantiles)
+    signal = tokens.mean.quantile(quantiles, 1).T
     variance = curve.variance(signal)
-    middle = variance[:, 1].clamp(min=MIN_VARIANCE)
-    uniform = step.double().square() / 12
-    shot, intercept, square = curve.law.unbind(1)
-    offset = intercept - uniform
-    x = trusted.double()
-    terms = torch.stack([shot[:, None] * x, offset[:, None].expand_as(x), square[:, None] * x.square()], 1)  # (B, 3, 3)
-    fitted = law_variance(curve.law, curve.floor, trusted)
-    terms = (terms / fitted[:, None]).clamp(-2, 2).flatten(1)
-    covariance = torch.linalg.pinv(
-        curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30)
+    fit = _Fit.of(curve, step, signal, variance)
+    effective = 1 / share.square().sum(1)  # number of blocks of equal weight that would be as many
+    summary = torch.cat(
+        [
+            *_shape_features(tokens, curve),
+            *_fit_features(curve, fit, trusted),
+            (variance / fit.middle[:, None]).clamp(1e-3, 1e3).log() / 3,
+            torch.log1p((signal.double() / variance.clamp(min=MIN_VARIANCE).sqrt()).clamp(0, 1e4)) / 4,
+            torch.stack(
+                [effective.log() / 5 - 1, math.log(tokens.mean.shape[1]) / 5 - 1 + torch.zeros_like(effective)], 1
+            ),
+            torch.log1p(step.double() / fit.middle.sqrt())[:, None],
+            (step > 0).double()[:, None],
+            free_intercept.double()[:, None],
+            *_extreme_features(tokens),
+            (fit.uniform / fit.middle).clamp(max=2)[:, None],
+            ((fit.shot.clamp(min=0) / fit.level).clamp(1e-9, 10).log() / 5)[:, None],
+        ],
+        1,
+    ).float()
+    level_of_noise = (fit.middle.log() / 8 + 1)[:, None]
+    return Evidence(
+        features=torch.cat([summary, curve.context], 1),
+        absolute=torch.cat([level_of_noise, signal, trusted, tokens.mean.std(1)[:, None]], 1).float(),
+        base=_starting_values(curve, fit),
+        signal=signal,
+        sigma=variance.sqrt().float(),
+        smooth=(effective / tokens.mean.shape[1]).float(),
     )
-    contributions = torch.stack([x[:, 1].abs(), torch.ones_like(middle), x[:, 1].square()], 1)
-    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * contributions / middle[:, None]
-    least = SMALLEST_SHARE * middle
-    level = signal[:, 1].double().abs().clamp(min=1e-3)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The terms of the fitted law, each (B,) float64, and what they are measured by at mid signal."""
+
+    shot: Tensor
+    offset: Tensor  # intercept without the q^2/12 of quantisation
+    square: Tensor
+    uniform: Tensor  # q^2/12
+    middle: Tensor  # variance at the median signal
+    level: Tensor  # |median signal|
+
+    @staticmethod
+    def of(curve: CurvePass, step: Tensor, signal: Tensor, variance: Tensor) -> _Fit:
+        shot, intercept, square = curve.law.unbind(1)
+        uniform = step.double().square() / 12
+        return _Fit(
+            shot=shot,
+            offset=intercept - uniform,
+            square=square,
+            uniform=uniform,
+            middle=variance[:, 1].clamp(min=MIN_VARIANCE),
+            level=signal[:, 1].double().abs().clamp(min=1e-3),
+        )
+
+
+def _trusted_quantiles(mean: Tensor, share: Tensor, quantiles: Tensor) -> Tensor:
+    """Quantiles `(B, Q)` of the blocks' signal `mean` (B, N), each block counting with its `share` (B, N)."""
+    order = mean.argsort(1)
+    rank = share.gather(1, order).cumsum(1)
+    at = quantiles.expand(len(rank), -1).contiguous()
+    position = torch.searchsorted(rank.contiguous(), at).clamp(max=rank.shape[1] - 1)
+    return mean.gather(1, order).gather(1, position)
+
+
+def _starting_values(curve: CurvePass, fit: _Fit) -> Tensor:
+    """`Evidence.base`: the parameters as the closed forms have them, lifted to SMALLEST_SHARE of the variance."""
+    least = SMALLEST_SHARE * fit.middle
     impulse = (curve.low_impulse + curve.high_impulse).double()
     base = {
-        "shot_gain": torch.maximum(shot, least / level).log(),
-        "read_noise": torch.maximum(offset, least).log() / 2,
-        "multiplicative": torch.maximum(square, least / level.square()).log() / 2,
+        "shot_gain": torch.maximum(fit.shot, least / fit.level).log(),
+        "read_noise": torch.maximum(fit.offset, least).log() / 2,
+        "multiplicative": torch.maximum(fit.square, least / fit.level.square()).log() / 2,
         "impulse": impulse.clamp(min=SMALLEST_IMPULSE).log(),
         "row_noise": torch.maximum(curve.row_variance.double(), least).log() / 2,
         "column_noise": torch.maximum(curve.column_variance.double(), least).log() / 2,
         "correlation": curve.correlation().double(),
     }
+    return torch.stack([base[name] for name in LEARNED], 1).float()
+
+
+def _shape_features(tokens: Tokens, curve: CurvePass) -> list[Tensor]:
+    shape = noise_shape(tokens, curve)
+    return [
+        shape.asymmetry.sign() * torch.log1p(shape.asymmetry.abs() * 10) / 2,
+        (shape.asymmetry_error + 1e-3).log() / 3,
+        (shape.kurtosis + 0.1).log(),
+        shape.quietest / 3,
+        curve.pure_logit.clamp(-10, 10)[:, None] / 5,
+    ]
+
+
+def _fit_features(curve: CurvePass, fit: _Fit, trusted: Tensor) -> list[Tensor]:
+    """Shares of the law's terms at the signals `trusted` (B, 3), their standard errors, and what else was fitted."""
+    x = trusted.double()
+    terms = torch.stack(
+        [fit.shot[:, None] * x, fit.offset[:, None].expand_as(x), fit.square[:, None] * x.square()], 1
+    )  # (B, 3, 3)
+    fitted = law_variance(curve.law, curve.floor, trusted)
+    terms = (terms / fitted[:, None]).clamp(-2, 2).flatten(1)
+    covariance = torch.linalg.pinv(
+        curve.normal + torch.diag_embed(1e-9 * curve.normal.diagonal(dim1=1, dim2=2) + 1e-30)
+    )
+    contributions = torch.stack([x[:, 1].abs(), torch.ones_like(fit.middle), x[:, 1].square()], 1)
+    errors = covariance.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt() * contributions / fit.middle[:, None]
     logits = curve.correlation_logits
     entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
-    effective = 1 / share.square().sum(1)
 
     def relative(value: Tensor) -> Tensor:
-        scaled = value.double() / middle
+        scaled = value.double() / fit.middle
         return scaled.sign() * torch.log1p(scaled.abs() * 300) / 6
 
-    shape = noise_shape(tokens, curve)
-    summary = torch.cat(
-        [
-            shape.asymmetry.sign() * torch.log1p(shape.asymmetry.abs() * 10) / 2,
-            (shape.asymmetry_error + 1e-3).log() / 3,
-            (shape.kurtosis + 0.1).log(),
-            shape.quietest / 3,
-            curve.pure_logit.clamp(-10, 10)[:, None] / 5,
-            terms,
-            errors.clamp(1e-13, 1e4).log() / 5,
-            torch.stack([relative(curve.row_variance), relative(curve.column_variance)], 1),
-            ((curve.low_impulse + 1e-5).log() / 5)[:, None],
-            ((curve.high_impulse + 1e-5).log() / 5)[:, None],
-            logits.softmax(-1)[:, :2],
-            torch.stack([curve.correlation(), entropy], 1),
-            (variance / middle[:, None]).clamp(1e-3, 1e3).log() / 3,
-            torch.log1p((signal.double() / variance.clamp(min=MIN_VARIANCE).sqrt()).clamp(0, 1e4)) / 4,
-            torch.stack(
-                [effective.log() / 5 - 1, math.log(tokens.mean.shape[1]) / 5 - 1 + torch.zeros_like(effective)], 1
-            ),
-            torch.log1p(step.double() / middle.sqrt())[:, None],
-            (step > 0).double()[:, None],
-            free_intercept.double()[:, None],
-            torch.stack([(s.mean(1) + 1e-4).log() / 4 for s in (tokens.low_share, tokens.high_share)], 1),
-            torch.stack([(s.mean(1) + 1e-5).log() / 5 for s in (tokens.low_impulses, tokens.high_impulses)], 1),
-            (tokens.low_impulses.amax(1) + tokens.high_impulses.amax(1))[:, None],
-            (uniform / middle).clamp(max=2)[:, None],
-            ((shot.clamp(min=0) / level).clamp(1e-9, 10).log() / 5)[:, None],
-        ],
-        1,
-    ).float()
-    absolute = torch.cat([(middle.log() / 8 + 1)[:, None], signal, trusted, tokens.mean.std(1)[:, None]], 1).float()
-    return Evidence(
-        features=torch.cat([summary, curve.context], 1),
-        absolute=absolute,
-        base=torch.stack([base[name] for name in LEARNED], 1).float(),
-        signal=signal,
-        sigma=variance.sqrt().float(),
-        smooth=(effective / tokens.mean.shape[1]).float(),
-    )
+    return [
+        terms,
+        errors.clamp(1e-13, 1e4).log() / 5,
+        torch.stack([relative(curve.row_variance), relative(curve.column_variance)], 1),
+        ((curve.low_impulse + 1e-5).log() / 5)[:, None],
+        ((curve.high_impulse + 1e-5).log() / 5)[:, None],
+        logits.softmax(-1)[:, :2],
+        torch.stack([curve.correlation(), entropy], 1),
+    ]
+
+
+def _extreme_features(tokens: Tokens) -> list[Tensor]:
+    return [
+        torch.stack([(s.mean(1) + 1e-4).log() / 4 for s in (tokens.low_share, tokens.high_share)], 1),
+        torch.stack([(s.mean(1) + 1e-5).log() / 5 for s in (tokens.low_impulses, tokens.high_impulses)], 1),
+        (tokens.low_impulses.amax(1) + tokens.high_impulses.amax(1))[:, None],
+    ]
 
 
 @dataclass(frozen=True)
@@ -214,18 +268,20 @@ class SensorHead(nn.Module):
     def forward(self, evidence: Evidence, embedding: Tensor) -> SensorReading:
         everything = torch.cat([evidence.features, evidence.absolute, embedding], 1)
         inputs = ((everything - self.mean) / self.scale).clamp(-8, 8)
-        own, absolute, picture = inputs.split([self.config.evidence, self.config.absolute, self.config.embedding], 1)
+        widths = [self.config.evidence, self.config.absolute, self.config.embedding]
+        scale_free, absolute, picture = torch.split(inputs, widths, 1)
         n = len(LEARNED)
-        values = self.values(own)
+        values = self.values(scale_free)
         parameters, curve = (
-            values[:, : 3 * n].unflatten(1, (n, 3)),
-            values[:, 3 * n :].unflatten(1, (len(CURVE_QUANTILES), 3)),
+            torch.unflatten(values[:, : 3 * n], 1, (n, 3)),
+            torch.unflatten(values[:, 3 * n :], 1, (len(CURVE_QUANTILES), 3)),
         )
-        seen = self.presence(torch.cat([own, absolute, self.squeeze(picture)], 1)).unflatten(1, (n, 2))
+        presence = self.presence(torch.cat([scale_free, absolute, self.squeeze(picture)], 1))
+        limit_and_presence = torch.unflatten(presence, 1, (n, 2))
         return SensorReading(
             quantiles=spread(evidence.base + parameters[..., 1], parameters[..., 0], parameters[..., 2]),
-            limit=evidence.base + seen[..., 1],
-            present=seen[..., 0],
+            limit=evidence.base + limit_and_presence[..., 1],
+            present=limit_and_presence[..., 0],
             curve=spread(curve[..., 1], curve[..., 0], curve[..., 2]),
         )
 
@@ -251,4 +307,5 @@ class PaperHead(nn.Module):
         )
 
     def forward(self, embedding: Tensor) -> Tensor:
-        return self.body(embedding).softmax(-1)
+        strengths: Tensor = self.body(embedding).softmax(-1)
+        return strengths

@@ -20,9 +20,10 @@ from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.errors import CheckpointError
 from noisediag.genome import paper
 
-FAMILIAR_DIMENSIONS = 24
+FAMILIAR_DIMENSIONS = 24  # principal components of the 128 of an embedding
 
 Model = TypeVar("Model", "SensorModel", "PaperModel")
+Parts = TypeVar("Parts")
 
 
 class Familiarity(nn.Module):
@@ -37,15 +38,6 @@ class Familiarity(nn.Module):
         self.register_buffer("mean", torch.zeros(embedding))
         self.register_buffer("whiten", torch.zeros(embedding, dimensions))
         self.register_buffer("threshold", torch.zeros(()))
-
-    def learn(self, embeddings: Tensor, *, quantile: float) -> None:
-        """From embeddings `(N, E)`; distances above `quantile` of theirs will count as unfamiliar."""
-        self.mean.copy_(embeddings.mean(0))
-        centred = embeddings - self.mean
-        _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-        k = self.whiten.shape[1]
-        self.whiten.copy_(directions[:k].T / singular[:k] * len(embeddings) ** 0.5)
-        self.threshold.copy_(self(embeddings).quantile(quantile))
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Root mean square of the whitened components, `(B,)`; about 1 for familiar ones."""
@@ -68,9 +60,9 @@ class SensorAnswer:
         return _one(self, bag)
 
 
-def _one(parts: Any, bag: int) -> Any:
+def _one(parts: Parts, bag: int) -> Parts:
     """`parts`, a dataclass of tensors and of such dataclasses, of one bag alone."""
-    values = {f.name: getattr(parts, f.name) for f in fields(parts)}
+    values = {f.name: getattr(parts, f.name) for f in fields(parts)}  # type: ignore[arg-type] # a dataclass
     return type(parts)(**{n: v[bag : bag + 1] if isinstance(v, Tensor) else _one(v, bag) for n, v in values.items()})
 
 
@@ -116,7 +108,8 @@ class SensorModel(nn.Module):
 
     def embed(self, tokens: Tokens) -> Tensor:
         """Embedding `(B, E)`; one grid of blocks says as much as both, in half the time."""
-        return self.encoder(tokens.first_grid())
+        embedding: Tensor = self.encoder(tokens.first_grid())
+        return embedding
 
     @property
     def config(self) -> dict[str, Any]:
@@ -133,17 +126,17 @@ class SensorModel(nn.Module):
         store.save(path, _parts(self), header)
 
     @classmethod
-    def load(cls, found: store.Checkpoint) -> SensorModel:
-        """Raises CheckpointError where `found` is not a sensor model of this version."""
-        _expect(found, cls.KIND)
+    def load(cls, file: store.Checkpoint) -> SensorModel:
+        """Raises CheckpointError where `file` is not a sensor model of this version."""
+        _expect(file, cls.KIND)
         model = cls(
-            store.config(found, "encoder", EncoderConfig),
-            store.config(found, "curve", CurveConfig),
-            store.config(found, "head", SensorHeadConfig),
-            _calibration(found),
-            None if _absent(found, "rendered") else store.config(found, "rendered", RenderedConfig),
+            store.config(file, "encoder", EncoderConfig),
+            store.config(file, "curve", CurveConfig),
+            store.config(file, "head", SensorHeadConfig),
+            _calibration(file),
+            None if _absent(file, "rendered") else store.config(file, "rendered", RenderedConfig),
         )
-        store.load_into(found, _parts(model))
+        store.load_into(file, _parts(model))
         return model.eval()
 
 
@@ -159,7 +152,8 @@ class PaperModel(nn.Module):
 
     def forward(self, bags: Tensor) -> Tensor:
         """Strengths `(B, 6)` of bags `(B, T, H, W)`."""
-        return self.head(self.encoder(tokenize(bags)))
+        strengths: Tensor = self.head(self.encoder(tokenize(bags)))
+        return strengths
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
         store.save(
@@ -174,13 +168,13 @@ class PaperModel(nn.Module):
         )
 
     @classmethod
-    def load(cls, found: store.Checkpoint) -> PaperModel:
-        """Raises CheckpointError where `found` is not a paper model of this version."""
-        _expect(found, cls.KIND)
-        if tuple(found.header.get("names", ())) != paper.NAMES:
-            raise CheckpointError(f"checkpoint {found.name} was trained on other outputs than this version's")
-        model = cls(store.config(found, "encoder", EncoderConfig))
-        store.load_into(found, _parts(model))
+    def load(cls, file: store.Checkpoint) -> PaperModel:
+        """Raises CheckpointError where `file` is not a paper model of this version."""
+        _expect(file, cls.KIND)
+        if tuple(file.header.get("names", ())) != paper.NAMES:
+            raise CheckpointError(f"checkpoint {file.name} was trained on other outputs than this version's")
+        model = cls(store.config(file, "encoder", EncoderConfig))
+        store.load_into(file, _parts(model))
         return model.eval()
 
 
@@ -189,11 +183,11 @@ def save_encoder(path: Path, encoder: Encoder, header: Mapping[str, Any]) -> Non
     store.save(path, {"encoder": encoder}, {"kind": "encoder", "config": {"encoder": asdict(encoder.config)}, **header})
 
 
-def load_encoder(found: store.Checkpoint) -> Encoder:
-    """Raises CheckpointError where `found` is not an encoder of this version."""
-    _expect(found, "encoder")
-    encoder = Encoder(store.config(found, "encoder", EncoderConfig))
-    store.load_into(found, {"encoder": encoder})
+def load_encoder(file: store.Checkpoint) -> Encoder:
+    """Raises CheckpointError where `file` is not an encoder of this version."""
+    _expect(file, "encoder")
+    encoder = Encoder(store.config(file, "encoder", EncoderConfig))
+    store.load_into(file, {"encoder": encoder})
     return encoder.eval()
 
 
@@ -206,22 +200,22 @@ def randomised(model: Model, seed: int) -> Model:
     return other.eval()
 
 
-def _calibration(found: store.Checkpoint) -> Mapping[str, Any]:
-    calibration = found.header.get("calibration")
+def _calibration(file: store.Checkpoint) -> Mapping[str, Any]:
+    calibration = file.header.get("calibration")
     if not isinstance(calibration, dict):
-        raise CheckpointError(f"checkpoint {found.name} has no interval calibration")
+        raise CheckpointError(f"checkpoint {file.name} has no interval calibration")
     return calibration
 
 
-def _absent(found: store.Checkpoint, name: str) -> bool:
+def _absent(file: store.Checkpoint, name: str) -> bool:
     """Whether the checkpoint says that it has no such part."""
-    return found.header["config"].get(name, ...) is None
+    return file.header["config"].get(name, ...) is None
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:
     return dict(model.named_children())
 
 
-def _expect(found: store.Checkpoint, kind: str) -> None:
-    if found.header.get("kind") != kind:
-        raise CheckpointError(f"checkpoint {found.name} is of kind {found.header.get('kind')!r}; this needs {kind!r}")
+def _expect(file: store.Checkpoint, kind: str) -> None:
+    if file.header.get("kind") != kind:
+        raise CheckpointError(f"checkpoint {file.name} is of kind {file.header.get('kind')!r}; this needs {kind!r}")

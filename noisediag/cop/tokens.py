@@ -18,20 +18,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisediag.genome.correlation import autocorrelation
+from noisediag.traces.dct import dct_matrix
 
-BLOCK = 8
-SHIFT = BLOCK // 2
+BLOCK = 8  # px
+SHIFT = BLOCK // 2  # px of the second grid
 IMPULSE_WINDOW = 5  # px; neighbourhood an extreme pixel is compared with
-IMPULSE_DEVIATIONS = 3.0
-SPARSE_SHARE = 0.03  # of the pixels; so few are faster looked at one by one
-IMPULSE_MAX_SHARE = 0.4  # more extreme pixels than this in the window: an area or a stroke, not impulses
-MIN_CLIPPED = 4  # pixels of a tile that share its lowest or highest value: less is chance
-TINY_ENERGY = 1e-13  # normalised; inside the logarithm, far below one code of 16 bits
-MIN_DEVIATION = 1e-4  # normalised; keeps exactly flat surroundings from calling the last code an impulse
+IMPULSE_DEVIATIONS = 3.0  # standard deviations of the window that an impulse lies off its mean
+SPARSE_SHARE = 0.03  # Of the pixels: so few are faster looked at one by one; the result is the same.
+IMPULSE_MAX_SHARE = 0.4  # More extreme pixels than this in the window are an area or a stroke, not impulses.
+MIN_CLIPPED = 4  # Pixels of a tile that share its lowest or highest value; fewer may do so by chance.
+TINY_ENERGY = 1e-13  # Normalised, (3e-7)^2: far below one code of 16 bits. Keeps logarithms finite.
+MIN_DEVIATION = 1e-4  # Normalised: keeps exactly flat surroundings from calling the last code an impulse.
 
 # u is the vertical frequency, v the horizontal one. An offset shared by a row varies with u only (v = 0).
 AXIS_SPLIT = 4  # axis frequencies 1..3 and 4..7 are bands of their own
-SECTOR_RADII = (3.7, 5.5, 7.3)
+SECTOR_RADII = (3.7, 5.5, 7.3)  # of sqrt(u^2 + v^2): two rings
 LOG_RADII = (0.0, 3.7, 5.5, 99.0)  # groups whose mean logarithm is taken, axes included
 GROUPS = len(LOG_RADII) - 1
 RADII = (0.0, 2.6, 3.7, 4.6, 5.5, 6.4, 7.3, 8.3, 99.0)  # of sqrt(u^2 + v^2) for u, v >= 1
@@ -79,11 +80,9 @@ COLUMN_COEFFICIENTS = slice(1, BLOCK)
 
 
 @cache
-def dct_matrix() -> Tensor:
-    """Orthonormal DCT-II of a flattened 8x8 block, `(64, 64)`: `coefficients = matrix @ pixels`."""
-    k = torch.arange(BLOCK, dtype=torch.float64)
-    rows = torch.cos(math.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
-    rows[0] /= math.sqrt(2)
+def block_transform() -> Tensor:
+    """Orthonormal DCT-II of a flattened 8x8 block, `(64, 64)` float64: `coefficients = matrix @ pixels`."""
+    rows = torch.from_numpy(dct_matrix(BLOCK))
     return torch.kron(rows, rows)
 
 
@@ -115,7 +114,7 @@ def band_gains(correlations: tuple[float, ...]) -> Tensor:
 
     Shape `(len(correlations), BANDS)`; a width of 0 is white noise: all ones.
     """
-    matrix = dct_matrix()
+    matrix = block_transform()
     row, column = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
     down = (row.reshape(-1, 1) - row.reshape(1, -1)).abs()
     right = (column.reshape(-1, 1) - column.reshape(1, -1)).abs()
@@ -149,7 +148,7 @@ class Tokens:
 
     def split(self, values: Tensor) -> list[Tensor]:
         """`(B, N, ...)` to one `(B, T, ny, nx, ...)` per grid."""
-        parts = values.split([t * ny * nx for t, ny, nx in self.grids], dim=1)
+        parts = torch.split(values, [t * ny * nx for t, ny, nx in self.grids], dim=1)
         return [p.reshape(p.shape[0], *grid, *p.shape[2:]) for p, grid in zip(parts, self.grids, strict=True)]
 
     def first_grid(self) -> Tokens:
@@ -260,7 +259,7 @@ def _cells(planes: Tensor) -> Tensor:
     """`(..., H, W)` to the sums over squares of SHIFT px, (..., H / SHIFT, W / SHIFT): both grids are made of them."""
     height, width = planes.shape[-2:]
     lines = planes.reshape(*planes.shape[:-2], height // SHIFT, SHIFT, width).sum(-2)  # whole lines are faster
-    return lines.unflatten(-1, (width // SHIFT, SHIFT)).sum(-1)
+    return torch.unflatten(lines, -1, (width // SHIFT, SHIFT)).sum(-1)
 
 
 def _block_means(cells: Tensor, shift: int) -> Tensor:
@@ -275,7 +274,7 @@ def band_energies(bags: Tensor) -> Tensor:
     """`Tokens.energy` of the first grid alone, (B, N, BANDS), of bags as `tokenize` takes them."""
     clean, _ = _without_impulses(bags.flatten(0, 1))
     blocks = _blocks(clean)
-    coefficients = (blocks - blocks.mean(-1, keepdim=True)) @ dct_matrix().to(bags).T
+    coefficients = (blocks - blocks.mean(-1, keepdim=True)) @ block_transform().to(bags).T
     return (coefficients.square() @ band_matrix().to(bags)).reshape(len(bags), -1, BANDS)
 
 
@@ -294,7 +293,7 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
     tiles = bags.reshape(b * t, height, width)
     clean, extremes = _without_impulses(tiles)
     low, high = extremes.low, extremes.high
-    transform = dct_matrix().to(tiles)
+    transform = block_transform().to(tiles)
     bands = band_matrix().to(tiles)
     marks = _cells(extremes.marks.to(tiles.dtype))
     groups = group_matrix().to(tiles)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, Quantity, VarianceLaw
+from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, VarianceLaw
+from noisediag.footprint.values import Quantity
 from noisediag.genome.correlation import autocorrelation, kernel
 from noisediag.traces.lines_and_waves import Arrangement
 
@@ -92,27 +93,22 @@ def derive(
     shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
     shot_value = shot.value if linear else None
 
-    system_gain = Quantity("K", "DN/e-")
+    system_gain = Quantity(None, symbol="K", unit="DN/e-")
     if shot_value is not None:
-        system_gain = Quantity("K", "DN/e-", shot.value_dn, shot.low_dn, shot.high_dn)
+        system_gain = Quantity(shot.value_dn, shot.low_dn, shot.high_dn, "K", "DN/e-")
     inverse_gain = Quantity(
-        "1/K", "e-/DN", _ratio(1.0, system_gain.value), _ratio(1.0, system_gain.high), _ratio(1.0, system_gain.low)
+        _ratio(1.0, system_gain.value), _ratio(1.0, system_gain.high), _ratio(1.0, system_gain.low), "1/K", "e-/DN"
     )
-    dark_noise = Quantity("sigma_d", "e-")
+    dark_noise = Quantity(None, symbol="sigma_d", unit="e-")
     if shot_value is not None:
         dark_noise = Quantity(
-            "sigma_d", "e-", _ratio(read.value, shot_value), _ratio(read.low, shot.high), _ratio(read.high, shot.low)
+            _ratio(read.value, shot_value), _ratio(read.low, shot.high), _ratio(read.high, shot.low), "sigma_d", "e-"
         )
-    uniformity = Quantity("PRNU1288", "%")
+    uniformity = Quantity(None, symbol="PRNU1288", unit="%")
     if linear:
-        uniformity = Quantity(
-            "PRNU1288",
-            "%",
-            *(
-                None if v is None else 100.0 * v
-                for v in (multiplicative.value, multiplicative.low, multiplicative.high)
-            ),
-        )
+        fractions = (multiplicative.value, multiplicative.low, multiplicative.high)
+        value, low, high = (None if fraction is None else 100.0 * fraction for fraction in fractions)
+        uniformity = Quantity(value, low, high, "PRNU1288", "%")
     return Derived(
         sigma_at_18pct=plane.law.sigma(MID_GREY),
         snr_db_at_18pct=_snr_db(plane, MID_GREY),
@@ -124,7 +120,7 @@ def derive(
         conversion_gain=inverse_gain,
         sigma_d=dark_noise,
         PRNU1288=uniformity,
-        DSNU1288=plane.dark_pattern or Quantity("DSNU1288", "e-"),
+        DSNU1288=plane.dark_pattern or Quantity(None, symbol="DSNU1288", unit="e-"),
         signal_median=plane.signal_median,
         sigma_at_median=plane.law.sigma(plane.signal_median),
         snr_db_at_median=_snr_db(plane, plane.signal_median),
@@ -214,4 +210,5 @@ def _amount(estimate: Estimate) -> float | None:
     """The value; 0 where the noise was looked for and is absent; None where it is unknown."""
     if estimate.value is not None:
         return estimate.value
-    return 0.0 if estimate.present is not None and estimate.present < PRESENT else None
+    absent = estimate.flag == "below_floor" if estimate.present is None else estimate.present < PRESENT
+    return 0.0 if absent else None

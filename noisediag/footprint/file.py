@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.footprint.derived import Derived, Structure, arrange, derive, noise_profile
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,9 @@ class Footprint:
     def sigma(self, x: float) -> float: ...
 
     @overload
-    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+    def sigma(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
-    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+    def sigma(self, x: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised."""
         return self.planes[-1].law.sigma(x)
 

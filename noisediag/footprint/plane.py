@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
+from noisediag.footprint.values import LEVEL, Quantity
 from noisediag.genome.parameters import parameter
 from noisediag.traces.lines_and_waves import Arrangement
 
-LEVEL = 0.9  # of every interval
 MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
 PRESENT = 0.5  # below this probability a noise counts as absent
 WEAK_RATIO = 3.0  # high / low of an interval that no longer identifies the value
@@ -36,6 +37,15 @@ FLAGS = (
     "upscaled",
     "resaved",
 )
+
+
+def counts_as_found(value: float | None, present: float | None) -> bool:
+    """Whether a parameter of a report was found: it has a value, which a low probability of presence does not doubt.
+
+    >>> counts_as_found(0.7, None), counts_as_found(0.7, 0.2), counts_as_found(None, 0.9)
+    (True, False, False)
+    """
+    return value is not None and (present is None or present >= PRESENT)
 
 
 @dataclass(frozen=True)
@@ -100,9 +110,9 @@ class VarianceLaw:
     def sigma(self, x: float) -> float: ...
 
     @overload
-    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+    def sigma(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
-    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+    def sigma(self, x: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
 
         >>> VarianceLaw(shot=1e-4, intercept=4e-6, square=0.0, floor=0.0).sigma(0.0)
@@ -127,9 +137,9 @@ class SampledCurve:
     def sigma(self, x: float) -> float: ...
 
     @overload
-    def sigma(self, x: np.ndarray) -> np.ndarray: ...
+    def sigma(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
-    def sigma(self, x: float | np.ndarray) -> float | np.ndarray:
+    def sigma(self, x: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
         """Standard deviation of the pixel noise at clean signal `x` (a number or an array); all normalised.
 
         >>> round(SampledCurve((0.0, 1.0), (0.01, 0.07)).sigma(0.25), 6)
@@ -138,17 +148,6 @@ class SampledCurve:
         at = np.sqrt(np.clip(x, 0.0, 1.0))
         sigma = np.sqrt(np.interp(at, np.sqrt(self.signals), np.square(self.sigmas)))
         return sigma if isinstance(x, np.ndarray) else float(sigma)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A derived quantity under its own symbol and unit. Bounds are None where the interval does not carry over."""
-
-    symbol: str
-    unit: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
-"""Clean pictures for the studies: read from files, reduced to one plane, or laid out as a Bayer mosaic."""
+"""Clean pictures from files, for training, benchmark and simulation: one reader for all uses."""
 
 from __future__ import annotations
 
 import csv
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from noisediag import images
-from noisediag.errors import UsageError
+from noisediag.errors import UnreadableError, UsageError
 from noisediag.images.image import LUMA
 
 Floats = NDArray[np.float64]
@@ -20,18 +22,9 @@ BAYER = "RGGB"
 NEUTRAL = (0.5, 1.0, 0.67)  # what a daylit grey gives in the R, G and B planes of a common sensor (DNG AsShotNeutral)
 SUFFIXES = frozenset({".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy", ".fits"})
 
-# Upper bounds of the noise that the pictures of the 12 benchmark domains carry themselves, in steps of 8 bits, as their
-# provider states them; domains without a figure are not listed, and none of their files is scored apart.
-OWN_NOISE_8BIT = {
-    "chest_xray": 0.5,
-    "histopathology": 1.5,
-    "retina": 1.0,
-    "brain_mri": 0.8,
-    "microscopy": 1.0,
-    "satellite": 2.0,
-    "natural": 2.0,
-}
-OWN_NOISE_FILE = "own_noise.csv"
+OWN_NOISE_FILE = "own_noise.csv"  # beside the pictures: how much noise they carry themselves
+OWN_NOISE_COLUMNS = ("domain", "picture", "own_noise")
+CODES = 255  # own noise is stated in steps of 8 bits
 
 
 @dataclass(frozen=True)
@@ -74,6 +67,38 @@ def _normalised(plane: images.Plane, path: Path) -> Floats:
     return values
 
 
+def crops(folder: Path, size: int, generator: torch.Generator | None = None) -> torch.Tensor:
+    """One crop (n, size, size), float32 in [0, 1], of the luma of every picture in a folder, in the order of the names.
+
+    The crops are random, or central without a generator. Pictures smaller than `size` are left out, with a warning that
+    counts them. Raises UnreadableError for a folder with none that fits, and the errors of `read_clean`.
+    """
+    if not folder.is_dir():
+        raise UnreadableError(f"{folder}: no such folder")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    cut, skipped = [], 0
+    for file in files:
+        luma = read_clean(file).luma
+        spare = np.array(luma.shape) - size
+        if spare.min() < 0:
+            skipped += 1
+            continue
+        top, left = spare // 2 if generator is None else (_below(int(room) + 1, generator) for room in spare)
+        crop = luma[top : top + size, left : left + size].clip(0, 1)
+        cut.append(torch.from_numpy(crop.astype(np.float32)))
+    if skipped:
+        warnings.warn(
+            f"{folder}: {skipped} of {len(files)} pictures are smaller than {size} px and were left out", stacklevel=2
+        )
+    if not cut:
+        raise UnreadableError(f"{folder}: no picture of at least {size} px")
+    return torch.stack(cut)
+
+
+def _below(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator, device=generator.device))
+
+
 def mosaic(clean: Floats) -> Floats:
     """The RGGB mosaic of a clean picture, cut to even sides.
 
@@ -99,25 +124,28 @@ class Picture:
     own_noise: float | None
 
 
-def pictures(data: Path, *, split: str, limit_per_domain: int | None) -> tuple[Picture, ...]:
+def pictures(
+    data: Path, *, split: str, limit_per_domain: int | None, own_noise: Path | None = None
+) -> tuple[Picture, ...]:
     """The files of `data`: one sub-folder a domain, or one domain named like the folder where there is none.
 
     `split` odd or even takes files by the last number in their name (without a number, by their place); `all` takes
-    all. Noise of their own: `own_noise.csv` in `data` (columns domain,picture,own_noise; 8-bit steps; an empty
-    picture means the whole domain), else `OWN_NOISE_8BIT`. Raises UsageError where there is nothing to read.
+    all. Only a file says how much noise the pictures carry themselves: `own_noise`, else `own_noise.csv` in `data`
+    where there is one. Its columns are domain,picture,own_noise: an upper bound in 8-bit steps; an empty picture
+    means the whole domain. Raises UsageError where there is nothing to read, and for a file that is no such table.
     """
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder")
     folders = sorted(p for p in data.iterdir() if p.is_dir() and not p.name.startswith(".")) or [data]
-    own = _own_noise(data)
+    stated_noise = _own_noise(own_noise if own_noise is not None else _beside(data))
     found: list[Picture] = []
     for folder in folders:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
         parity = {"odd": 1, "even": 0}.get(split)
         kept = [p for place, p in enumerate(files) if parity is None or _number(p, place) % 2 == parity]
         for path in kept[:limit_per_domain]:
-            stated = own.get((folder.name, path.name), own.get((folder.name, "")))
-            found.append(Picture(folder.name, path, None if stated is None else stated / 255))
+            stated = stated_noise.get((folder.name, path.name), stated_noise.get((folder.name, "")))
+            found.append(Picture(folder.name, path, None if stated is None else stated / CODES))
     if not found:
         raise UsageError(f"{data}: no picture of the {split} split ({', '.join(sorted(SUFFIXES))})")
     return tuple(found)
@@ -128,12 +156,25 @@ def _number(path: Path, place: int) -> int:
     return int(numbers[-1]) if numbers else place
 
 
-def _own_noise(data: Path) -> dict[tuple[str, str], float]:
+def _beside(data: Path) -> Path | None:
     file = data / OWN_NOISE_FILE
-    if not file.is_file():
-        return {(domain, ""): value for domain, value in OWN_NOISE_8BIT.items()}
-    with file.open(newline="", encoding="utf-8") as stream:
-        try:
-            return {(row["domain"], row["picture"] or ""): float(row["own_noise"]) for row in csv.DictReader(stream)}
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{file}: wants the columns domain,picture,own_noise") from error
+    return file if file.is_file() else None
+
+
+def _own_noise(file: Path | None) -> dict[tuple[str, str], float]:
+    """Upper bounds in 8-bit steps by (domain, picture); none without a file."""
+    if file is None:
+        return {}
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            table = csv.DictReader(stream)
+            if not set(OWN_NOISE_COLUMNS) <= set(table.fieldnames or ()):
+                raise ValueError("other columns")
+            bounds = {(row["domain"], row["picture"] or ""): float(row["own_noise"]) for row in table}
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{file}: wants the columns {','.join(OWN_NOISE_COLUMNS)}") from error
+    if not all(0 <= bound <= CODES for bound in bounds.values()):
+        raise UsageError(f"{file}: own_noise is a number of 8-bit steps, 0 to {CODES}")
+    return bounds

@@ -16,7 +16,7 @@ def kernel(rho: float) -> np.ndarray:
     offset = np.arange(-radius, radius + 1, dtype=np.float64)
     distance2 = offset[:, None] ** 2 + offset[None, :] ** 2
     weights = np.where(distance2 <= (REACH * rho) ** 2, np.exp(-distance2 / (2 * rho**2)), 0.0)
-    return weights / np.sqrt((weights**2).sum())
+    return np.asarray(weights / np.sqrt((weights**2).sum()))
 
 
 def autocorrelation(rho: float, reach: int) -> np.ndarray:

@@ -1,20 +1,15 @@
-"""Exactly clean pictures: drawn by procedure, varied, or cropped from a folder.
+"""Exactly clean pictures, drawn by procedure, and variations of them.
 
-The procedural ones need no data file, carry no noise, and come out the same from the same generator.
+They need no data file, carry no noise, and come out the same from the same generator.
 """
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.errors import UnreadableError, UnsupportedError
 from noisediag.genome.painters import PAINTERS
 
 KINDS: tuple[str, ...] = tuple(PAINTERS)
@@ -22,8 +17,6 @@ WEIGHTS = {"photo": 4.0, "leaves": 1.5, "flat": 1.5, "stars": 1.5}  # 1 for the 
 LEVEL_SAMPLES = 1024  # pixels of a picture that its black and white points are read from
 MIN_STRETCHED = 0.2  # of the range; a narrower one would show a photograph's own noise
 BLUR_REACH = 5  # px; the blurs of `vary` end there
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JPEG
 
 
 def make(n: int, size: int, generator: torch.Generator, *, kinds: tuple[str, ...] | None = None) -> Tensor:
@@ -116,49 +109,3 @@ def _soften(batch: Tensor, sigma: Tensor) -> Tensor:
     kernel = kernel / kernel.sum((1, 2), keepdim=True)
     padded = functional.pad(batch[None], (BLUR_REACH,) * 4, mode="reflect")
     return functional.conv2d(padded, kernel[:, None], groups=len(batch))[0]
-
-
-def folder(path: Path, size: int, generator: torch.Generator | None = None) -> Tensor:
-    """One crop (n, size, size) in [0, 1] of the luma of every picture in a folder, in the order of the file names.
-
-    The crops are random, or central without a generator. 8-bit and 16-bit files; pictures smaller than `size` are left
-    out, with a warning that counts them. Raises UnreadableError for a damaged picture or a folder with none that fits,
-    and UnsupportedError for pixels that are neither 8-bit nor 16-bit.
-    """
-    if not Path(path).is_dir():
-        raise UnreadableError(f"{path}: no such folder")
-    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES)
-    crops, skipped = [], 0
-    for file in files:
-        luma = _luma(file)
-        spare = np.array(luma.shape) - size
-        if spare.min() < 0:
-            skipped += 1
-            continue
-        top, left = spare // 2 if generator is None else (_below(int(room) + 1, generator) for room in spare)
-        crops.append(torch.from_numpy(luma[top : top + size, left : left + size].copy()))
-    if skipped:
-        warnings.warn(
-            f"{path}: {skipped} of {len(files)} pictures are smaller than {size} px and were left out", stacklevel=2
-        )
-    if not crops:
-        raise UnreadableError(f"{path}: no picture of at least {size} px")
-    return torch.stack(crops)
-
-
-def _below(limit: int, generator: torch.Generator) -> int:
-    return int(torch.randint(limit, (), generator=generator, device=generator.device))
-
-
-def _luma(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            if image.mode == "F":
-                raise UnsupportedError(f"{file}: floating-point pixels have no stated white level")
-            if image.mode.startswith("I"):
-                return np.asarray(image, dtype=np.float32) / 65535
-            if image.mode in ("1", "L", "LA"):
-                return np.asarray(image.convert("L"), dtype=np.float32) / 255
-            return np.asarray(image.convert("RGB"), dtype=np.float32) @ LUMA / 255
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UnreadableError(f"{file}: {error}") from error

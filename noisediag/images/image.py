@@ -56,13 +56,11 @@ class Plane:
 class JpegTables:
     """How a JPEG file is compressed: quantiser steps (64,), rows from low to high vertical frequency.
 
-    `chroma`: of the first colour difference, None in gray files. `subsampling`: "4:4:4", "4:2:2", "4:2:0", "4:4:0" or
-    "4:1:1"; None in gray files and for other factors.
+    `chroma`: of the first colour difference, None in gray files.
     """
 
     luma: tuple[int, ...]
     chroma: tuple[int, ...] | None
-    subsampling: str | None
 
 
 @dataclass(frozen=True)

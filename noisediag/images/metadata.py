@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -163,8 +164,16 @@ def _rationals(value: Any) -> tuple[float, ...]:
     return tuple(a / b if b else math.nan for a, b in zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def exif(path: Path) -> dict[str, Any]:
-    """EXIF of a TIFF, JPEG, DNG or camera RAW file, by ExifTool names; {} where there is none."""
+@dataclass(frozen=True)
+class Exif:
+    """EXIF tags by ExifTool names, none where the file holds none; `warnings`: what of them could not be read."""
+
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def exif(path: Path) -> Exif:
+    """EXIF of a TIFF, JPEG, DNG or camera RAW file."""
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
         if head[:4] in (b"IIU\0", b"IIRO", b"IIRS"):  # TIFF in all but the magic number
@@ -181,34 +190,43 @@ def exif(path: Path) -> dict[str, Any]:
         return _exif(file)
 
 
-def exif_from_block(block: bytes) -> dict[str, Any]:
+def exif_from_block(block: bytes) -> Exif:
     """EXIF of a bare block, as Pillow and libheif hand it out."""
     return _exif(io.BytesIO(block.removeprefix(b"Exif\0\0")))
 
 
-def _canon_boxes(head: bytes) -> dict[str, Any]:
+def _canon_boxes(head: bytes) -> Exif:
     found: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
     for box, section in ((b"CMT1", "Image"), (b"CMT2", "EXIF")):
         at = head.find(box)
         if at < 4:
             continue
         size = int.from_bytes(head[at - 4 : at], "big")
-        tags = _tags(io.BytesIO(head[at + 4 : at - 4 + size]))
+        tags, unread = _tags(io.BytesIO(head[at + 4 : at - 4 + size]))
         found |= _named({f"{section} {key.split(' ', 1)[-1]}": tag for key, tag in tags.items()})
-    return found
+        warnings += unread
+    return Exif(found, tuple(dict.fromkeys(warnings)))
 
 
-def _exif(file: BinaryIO) -> dict[str, Any]:
-    return _named(_tags(file))
+def _exif(file: BinaryIO) -> Exif:
+    tags, unread = _tags(file)
+    return Exif(_named(tags), unread)
 
 
-def _tags(file: BinaryIO) -> dict[str, Any]:
+# What ExifRead lets through on damaged directories; 6,000 mutated headers gave IndexError alone.
+_DAMAGED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error)
+
+
+def _tags(file: BinaryIO) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """All tags, and a warning where they could not be read."""
     import exifread
 
     try:
-        return dict(exifread.process_file(file, details=False))
-    except Exception:
-        return {}
+        return dict(exifread.process_file(file, details=False)), ()
+    except _DAMAGED as error:
+        reason = str(error) or type(error).__name__
+        return {}, (f"EXIF unreadable ({reason}): camera, ISO and exposure unknown",)
 
 
 def _named(tags: dict[str, Any]) -> dict[str, Any]:

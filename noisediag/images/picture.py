@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.BmpImagePlugin
@@ -20,27 +19,20 @@ from noisediag.images.image import Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
-# Sampling factors of luma over those of chroma, horizontal and vertical.
-_SUBSAMPLING: dict[tuple[float, float], str] = {
-    (1, 1): "4:4:4",
-    (2, 1): "4:2:2",
-    (2, 2): "4:2:0",
-    (1, 2): "4:4:0",
-    (4, 1): "4:1:1",
-}
 
 
 def read(path: Path) -> Image:
     """A picture in one of Pillow's formats; its first frame if it has several."""
     with opened(path) as picture:
         warnings = ["only the first of several frames is read"] if getattr(picture, "n_frames", 1) > 1 else []
-        acquisition = exif(picture)
+        tags = exif(picture)
+        acquisition, warnings = tags.tags, [*warnings, *tags.warnings]
         if picture.format == "PNG" and _png_depth(path) == 16:
             pixels = _png16(path)
             if pixels.ndim == 2:
                 scale = LinearScale([pixels])
                 plane = scale.plane("gray", (pixels.shape[0], pixels.shape[1]), loader(pixels))
-                return Image((plane,), "linear", "pillow", acquisition=acquisition)
+                return Image((plane,), "linear", "pillow", acquisition=acquisition, warnings=tags.warnings)
         else:
             pixels, notes = to_pixels(picture)
             warnings += notes
@@ -104,18 +96,15 @@ def jpeg_tables(picture: PIL.Image.Image) -> JpegTables | None:
     luma, *chroma = (tuple(picture.quantization[component[3]]) for component in components)
     if not all(map(all, (luma, *chroma))):
         return None
-    if not chroma:
-        return JpegTables(luma, None, None)
-    horizontal, vertical = (components[0][axis] / components[1][axis] for axis in (1, 2))
-    return JpegTables(luma, chroma[0], _SUBSAMPLING.get((horizontal, vertical)))
+    return JpegTables(luma, chroma[0] if chroma else None)
 
 
-def exif(picture: PIL.Image.Image) -> dict[str, Any]:
-    """The picture's EXIF tags by ExifTool names."""
+def exif(picture: PIL.Image.Image) -> metadata.Exif:
+    """The picture's EXIF tags."""
     block = picture.info.get("exif")
     if not isinstance(block, bytes):
         block = picture.getexif().tobytes()
-    return metadata.exif_from_block(block) if block else {}
+    return metadata.exif_from_block(block) if block else metadata.Exif()
 
 
 def _png_depth(path: Path) -> int:

@@ -38,10 +38,12 @@ def read(path: Path) -> Image:
             raise TruncatedError("the pixel data are cut off or damaged") from None
         if visible.size == 0:
             raise UnreadableError("has no visible pixels")
-        acquisition = _acquisition(path, raw, tags)
+        exif = metadata.exif(path)
+        acquisition = _acquisition(exif, raw, tags)
         colors = tags.cfa_plane_colors if tags is not None else ()
         if raw.raw_type == rawpy.RawType.Stack:
-            return _demosaiced(visible[..., : raw.num_colors], float(raw.white_level), acquisition, colors)
+            pixels = visible[..., : raw.num_colors]
+            return _demosaiced(pixels, float(raw.white_level), acquisition, colors, exif.warnings)
         pattern = _pattern(raw)
         names = _names(pattern, raw.color_desc.decode("ascii"))
         blacks, white = _levels(raw, tags, pattern)
@@ -74,6 +76,7 @@ def read(path: Path) -> Image:
         reader="rawpy",
         acquisition=acquisition,
         cfa_plane_colors=colors or (("R", "G", "B") if pattern.size > 1 else ()),
+        warnings=exif.warnings,
     )
 
 
@@ -125,20 +128,25 @@ def _levels(raw: rawpy.RawPy, tags: metadata.DngTags | None, pattern: np.ndarray
     return blacks, white
 
 
-def _demosaiced(pixels: np.ndarray, white: float, acquisition: dict[str, object], colors: tuple[str, ...]) -> Image:
+def _demosaiced(
+    pixels: np.ndarray, white: float, acquisition: dict[str, object], colors: tuple[str, ...], warnings: tuple[str, ...]
+) -> Image:
     return Image(
         planes=rendered_planes(np.ascontiguousarray(pixels), white=white),
         domain="rendered",
         reader="rawpy",
         acquisition=acquisition,
         cfa_plane_colors=colors,
-        warnings=("already demosaiced (linear DNG or reduced RAW): read as a rendered picture, not as sensor data",),
+        warnings=(
+            "already demosaiced (linear DNG or reduced RAW): read as a rendered picture, not as sensor data",
+            *warnings,
+        ),
     )
 
 
-def _acquisition(path: Path, raw: rawpy.RawPy, tags: metadata.DngTags | None) -> dict[str, object]:
+def _acquisition(exif: metadata.Exif, raw: rawpy.RawPy, tags: metadata.DngTags | None) -> dict[str, object]:
     """EXIF first, then what LibRaw worked out from maker notes, then the DNG tags."""
-    found: dict[str, object] = dict(metadata.exif(path))
+    found: dict[str, object] = dict(exif.tags)
     for name, number in (
         ("ISO", raw.other.iso_speed),
         ("ExposureTime", raw.other.shutter_speed),

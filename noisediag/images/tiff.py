@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from noisediag.images.source import LinearScale, check_dtype, check_size, render
 
 _GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_OME_HEAD = 1000  # characters of an ImageDescription, within which OME-XML opens its element
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
 
@@ -71,8 +72,9 @@ def read(path: Path) -> Image:
         warnings = []
         if len(tiff.series) > 1:
             warnings.append(f"only the first of {len(tiff.series)} series is read")
-        ome = _ome(tiff)
-        acquisition = metadata.exif(path) | ome.acquisition
+        ome, exif = _ome(tiff), metadata.exif(path)
+        warnings += [*ome.warnings, *exif.warnings]
+        acquisition = {**exif.tags, **ome.acquisition}
         names = _channel_names(tiff, layout, ome)
         blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
         black = float(np.mean(blacks)) if blacks else None
@@ -284,40 +286,53 @@ def _declared_white(page: Any, significant_bits: int | None) -> float | None:
 
 @dataclass(frozen=True)
 class _Ome:
-    significant_bits: int | None
-    channels: tuple[str, ...]
-    acquisition: dict[str, Any]
+    """What OME-XML says of a TIFF's first image; `warnings`: what of it could not be read."""
+
+    significant_bits: int | None = None
+    channels: tuple[str, ...] = ()
+    acquisition: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def _ome(tiff: tifffile.TiffFile) -> _Ome:
     """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image."""
+    text = tiff.pages.first.description  # tifffile's `is_ome` asks for a closed element, which damaged XML lacks
+    if not tiff.is_ome and "<OME" not in text[:_OME_HEAD]:
+        return _Ome()
     try:
-        root = ElementTree.fromstring(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata else None
-    except ElementTree.ParseError:
-        root = None
-    pixels = root.find(".//{*}Pixels") if root is not None else None
-    if root is None or pixels is None:
-        return _Ome(None, (), {})
-    bits = pixels.get("SignificantBits", "")
+        root = ElementTree.fromstring(tiff.ome_metadata or text)
+    except ElementTree.ParseError as error:
+        return _Ome(warnings=(f"OME metadata unreadable ({error}): bit depth and channel names unknown",))
+    pixels = root.find(".//{*}Pixels")
+    if pixels is None:
+        return _Ome(warnings=("OME metadata describe no pixels: bit depth and channel names unknown",))
     names = tuple(str(node.get("Name") or node.get("ID", "")) for node in pixels.findall("{*}Channel"))
-    found: dict[str, Any] = {}
-    plane, detector = pixels.find("{*}Plane"), root.find(".//{*}Detector")
+    warnings: list[str] = []
+
+    def number(node: ElementTree.Element | None, attribute: str) -> float | None:
+        stated = None if node is None else node.get(attribute)
+        try:
+            return float(stated) if stated else None
+        except ValueError:
+            warnings.append(f"OME metadata: {attribute} {stated!r} is no number")
+            return None
+
     settings = pixels.find(".//{*}DetectorSettings")
-    _put(found, "ExposureTime", plane, "ExposureTime")
-    _put(found, "DetectorGain", settings, "Gain")  # a setting, not e-/DN
-    _put(found, "DetectorOffset", settings, "Offset")
+    stated = {
+        "ExposureTime": number(pixels.find("{*}Plane"), "ExposureTime"),
+        "DetectorGain": number(settings, "Gain"),  # a setting, not e-/DN
+        "DetectorOffset": number(settings, "Offset"),
+    }
+    found: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
+    detector = root.find(".//{*}Detector")
     for name, attribute in (("Make", "Manufacturer"), ("Model", "Model")):
         if detector is not None and detector.get(attribute):
             found[name] = detector.get(attribute)
-    return _Ome(int(bits) if bits.isdecimal() else None, names, found)
-
-
-def _put(found: dict[str, Any], name: str, node: ElementTree.Element | None, attribute: str) -> None:
-    if node is not None and node.get(attribute):
-        try:
-            found[name] = float(node.get(attribute, ""))
-        except ValueError:
-            return
+    bits = pixels.get("SignificantBits")
+    if bits is not None and not bits.isdecimal():
+        warnings.append(f"OME metadata: SignificantBits {bits!r} is no number: bit depth unknown")
+        bits = None
+    return _Ome(None if bits is None else int(bits), names, found, tuple(warnings))
 
 
 def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, ome: _Ome) -> list[str | None]:

@@ -18,7 +18,7 @@ from noisediag.labels.table import LabelRow, LabelTable
 PATH, GROUPS = "path", ("group", "acquisition")
 CAPTURE = ("Make", "Model", "DateTimeOriginal")  # what tells one acquisition from another
 _HEADER = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<unit>[^\[\]]*)\])?")
-_SAME = {"norm": "normalised", "normalized": "normalised", "per_e": "1/e-", "percent": "%"}
+_UNIT_ALIASES = {"norm": "normalised", "normalized": "normalised", "per_e": "1/e-", "percent": "%"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Column:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _TableRow:
     number: int  # of the file's line, as editors and spreadsheets count
     path: Path
     cells: Sequence[str]
@@ -48,15 +48,15 @@ def read(path: Path) -> LabelTable:
     """
     header, body = _content(path)
     columns, group_column = _columns(path, header)
-    lines = [_line(path, number, cells, header) for number, cells in body]
+    lines = [_table_row(path, number, cells, header) for number, cells in body]
     if not lines:
         raise UsageError(f"{path}: holds no row")
-    seen: dict[Path, int] = {}
+    rows_by_file: dict[Path, int] = {}
     for line in lines:
-        first = seen.setdefault(line.path.resolve(), line.number)
+        first = rows_by_file.setdefault(line.path.resolve(), line.number)
         if first != line.number:
             raise UsageError(f"{path}: row {line.number}: {line.path} stands in row {first} already")
-    columns = [_kind(path, column, lines) for column in columns]
+    columns = [_numbers_or_words(path, column, lines) for column in columns]
     groups = [line.cells[group_column].strip() for line in lines] if group_column is not None else _groups(lines)
     rows = []
     for line, group in zip(lines, groups, strict=True):
@@ -100,7 +100,7 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[list[_Column], int | No
                 raise UsageError(f"{path}: row 1: {' and '.join(GROUPS)} are two names for one column")
             group = place
         elif name != PATH:
-            columns.append(_Column(name, place, _SAME.get(unit, unit)))
+            columns.append(_Column(name, place, _UNIT_ALIASES.get(unit, unit)))
     if PATH not in names:
         raise UsageError(f"{path}: row 1: the column path is missing")
     if not columns:
@@ -111,7 +111,7 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[list[_Column], int | No
     return columns, group
 
 
-def _line(path: Path, number: int, cells: list[str], header: Sequence[str]) -> _Line:
+def _table_row(path: Path, number: int, cells: list[str], header: Sequence[str]) -> _TableRow:
     if len(cells) != len(header):
         raise UsageError(f"{path}: row {number}: {len(cells)} cells, where the header has {len(header)}")
     place = next(i for i, text in enumerate(header) if text.strip() == PATH)
@@ -119,7 +119,7 @@ def _line(path: Path, number: int, cells: list[str], header: Sequence[str]) -> _
     file = path.parent / name
     if not name or not file.is_file():
         raise UsageError(f"{path}: row {number}: no such file: {name or '(empty)'}")
-    return _Line(number, file, cells)
+    return _TableRow(number, file, cells)
 
 
 def _number(text: str) -> float | None:
@@ -131,7 +131,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _kind(path: Path, column: _Column, lines: Sequence[_Line]) -> _Column:
+def _numbers_or_words(path: Path, column: _Column, lines: Sequence[_TableRow]) -> _Column:
     """The column, known to hold numbers or words. Raises UsageError for a text among numbers."""
     cells = [(line.number, line.cells[column.place].strip()) for line in lines]
     cells = [(number, text) for number, text in cells if text]
@@ -158,49 +158,49 @@ def _check_unit(path: Path, column: _Column, columns: set[str]) -> None:
 
 def _conversions(declared: Parameter) -> Mapping[str, Callable[[float, float, float], float]]:
     """By unit: value, white - black in DN and shot gain to the value in the declared unit."""
-    found: dict[str, Callable[[float, float, float], float]] = {}
+    known: dict[str, Callable[[float, float, float], float]] = {}
     if declared.scales_with_dn:
-        found["DN/e-" if declared.unit == "1/e-" else "DN"] = lambda value, span, shot: value / span
+        known["DN/e-" if declared.unit == "1/e-" else "DN"] = lambda value, span, shot: value / span
     if declared.name == "read_noise":
-        found["e-"] = lambda value, span, shot: value * shot
+        known["e-"] = lambda value, span, shot: value * shot
     if declared.unit == "fraction":
-        found["%"] = lambda value, span, shot: value / 100
-    return found
+        known["%"] = lambda value, span, shot: value / 100
+    return known
 
 
-def _values(path: Path, line: _Line, columns: Sequence[_Column]) -> dict[str, float | str]:
+def _values(path: Path, line: _TableRow, columns: Sequence[_Column]) -> dict[str, float | str]:
     """What the row says, known parameters in their declared units."""
-    found: dict[str, float | str] = {}
-    late = []
+    values: dict[str, float | str] = {}
+    in_electrons = []
     span: float | None = None
     for column in columns:
         text = line.cells[column.place].strip()
         if not text:
             continue
         if column.words:
-            found[column.name] = text
+            values[column.name] = text
             continue
         value = float(text)
         declared = next((p for p in PARAMETERS if p.name == column.name), None)
         if declared is not None and value < 0:
             raise UsageError(f"{path}: row {line.number}: {column.name} is below 0")
         if declared is None or column.unit in ("", declared.unit):
-            found[column.name] = value
+            values[column.name] = value
         elif column.unit == "e-":
-            late.append((column, value))
+            in_electrons.append((column, value))
         else:
             if column.unit.startswith("DN") and span is None:
                 span = _span(path, line)
-            found[column.name] = _conversions(declared)[column.unit](value, span or math.nan, math.nan)
-    for column, value in late:
-        shot = found.get("shot_gain")
+            values[column.name] = _conversions(declared)[column.unit](value, span or math.nan, math.nan)
+    for column, value in in_electrons:
+        shot = values.get("shot_gain")
         if not isinstance(shot, float) or shot <= 0:
             raise UsageError(f"{path}: row {line.number}: {column.name} in e- without a shot_gain")
-        found[column.name] = _conversions(parameter(column.name))["e-"](value, math.nan, shot)
-    return found
+        values[column.name] = _conversions(parameter(column.name))["e-"](value, math.nan, shot)
+    return values
 
 
-def _span(path: Path, line: _Line) -> float:
+def _span(path: Path, line: _TableRow) -> float:
     """White minus black of the picture, DN."""
     try:
         planes = images.read(line.path).planes
@@ -212,12 +212,12 @@ def _span(path: Path, line: _Line) -> float:
     return spans.pop()
 
 
-def _groups(lines: Sequence[_Line]) -> Iterator[str]:
+def _groups(lines: Sequence[_TableRow]) -> Iterator[str]:
     folders = {line.path.resolve().parent for line in lines}
     for line in lines:
         if len(folders) > 1:
             yield str(line.path.parent)
             continue
-        tags = exif(line.path)
+        tags = exif(line.path).tags
         taken = "DateTimeOriginal" in tags
         yield " ".join(str(tags[key]) for key in CAPTURE if key in tags) if taken else str(line.path)

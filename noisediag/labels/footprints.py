@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Footprint, Measurement
@@ -17,7 +18,6 @@ from noisediag.footprint.plane import (
     COARSER,
     CURVE_POINTS,
     FEW_PIXELS,
-    LEVEL,
     UNSURE_SHARE,
     WEAK_RATIO,
     CurvePoint,
@@ -26,58 +26,50 @@ from noisediag.footprint.plane import (
     VarianceLaw,
     in_units,
 )
+from noisediag.footprint.values import LEVEL, SD_90, of_draws
 from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import NAMES, parameter
 from noisediag.images.image import Image, Plane
-from noisediag.labels.line import Law
+from noisediag.labels.detection import Detection
 from noisediag.labels.table import LabelRow, LabelTable
+from noisediag.labels.variance_law import FittedLaw
 
 Floats = NDArray[np.float64]
 
 OWN = ("all", "luma")  # the names of a plane that stands for the file
-SEEN_RANGE = 3.0  # standard deviations; a fixed pattern alone, whose pixels are noisier, reaches as far as 2
-SD_90 = 1.6449  # standard deviations from the middle to the ends of a 90 % interval
-RHO = (0.25, 2.0)  # px, between which a kernel is looked for
+LEAST_RANGE = 3.0  # standard deviations of noise that signals must span; a fixed pattern alone spans as many as 2
+KERNEL_PX = (0.25, 2.0)  # rho, the widths between which a kernel is looked for; `correlation` is defined up to 2
 
 
 @dataclass(frozen=True)
-class Spread:
-    """An amount with its standard error; `amount` 0: none found, and `limit` is what it may be at most (95 %)."""
+class PlaneMeasurement:
+    """The noise of one plane, or of several together; all normalised to white - black.
 
-    amount: float
-    error: float
-    limit: float
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one plane, or several together, showed; all normalised to white - black.
-
-    `signal`: of the pixels, any shape; None: the route does not show it. `lag1`: mean correlation of a pixel's noise
-    with its right and lower neighbour.
+    `signal`: of the pixels, any shape; `lag1`: mean correlation of a pixel's noise with its right and lower neighbour.
+    A noise that is None cannot be shown by this way of measuring.
     """
 
-    law: Law
+    law: FittedLaw
     signal: Floats
     sums: Floats  # of `binned`, behind the law
     pairs: Floats  # of frames, behind each bin
-    row: Spread | None = None
-    column: Spread | None = None
-    lag1: Spread | None = None
-    impulse: Spread | None = None
-    multiplicative: Spread | None = None  # where it is not the law's own squared term
+    row: Detection | None = None
+    column: Detection | None = None
+    lag1: Detection | None = None
+    impulse: Detection | None = None
+    multiplicative: Detection | None = None  # where it is not the law's own squared term
     clipped: float = 0.0
 
 
 def describe(
-    found: Found, plane: Plane, *, name: str, channel: str | None = None, same_scale: bool = True
+    measured: PlaneMeasurement, plane: Plane, *, name: str, channel: str | None = None, same_scale: bool = True
 ) -> PlaneFootprint:
-    """`found` as the footprint of `plane`, called `name`; without DN values where several planes' scales differ."""
+    """`measured` as the footprint of `plane`, called `name`; without DN values where several planes' scales differ."""
     span = plane.white_dn - plane.black_dn
     step = None if plane.step_dn is None else plane.step_dn / span
     floor = 0.0 if step is None else step**2 / 12
-    law, signals = found.law, found.signal.ravel()
-    square = law.square if found.multiplicative is None else found.multiplicative.amount**2
+    law, signals = measured.law, measured.signal.ravel()
+    square = law.square if measured.multiplicative is None else measured.multiplicative.amount**2
     curve_law = VarianceLaw(law.slope, law.intercept, square, max(floor, 1e-12 * float(law.variance(signals).mean())))
     first, last = (float(x) for x in np.quantile(signals, (0.005, 0.995)))
     at = np.linspace(first, last, CURVE_POINTS)
@@ -89,7 +81,7 @@ def describe(
     flags = []
     if plane.scale_source == "assumed" or not plane.offset_known:
         flags.append("assumed_scale")
-    if found.clipped > CLIPPED_SHARE:
+    if measured.clipped > CLIPPED_SHARE:
         flags.append("clipped")
     if signals.size < FEW_PIXELS:
         flags.append("few_pixels")
@@ -104,7 +96,7 @@ def describe(
         scale_source=plane.scale_source,
         curve=tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True)),
         law=curve_law,
-        parameters=_parameters(found, plane, floor, span if same_scale else None),
+        parameters=_parameters(measured, plane, floor, span if same_scale else None),
         signal_median=float(np.median(signals)),
         effective_sigma=float(np.sqrt(np.mean(curve_law.sigma(signals) ** 2))),
         white_known=plane.white_known,
@@ -156,58 +148,53 @@ def label_table(footprints: Sequence[Footprint]) -> LabelTable:
     return LabelTable(names, {name: parameter(name).unit for name in names}, rows)
 
 
-def _parameters(found: Found, plane: Plane, floor: float, span: float | None) -> tuple[Estimate, ...]:
-    law, median = found.law, float(np.median(found.signal))
+def _parameters(measured: PlaneMeasurement, plane: Plane, floor: float, span: float | None) -> tuple[Estimate, ...]:
+    law, median = measured.law, float(np.median(measured.signal))
     variance = max(float(law.variance(np.array([median]))[0]), floor)
     # Without black only a range of signal shows the gain.
-    unseen = not plane.offset_known and _range(found.signal) < SEEN_RANGE * math.sqrt(variance)
+    unseen = not plane.offset_known and _range_of(measured.signal) < LEAST_RANGE * math.sqrt(variance)
     shot = _drawn("shot_gain", law.slope, law.slopes, unsure=lambda high: high * median > UNSURE_SHARE * variance)
     without = {
         "shot_gain": Estimate("shot_gain", None, None, None, None, "weakly_identified") if unseen else shot,
         "read_noise": _read_noise(law, floor, variance)
         if plane.offset_known
         else Estimate("read_noise", None, None, None, None, "weakly_identified"),
-        "multiplicative": _multiplicative(found),
-        "impulse": _spread("impulse", found.impulse),
+        "multiplicative": _multiplicative(measured),
+        "impulse": _detected("impulse", measured.impulse),
         "quantisation": _quantisation(plane),
-        "row_noise": _spread("row_noise", found.row),
-        "column_noise": _spread("column_noise", found.column),
-        "correlation": _correlation(found.lag1),
+        "row_noise": _detected("row_noise", measured.row),
+        "column_noise": _detected("column_noise", measured.column),
+        "correlation": _correlation(measured.lag1),
     }
     return tuple(in_units(without[name], span) for name in NAMES)
 
 
-def _range(signal: Floats) -> float:
+def _range_of(signal: Floats) -> float:
+    """Between the 0.5 % and the 99.5 % quantile."""
     low, high = np.quantile(signal, (0.005, 0.995))
     return float(high - low)
 
 
-def _quantiles(draws: Floats) -> tuple[float, float]:
-    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)
-
-
 def _drawn(name: str, value: float, draws: Floats, *, unsure: Callable[[float], bool]) -> Estimate:
     """A value with the draws' interval; null with an upper bound where that reaches 0."""
-    low, high = _quantiles(draws)
-    low, high = min(low, value), max(high, value)
+    value, low, high = of_draws(value, draws)
     if low <= 0:
         flag = "weakly_identified" if unsure(max(high, 0.0)) else "below_floor"
         return Estimate(name, None, 0.0, max(high, 0.0), 0.0, flag)
     return Estimate(name, value, low, high, 1.0, "weakly_identified" if high > WEAK_RATIO * low else None)
 
 
-def _read_noise(law: Law, floor: float, variance: float) -> Estimate:
+def _read_noise(law: FittedLaw, floor: float, variance: float) -> Estimate:
     """From the variance without light, less that of the quantisation."""
     draws = np.sqrt(np.maximum(law.intercepts - floor, 0.0))
     value = math.sqrt(max(law.intercept - floor, 0.0))
     return _drawn("read_noise", value, draws, unsure=lambda high: high**2 > UNSURE_SHARE * variance)
 
 
-def _multiplicative(found: Found) -> Estimate:
-    law = found.law
-    if found.multiplicative is not None:
-        return _spread("multiplicative", found.multiplicative)
+def _multiplicative(measured: PlaneMeasurement) -> Estimate:
+    law = measured.law
+    if measured.multiplicative is not None:
+        return _detected("multiplicative", measured.multiplicative)
     if law.square > 0:
         root = np.sqrt(np.maximum(law.squares, 0.0))
         return _drawn("multiplicative", math.sqrt(law.square), root, unsure=lambda _: False)
@@ -216,13 +203,13 @@ def _multiplicative(found: Found) -> Estimate:
     return Estimate("multiplicative", None, 0.0, math.sqrt(law.square_limit), 0.0, "below_floor")
 
 
-def _spread(name: str, spread: Spread | None) -> Estimate:
-    if spread is None:
+def _detected(name: str, detection: Detection | None) -> Estimate:
+    if detection is None:
         return Estimate(name, None, None, None, None)
-    if not spread.amount > 0:
-        return Estimate(name, None, 0.0, spread.limit, 0.0, "below_floor")
-    half = SD_90 * spread.error
-    return Estimate(name, spread.amount, max(spread.amount - half, 0.0), spread.amount + half, 1.0)
+    bounded = detection.bounded
+    if bounded.value is None:
+        return Estimate(name, None, bounded.low, bounded.high, 0.0, "below_floor")
+    return Estimate(name, bounded.value, bounded.low, bounded.high, 1.0)
 
 
 def _quantisation(plane: Plane) -> Estimate:
@@ -233,20 +220,27 @@ def _quantisation(plane: Plane) -> Estimate:
     return Estimate("quantisation", step, step, step, 1.0 if coarser else 0.0)
 
 
-def _correlation(lag1: Spread | None) -> Estimate:
+def _correlation(lag1: Detection | None) -> Estimate:
     """The kernel's width that leaves such a correlation with the next pixel."""
     if lag1 is None:
         return Estimate("correlation", None, None, None, None)
     if not lag1.amount > 0:
-        return Estimate("correlation", None, 0.0, _rho(lag1.limit), 0.0, "below_floor")
-    low, value, high = (_rho(lag1.amount + sign * SD_90 * lag1.error) for sign in (-1, 0, 1))
-    beyond = lag1.amount > float(autocorrelation(RHO[1], 1)[0, 1])
+        return Estimate("correlation", None, 0.0, _kernel_width(lag1.limit), 0.0, "below_floor")
+    low, value, high = (_kernel_width(lag1.amount + sign * SD_90 * lag1.error) for sign in (-1, 0, 1))
+    beyond = lag1.amount > _correlation_of(KERNEL_PX[1])
     return Estimate("correlation", value, low, high, 1.0, "out_of_range" if beyond else None)
 
 
-def _rho(lag1: float) -> float:
-    low, high = RHO
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if float(autocorrelation(middle, 1)[0, 1]) < lag1 else (low, middle)
-    return (low + high) / 2
+def _correlation_of(rho: float) -> float:
+    """With the next pixel, of noise with a kernel of `rho` px."""
+    return float(autocorrelation(rho, 1)[0, 1])
+
+
+def _kernel_width(lag1: float) -> float:
+    """In px, within KERNEL_PX, of the kernel that leaves a correlation of `lag1` with the next pixel."""
+    narrowest, widest = KERNEL_PX
+    if lag1 <= _correlation_of(narrowest):
+        return narrowest
+    if lag1 >= _correlation_of(widest):
+        return widest
+    return float(optimize.brentq(lambda rho: _correlation_of(rho) - lag1, narrowest, widest))

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.footprint.file import Footprint, Measurement
 from noisediag.images.image import LUMA, Plane
-from noisediag.labels.bursts import Reading, lag_spread, luma, offsets_of, together
-from noisediag.labels.footprints import Found, describe, footprint_of
-from noisediag.labels.line import binned, law, rescaled
-from noisediag.labels.repeats import lag_sums, line_parts, offsets, without_lines
-from noisediag.labels.screening import COARSE_PX, alone, coarse, look, smooth
+from noisediag.labels.bursts import ReadOptions, luma, neighbour_correlation, pooled_colours
+from noisediag.labels.footprints import PlaneMeasurement, describe, footprint_of
+from noisediag.labels.repeats import lag_sums, line_offsets, line_variances, without_lines
+from noisediag.labels.screening import COARSE_PX, coarse, compare_frames, pair_fault, smooth
+from noisediag.labels.variance_law import binned, fit_law, rescaled
 
 Floats = NDArray[np.float64]
 
-PAIRS = 1.5  # of frames, that know a variance as well as one frame whose mean is known
+EQUIVALENT_PAIRS = 1.5  # of frames, that know a variance as well as one frame whose mean is known
 MOVED_SHARE = 0.03  # of the variance; sharpening and tone curves alone explain more of it than of two frames
 MIN_SIDE_PX = 2 * COARSE_PX
 
@@ -57,7 +57,7 @@ def _words(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     return [tuple(word for word in one if word not in shared) for one in words]
 
 
-def from_files(noisy: Path, clean: Path, reading: Reading) -> Footprint:
+def from_files(noisy: Path, clean: Path, reading: ReadOptions) -> Footprint:
     """The footprint of `noisy` from what it has beyond `clean`.
 
     Brightness and contrast of the clean picture are fitted to those of the noisy one. Raises the InputErrors of both,
@@ -72,7 +72,7 @@ def from_files(noisy: Path, clean: Path, reading: Reading) -> Footprint:
         single = len(found) == 1
         planes = [describe(one, p, name="all" if single else p.name, channel=p.channel) for p, one in found]
         if image.domain == "raw-linear" and not single:
-            planes.append(together(found))
+            planes.append(pooled_colours(found))
         elif image.domain == "rendered" and set(names) == set(LUMA):
             own, other = luma(image.planes), luma(truth.planes)
             planes.append(describe(measure(own, other), own, name="luma"))
@@ -81,7 +81,7 @@ def from_files(noisy: Path, clean: Path, reading: Reading) -> Footprint:
     return footprint_of(image, planes, Measurement("pairs", (str(noisy),), 1, 1))
 
 
-def measure(noisy: Plane, clean: Plane) -> Found:
+def measure(noisy: Plane, clean: Plane) -> PlaneMeasurement:
     """One plane's noise. Raises UnsupportedError for planes of two sizes, below 32 x 32 px, or of two scenes."""
     if noisy.shape != clean.shape:
         sizes = [f"{plane.shape[1]} x {plane.shape[0]} px" for plane in (noisy, clean)]
@@ -92,14 +92,15 @@ def measure(noisy: Plane, clean: Plane) -> Found:
     signal = _fitted(clean.load().astype(np.float64), values)
     top = min(noisy.white_dn, float(values.max()))
     bottom = float(values.min())
-    reason = alone(
-        replace(look(signal, values, black_dn=noisy.black_dn, top_dn=top), brightness=0.0), moved_share=MOVED_SHARE
+    reason = pair_fault(
+        replace(compare_frames(signal, values, black_dn=noisy.black_dn, top_dn=top), brightness=0.0),
+        moved_share=MOVED_SHARE,
     )
     if reason is not None:
         raise UnsupportedError(reason)
     # As the difference of two frames has it: twice the variance of one.
     noise = (values - signal) * math.sqrt(2)
-    rows, columns = (offsets(parts, 1, noisy.shape, axis) for axis, parts in line_parts([noise]))
+    rows, columns = (line_offsets(parts, 1, noisy.shape, axis) for axis, parts in line_variances([noise]))
     noise = without_lines(noise, rows, columns)
     down, right, energy = lag_sums(noise)
     low, high = (values <= bottom).astype(np.float64), (values >= top).astype(np.float64)
@@ -107,15 +108,15 @@ def measure(noisy: Plane, clean: Plane) -> Found:
     mean, variance, weight, low, high = (part[1:-1, 1:-1] for part in parts)
     span = noisy.white_dn - noisy.black_dn
     sums = rescaled(binned(mean, variance, weight, low, high, key=smooth(signal)), noisy.black_dn, span)
-    found = law(sums, PAIRS, np.random.default_rng(0), curved=noisy.offset_known, mean_noise=0.0)
-    return Found(
+    found = fit_law(sums, EQUIVALENT_PAIRS, np.random.default_rng(0), curved=noisy.offset_known, mean_noise=0.0)
+    return PlaneMeasurement(
         law=found,
         signal=(signal - noisy.black_dn) / span,
         sums=sums,
-        pairs=np.full(sums.shape[1], PAIRS),
-        row=offsets_of(rows, span),
-        column=offsets_of(columns, span),
-        lag1=lag_spread((down + right) / 2 / energy, 1 / math.sqrt(noise.size)),
+        pairs=np.full(sums.shape[1], EQUIVALENT_PAIRS),
+        row=rows.over(span),
+        column=columns.over(span),
+        lag1=neighbour_correlation((down + right) / 2 / energy, 1 / math.sqrt(noise.size)),
         clipped=float(np.mean((values <= bottom) | (values >= top))),
     )
 
@@ -125,4 +126,4 @@ def _fitted(clean: Floats, noisy: Floats) -> Floats:
     levels, target = coarse(clean).ravel(), coarse(noisy).ravel()
     spread = float(np.var(levels))
     gain = float(np.mean((levels - levels.mean()) * (target - target.mean()))) / spread if spread > 0 else 1.0
-    return (clean - levels.mean()) * gain + target.mean()
+    return np.asarray((clean - levels.mean()) * gain + target.mean())

@@ -14,25 +14,28 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Footprint, Measurement, Rejected
-from noisediag.footprint.plane import PlaneFootprint, Quantity
+from noisediag.footprint.plane import PlaneFootprint
+from noisediag.footprint.values import Quantity
 from noisediag.images.image import Plane
 from noisediag.labels import repeats
-from noisediag.labels.bursts import Reading, offsets_of, together
-from noisediag.labels.footprints import SD_90, Found, Spread, describe, footprint_of
-from noisediag.labels.line import BLOCKS, law, rescaled
+from noisediag.labels.bursts import ReadOptions, pooled_colours
+from noisediag.labels.detection import Detection, from_variance
+from noisediag.labels.footprints import PlaneMeasurement, describe, footprint_of
 from noisediag.labels.repeats import Repeats
+from noisediag.labels.variance_law import BLOCKS, fit_law, rescaled
 
 Floats = NDArray[np.float64]
 
 ONE_LEVEL = 0.08  # relative: flats nearer than that are shots of one level
 LOCAL_PX = 15  # side of the mean that is taken off as illumination
-LINEAR = 0.7  # of the saturation, up to which K is fitted
-HALF = 0.5  # of the saturation, where PRNU1288 is quoted
-BOUND = 2.0  # standard errors above a pattern that was not found
-PATTERN = 3.0  # standard errors from which a pattern is no chance
+LINEAR = 0.7  # of the saturation, up to which K is fitted (the range of EMVA 1288, release 3.1)
+HALF = 0.5  # of the saturation, where PRNU1288 is quoted (likewise)
+BOUND = 2.0  # standard errors from a pattern's variance to the limit of what may be there
+PATTERN = 3.0  # standard errors from which a pattern's variance is no chance
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,16 @@ class Shot:
 
 
 @dataclass(frozen=True, eq=False)
-class _Level:
+class _LightLevel:
     """Shots of one light: their temporal noise, and the variance of the pattern that stays, DN^2 with its error."""
 
-    seen: Repeats
+    repeats: Repeats
     signal_dn: float
     pattern: float
     pattern_error: float
 
 
-def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -> Footprint:
+def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: ReadOptions) -> Footprint:
     """The footprint of a sensor from two or more shots of each level of light and, if there are any, dark frames.
 
     Raises InputErrors that name the file, UnsupportedError where there are not two usable shots of one level, or no
@@ -68,18 +71,18 @@ def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -
             sizes = [f"{i.planes[0].shape[1]} x {i.planes[0].shape[0]} px" for i in (image, first)]
             raise UnsupportedError(f"{file.name} has {sizes[0]}, {shots[0][0].name} {sizes[1]}")
     planes: list[PlaneFootprint] = []
-    parts: list[tuple[Plane, Found]] = []
+    parts: list[tuple[Plane, PlaneMeasurement]] = []
     rejected: list[Rejected] = []
     used = 0
     for place, own in enumerate(first.planes):
         columns = [Shot(file, image.planes[place]) for file, image in shots]
-        found, plane, left_out, used, dark_pattern = measure(columns[: len(flats)], columns[len(flats) :])
+        measured, plane, left_out, used, dark_pattern = measure(columns[: len(flats)], columns[len(flats) :])
         name = own.name if len(first.planes) > 1 else "all"
-        planes.append(replace(describe(found, plane, name=name), dark_pattern=dark_pattern))
-        parts.append((plane, found))
+        planes.append(replace(describe(measured, plane, name=name), dark_pattern=dark_pattern))
+        parts.append((plane, measured))
         rejected += left_out
     if len(planes) > 1 and first.domain == "raw-linear":
-        planes.append(together(parts))
+        planes.append(pooled_colours(parts))
     names = tuple(str(file) for file, _ in shots)
     return footprint_of(
         first, planes, Measurement("flats", names, len(shots), used, rejected=tuple(dict.fromkeys(rejected)))
@@ -88,15 +91,18 @@ def from_files(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -
 
 def measure(
     flats: Sequence[Shot], darks: Sequence[Shot]
-) -> tuple[Found, Plane, tuple[Rejected, ...], int, Quantity | None]:
-    """One plane's noise, the plane with its black level, what was left out, the frames in use, and DSNU1288."""
+) -> tuple[PlaneMeasurement, Plane, tuple[Rejected, ...], int, Quantity | None]:
+    """One plane's noise, the plane with its black level, what was left out, the frames in use, and DSNU1288.
+
+    Raises as `from_files`.
+    """
     generator = np.random.default_rng(0)
     rejected: list[Rejected] = []
-    dark = [one for one in [_level(darks, generator, rejected)] if one is not None] if darks else []
-    levels = dark + [
-        level for shots in _levels(flats) for level in [_level(shots, generator, rejected)] if level is not None
-    ]
-    levels = _linear(levels, len(dark), flats[0].plane, rejected)
+    groups = ([darks] if darks else []) + _shots_by_level(flats)
+    measured = [_measure_level(shots, generator, rejected) for shots in groups]
+    dark = [level for level in measured[:1] if darks and level is not None]
+    levels = [level for level in measured if level is not None]
+    levels = _within_linear_range(levels, len(dark), flats[0].plane, rejected)
     lit = levels[len(dark) :]
     if not lit or len(levels) < 2:
         why = f": {rejected[0].what}: {rejected[0].reason}" if rejected else ""
@@ -105,26 +111,26 @@ def measure(
     if dark:
         plane = replace(plane, black_dn=dark[0].signal_dn, offset_known=True)
     span = plane.white_dn - plane.black_dn
-    blocks = min(len(level.seen.sums) for level in levels)
-    sums = np.concatenate([rescaled(level.seen.sums[:blocks], plane.black_dn, span) for level in levels], axis=1)
-    pairs = np.concatenate([np.full(level.seen.sums.shape[1], float(level.seen.pairs)) for level in levels])
-    found = law(sums, pairs, generator, curved=False)
-    if not found.slope > 0:
+    blocks = min(len(level.repeats.sums) for level in levels)
+    sums = np.concatenate([rescaled(level.repeats.sums[:blocks], plane.black_dn, span) for level in levels], axis=1)
+    pairs = np.concatenate([np.full(level.repeats.sums.shape[1], float(level.repeats.pairs)) for level in levels])
+    fitted = fit_law(sums, pairs, generator, curved=False)
+    if not fitted.slope > 0:
         raise UnsupportedError("the noise does not grow with the light")
-    darkest = levels[0].seen
-    pattern = _uniformity(lit, dark, plane)
-    frames = sum(level.seen.pairs + 1 for level in levels)
-    dsnu = _dark_pattern(dark[0], found.slope * span) if dark else None
+    darkest = levels[0].repeats
+    pattern = _photo_response_nonuniformity(lit, dark, plane)
+    frames = sum(level.repeats.pairs + 1 for level in levels)
+    dsnu = _dark_pattern(dark[0], fitted.slope * span) if dark else None
     return (
-        Found(
-            law=found,
-            signal=np.concatenate([(level.seen.mean.ravel() - plane.black_dn) / span for level in levels]),
+        PlaneMeasurement(
+            law=fitted,
+            signal=np.concatenate([(level.repeats.mean.ravel() - plane.black_dn) / span for level in levels]),
             sums=sums,
             pairs=pairs,
-            row=offsets_of(darkest.rows, span),
-            column=offsets_of(darkest.columns, span),
+            row=darkest.rows.over(span),
+            column=darkest.columns.over(span),
             multiplicative=pattern,
-            clipped=max(level.seen.clipped for level in levels),
+            clipped=max(level.repeats.clipped for level in levels),
         ),
         plane,
         tuple(rejected),
@@ -133,7 +139,9 @@ def measure(
     )
 
 
-def _linear(levels: Sequence[_Level], darks: int, plane: Plane, rejected: list[Rejected]) -> list[_Level]:
+def _within_linear_range(
+    levels: Sequence[_LightLevel], darks: int, plane: Plane, rejected: list[Rejected]
+) -> list[_LightLevel]:
     """`levels` up to 70 % of the saturation, or of the brightest where white is not known: EMVA 1288's range of K."""
     black = levels[0].signal_dn if darks else plane.black_dn
     full = plane.white_dn if plane.white_known else max((level.signal_dn for level in levels), default=0.0)
@@ -148,7 +156,7 @@ def _linear(levels: Sequence[_Level], darks: int, plane: Plane, rejected: list[R
     return kept
 
 
-def _levels(flats: Sequence[Shot]) -> list[list[Shot]]:
+def _shots_by_level(flats: Sequence[Shot]) -> list[list[Shot]]:
     """Shots of one level together, by their mean."""
     means = [(float(shot.plane.load().mean()), place, shot) for place, shot in enumerate(flats)]
     groups: list[list[Shot]] = []
@@ -161,33 +169,33 @@ def _levels(flats: Sequence[Shot]) -> list[list[Shot]]:
     return groups
 
 
-def _level(shots: Sequence[Shot], generator: np.random.Generator, rejected: list[Rejected]) -> _Level | None:
+def _measure_level(
+    shots: Sequence[Shot], generator: np.random.Generator, rejected: list[Rejected]
+) -> _LightLevel | None:
     """None, and a reason in `rejected`, for shots that cannot be used."""
     planes, names = [shot.plane for shot in shots], [shot.file.name for shot in shots]
     if len(shots) < 2:
         rejected.append(Rejected(names[0], "the only shot of its level"))
         return None
     try:
-        seen = repeats.measure(planes, generator, names=names)
+        measured = repeats.measure(planes, generator, names=names)
     except UnsupportedError as error:
         rejected.append(Rejected(", ".join(names), str(error)))
         return None
-    rejected += seen.rejected
+    rejected += measured.rejected
     products = [
-        _high(first.load().astype(np.float64)) * _high(second.load().astype(np.float64))
+        _high_pass(first.load().astype(np.float64)) * _high_pass(second.load().astype(np.float64))
         for first, second in itertools.pairwise(planes)
     ]
     pattern, scatter = _mean_of_blocks(np.mean(products, axis=0) * LOCAL_PX**2 / (LOCAL_PX**2 - 1))
-    return _Level(seen, float(seen.mean.mean()), pattern, scatter)
+    return _LightLevel(measured, float(measured.mean.mean()), pattern, scatter)
 
 
-def _high(values: Floats) -> Floats:
+def _high_pass(values: Floats) -> Floats:
     """`values` less the mean of LOCAL_PX x LOCAL_PX pixels around each, without the border: illumination is smooth."""
-    sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    local = sums[LOCAL_PX:, LOCAL_PX:] - sums[:-LOCAL_PX, LOCAL_PX:] - sums[LOCAL_PX:, :-LOCAL_PX]
-    local += sums[:-LOCAL_PX, :-LOCAL_PX]
     reach = LOCAL_PX // 2
-    return values[reach : values.shape[0] - reach, reach : values.shape[1] - reach] - local / LOCAL_PX**2
+    inside = (slice(reach, -reach), slice(reach, -reach))
+    return np.asarray((values - ndimage.uniform_filter(values, LOCAL_PX))[inside])
 
 
 def _mean_of_blocks(values: Floats) -> tuple[float, float]:
@@ -201,7 +209,9 @@ def _mean_of_blocks(values: Floats) -> tuple[float, float]:
     return float(values.mean()), float(np.std(parts) / math.sqrt(len(parts)))
 
 
-def _uniformity(lit: Sequence[_Level], dark: Sequence[_Level], plane: Plane) -> Spread | None:
+def _photo_response_nonuniformity(
+    lit: Sequence[_LightLevel], dark: Sequence[_LightLevel], plane: Plane
+) -> Detection | None:
     """PRNU1288 as a fraction, at the level nearest to half of the saturation; None where black is not known."""
     if not plane.offset_known:
         return None
@@ -214,22 +224,15 @@ def _uniformity(lit: Sequence[_Level], dark: Sequence[_Level], plane: Plane) -> 
         return None
     variance = level.pattern - (dark[0].pattern if dark else 0.0)
     error = math.hypot(level.pattern_error, dark[0].pattern_error if dark else 0.0)
-    return _root(variance / light**2, error / light**2)
+    return _pattern(variance / light**2, error / light**2)
 
 
-def _root(variance: float, error: float) -> Spread:
-    limit = math.sqrt(max(variance, 0.0) + BOUND * error)
-    if variance <= PATTERN * error:
-        return Spread(0.0, 0.0, limit)
-    amount = math.sqrt(variance)
-    return Spread(amount, error / (2 * amount), limit)
+def _pattern(variance: float, error: float) -> Detection:
+    """The standard deviation of a fixed pattern."""
+    return from_variance(variance, error, significance=PATTERN, bound=BOUND)
 
 
-def _dark_pattern(dark: _Level, gain: float) -> Quantity:
+def _dark_pattern(dark: _LightLevel, gain: float) -> Quantity:
     """DSNU1288 in electrons; `gain`: DN/e-."""
-    spread = _root(dark.pattern, dark.pattern_error)
-    if not spread.amount > 0:
-        return Quantity("DSNU1288", "e-", None, 0.0, spread.limit / gain)
-    half = SD_90 * spread.error
-    bounds = (spread.amount + sign * half for sign in (0, -1, 1))
-    return Quantity("DSNU1288", "e-", *(bound / gain for bound in bounds))
+    pattern = _pattern(dark.pattern, dark.pattern_error).over(gain).bounded
+    return Quantity(pattern.value, pattern.low, pattern.high, symbol="DSNU1288", unit="e-")

@@ -5,40 +5,44 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from noisediag.errors import UnreadableError, UnsupportedError
 from noisediag.footprint.file import Rejected
 from noisediag.images.image import Plane
-from noisediag.labels.line import COUNT, MEAN, VARIANCE, Law, binned, law, rescaled
-from noisediag.labels.screening import Look, look, smooth, verdicts, without_trend
+from noisediag.labels.detection import Detection, from_variance
+from noisediag.labels.screening import FramePair, compare_frames, faults, smooth, without_trend
+from noisediag.labels.variance_law import COUNT, MEAN, VARIANCE, FittedLaw, binned, fit_law, rescaled
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MAX_FRAMES = 64  # from 16 on the pixels, not the frames, decide how well the line is known
 MIN_SIDE_PX = 16
-FOUND = 4.0  # standard deviations from which an offset of rows or a correlation is no chance
-SLOW = 0.05  # more variance two frames apart than one frame apart
-FAR = 10.0  # standard deviations beyond which a value is no noise of this law
-FAR_FROM_BLACK, FAR_FROM_WHITE = (
-    4.0,
-    8.0,
-)  # the same of a pixel's mean, where a value is black or white; few electrons have long tails
-LEVELS = 12  # on which the noise is told roughly, to find such values
-SAMPLED = 1 << 18  # pixels looked at for that
-MIN_IMPULSES, LEAST_IMPULSES = 20, 1e-4  # pixels and share of them
-LOCAL_VALUES = 200  # of a part, below which its variance says too little of it
-LOCAL_CHANGE = 1.3  # times the law's variance: something moves in that part of the picture
-MAD_SD, P65_SD = 0.6745, 0.9346  # standard deviations that half, and 65 %, of a difference's values lie within
+MIN_TREND_FRAMES = 4  # the scatter about a line through three has a single degree of freedom
+SIGNIFICANT_SD = 4.0  # standard deviations from which an offset of rows, a correlation or a motion is no chance
+LIMIT_SD = 2.0  # standard deviations from what was measured to the limit of what may be there
+MAX_DRIFT = 0.05  # more variance two frames apart than one frame apart
+OUTLIER_SD = 10.0  # standard deviations beyond which a value is no noise of this law
+# Standard deviations from a pixel's mean to black and to white, from which a value there is an impulse. Up, a Poisson
+# variable of few electrons has the longer tail.
+FAR_FROM_BLACK_SD, FAR_FROM_WHITE_SD = 4.0, 8.0
+VISIBLE_SD = 2.0  # standard deviations from a pixel's mean, beyond which an impulse can be seen
+ROUGH_LEVELS = 12  # of the signal, on which the noise is measured roughly to find impulses
+ROUGH_PIXELS = 1 << 18  # that are sampled for that
+MIN_IMPULSES, MIN_IMPULSE_SHARE = 20, 1e-4  # pixels and share of them
+MIN_PART_VALUES = 200  # of a part of the picture: the variance of fewer says too little of it
+MAX_PART_RATIO = 1.3  # variance of a part over that of the law, beyond which something moves there
+P50_SD, P65_SD = 0.6745, 0.9346  # half of a normal distribution lies within so many standard deviations, and 65 %
 
 
 @dataclass(frozen=True)
 class Impulses:
-    """Pixels replaced by white and by black: share of the visible ones among all (beyond two standard deviations)."""
+    """Pixels replaced by white and by black: share of the visible ones among all (beyond VISIBLE_SD)."""
 
     white: float
     black: float
@@ -46,31 +50,23 @@ class Impulses:
 
 
 @dataclass(frozen=True)
-class Offsets:
-    """Standard deviation of an offset that rows, or columns, share, DN; 0: not found. `error`: its standard error."""
-
-    sigma: float
-    error: float
-    limit: float
-
-
-@dataclass(frozen=True)
 class Repeats:
     """Frames of a scene that stands still: the law of one frame's noise above `black_dn`, DN and DN^2.
 
-    `mean`: (H, W) of the frames, DN; `sums`: of `binned`, DN; `lag1`: correlation with the neighbours, down and right,
-    and its standard error; `brightness`: mean of every frame, DN.
+    `mean`: (H, W) of the frames, DN; `sums`: of `binned`, DN; `rows`, `columns`: offsets that their pixels share, DN;
+    `lag1`: correlation with the neighbours, down and right, and its standard error; `brightness`: mean of every frame,
+    DN.
     """
 
     frames: int
     pairs: int
     mean: Floats
     black_dn: float
-    law: Law
+    law: FittedLaw
     sums: Floats
     brightness: Floats
-    rows: Offsets
-    columns: Offsets
+    rows: Detection
+    columns: Detection
     lag1: tuple[float, float, float]
     impulses: Impulses
     rejected: tuple[Rejected, ...]
@@ -99,6 +95,23 @@ class Repeats:
         return self.law.intercepts - self.law.slopes * self.black_dn
 
 
+@dataclass(frozen=True)
+class BrightnessTrend:
+    """A straight line through the brightness of frames, DN a frame with its standard error, and the scatter, DN."""
+
+    slope: float
+    error: float
+    flicker: float
+
+
+def brightness_trend(brightness: Floats) -> BrightnessTrend:
+    """The trend of the mean of each frame (n,), DN, from MIN_TREND_FRAMES frames on."""
+    frames = np.arange(len(brightness))
+    line = stats.linregress(frames, brightness)
+    scatter = float(line.stderr) * math.sqrt(float(np.sum((frames - frames.mean()) ** 2)))
+    return BrightnessTrend(float(line.slope), float(line.stderr), scatter)
+
+
 def measure(
     planes: Sequence[Plane], generator: np.random.Generator, *, names: Sequence[str] = (), curved: bool = False
 ) -> Repeats:
@@ -120,40 +133,42 @@ def measure(
             raise UnsupportedError(f"{name} has {sizes[0]}, {named[0]} {sizes[1]}: repeats are of one size")
     if min(planes[0].shape) < MIN_SIDE_PX:
         raise UnsupportedError(f"at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels are needed")
-    ends, brightness = _ends(planes)
-    looks, slow = _looks(planes, ends.top)
-    refused = verdicts(looks)
-    if len(refused) == len(looks):
+    ends, brightness = _code_range(planes)
+    compared, drift = _compare_successive(planes, ends.top)
+    refused = faults(compared)
+    if len(refused) == len(compared):
         place, reason = next(iter(refused.items()))
-        more = "" if len(looks) == 1 else f" (and {len(looks) - 1} more pairs)"
+        more = "" if len(compared) == 1 else f" (and {len(compared) - 1} more pairs)"
         raise UnsupportedError(f"no repeats of one scene: {named[place]} and {named[place + 1]}: {reason}{more}")
-    seen = _accumulated(planes, [place not in refused for place in range(len(looks))], ends)
-    sums, parts = _still(seen, planes[0].black_dn, generator, curved=curved)
-    found = law(rescaled(sums, planes[0].black_dn, 1.0), seen.pairs, generator, curved=curved)
+    kept = tuple(place not in refused for place in range(len(compared)))
+    pair_sums = _accumulate(planes, kept, ends)
+    sums, parts = _without_moving_parts(pair_sums, planes[0].black_dn, generator, curved=curved)
+    law = fit_law(rescaled(sums, planes[0].black_dn, 1.0), pair_sums.pairs, generator, curved=curved)
     rejected = [Rejected(f"{named[place]} and {named[place + 1]}", reason) for place, reason in refused.items()]
     warnings = []
-    if seen.impulses.white + seen.impulses.black > 0:
+    if pair_sums.impulses.white + pair_sums.impulses.black > 0:
         warnings.append("impulses that do not stand out of the noise remain in its variance")
-    if slow is not None and slow > 1 + SLOW:
+    if drift is not None and drift > 1 + MAX_DRIFT:
         warnings.append(
-            f"frames further apart differ more ({100 * (slow - 1):.0f} % in variance over two): something drifts slowly"
+            f"frames further apart differ more ({100 * (drift - 1):.0f} % in variance over two): something drifts "
+            "slowly"
         )
     return Repeats(
         frames=len(planes),
-        pairs=seen.pairs,
-        mean=seen.mean,
+        pairs=pair_sums.pairs,
+        mean=pair_sums.mean,
         black_dn=planes[0].black_dn,
-        law=found,
+        law=law,
         sums=sums,
         brightness=brightness,
-        rows=seen.rows,
-        columns=seen.columns,
-        lag1=seen.lag1,
-        impulses=seen.impulses,
+        rows=pair_sums.rows,
+        columns=pair_sums.columns,
+        lag1=pair_sums.lag1,
+        impulses=pair_sums.impulses,
         rejected=(*rejected, *parts),
         warnings=tuple(warnings),
-        clipped=float(np.mean(seen.low + seen.high)),
-        kept=tuple(place not in refused for place in range(len(looks))),
+        clipped=float(np.mean(pair_sums.low + pair_sums.high)),
+        kept=kept,
     )
 
 
@@ -165,7 +180,7 @@ def _frame(plane: Plane) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Ends:
+class _CodeRange:
     """The lowest and highest code of all frames, white at most, where clipping would show; the mean of all, (H, W)."""
 
     bottom: float
@@ -174,8 +189,8 @@ class _Ends:
     mean: Floats
 
 
-def _ends(planes: Sequence[Plane]) -> tuple[_Ends, Floats]:
-    """And the brightness of each frame, DN."""
+def _code_range(planes: Sequence[Plane]) -> tuple[_CodeRange, Floats]:
+    """The range of codes, and the brightness of each frame, DN."""
     lowest, highest, brightness = math.inf, -math.inf, []
     total = np.zeros(planes[0].shape)
     for plane in planes:
@@ -184,26 +199,26 @@ def _ends(planes: Sequence[Plane]) -> tuple[_Ends, Floats]:
         lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
         brightness.append(float(values.mean()))
     plane = planes[0]
-    ends = _Ends(lowest, max(lowest, plane.black_dn), min(highest, plane.white_dn), total / len(planes))
+    ends = _CodeRange(lowest, max(lowest, plane.black_dn), min(highest, plane.white_dn), total / len(planes))
     return ends, np.array(brightness)
 
 
-def _looks(planes: Sequence[Plane], top: float) -> tuple[list[Look], float | None]:
+def _compare_successive(planes: Sequence[Plane], top: float) -> tuple[list[FramePair], float | None]:
     """Every two successive frames compared; variance of differences over two frames to that over one."""
-    looks, twice, once = [], [], []
+    compared, twice, once = [], [], []
     before: Floats | None = None
     for first, second in itertools.pairwise(map(_frame, planes)):
-        looks.append(look(first, second, black_dn=planes[0].black_dn, top_dn=top))
+        compared.append(compare_frames(first, second, black_dn=planes[0].black_dn, top_dn=top))
         if before is not None:
             twice.append(float(np.mean(without_trend(second - before, (second + before) / 2) ** 2)) / 2)
-            once.append((looks[-1].variance + looks[-2].variance) / 2)
+            once.append((compared[-1].variance + compared[-2].variance) / 2)
         before = first
     usual = float(np.median(once)) if once else 0.0
-    return looks, float(np.median(twice)) / usual if usual > 0 else None
+    return compared, float(np.median(twice)) / usual if usual > 0 else None
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _PairSums:
     """What the pairs in use add up to, (H, W): `variance` of one frame; `weight`: pairs that a pixel was used in."""
 
     pairs: int
@@ -212,42 +227,42 @@ class _Seen:
     weight: Floats
     low: Floats
     high: Floats
-    rows: Offsets
-    columns: Offsets
+    rows: Detection
+    columns: Detection
     lag1: tuple[float, float, float]
     impulses: Impulses
 
 
-def in_use(planes: Sequence[Plane], keep: Sequence[bool]) -> Iterator[tuple[Floats, Floats, Floats]]:
+def pairs_in_use(planes: Sequence[Plane], keep: Sequence[bool]) -> Iterator[tuple[Floats, Floats, Floats]]:
     """Both frames, and their difference without trend, of every pair in use."""
     for wanted, (first, second) in zip(keep, itertools.pairwise(map(_frame, planes)), strict=True):
         if wanted:
             yield first, second, without_trend(second - first, (first + second) / 2)
 
 
-def _accumulated(planes: Sequence[Plane], keep: Sequence[bool], ends: _Ends) -> _Seen:
+def _accumulate(planes: Sequence[Plane], keep: Sequence[bool], ends: _CodeRange) -> _PairSums:
     shape = planes[0].shape
     pairs = sum(keep)
     rows, columns = (
-        offsets(parts, pairs, shape, axis)
-        for axis, parts in line_parts(difference for *_, difference in in_use(planes, keep))
+        line_offsets(parts, pairs, shape, axis)
+        for axis, parts in line_variances(difference for *_, difference in pairs_in_use(planes, keep))
     )
     total, squares, weight, low, high = (np.zeros(shape) for _ in range(5))
     lags, hits, chances = np.zeros(3), np.zeros(2), np.zeros((2, 2))
     from_white, from_black = ends.top - ends.mean, ends.mean - ends.black
-    for first, second, difference in in_use(planes, keep):
+    for first, second, difference in pairs_in_use(planes, keep):
         difference = without_lines(difference, rows, columns)
         sd = _rough_sd(difference, ends.mean)
         one = sd / math.sqrt(2)
-        far = (sd > 0) & (from_white > FAR_FROM_WHITE * one), (sd > 0) & (from_black > FAR_FROM_BLACK * one)
+        far = (sd > 0) & (from_white > FAR_FROM_WHITE_SD * one), (sd > 0) & (from_black > FAR_FROM_BLACK_SD * one)
         struck = np.zeros(shape, bool)
         for frame in (first, second):
             for number, end in enumerate((frame >= ends.top, (frame == ends.black) | (frame <= ends.bottom))):
                 hits[number] += np.sum(end & far[number])
                 struck |= end & far[number]
         for number, room in enumerate((from_white, from_black)):
-            chances[number] += (far[number].sum(), (room > 2 * one).sum())
-        used = ~(struck | ((sd > 0) & (np.abs(difference) > FAR * sd)))
+            chances[number] += (far[number].sum(), (room > VISIBLE_SD * one).sum())
+        used = ~(struck | ((sd > 0) & (np.abs(difference) > OUTLIER_SD * sd)))
         total += (first + second) / 2 * used
         squares += difference**2 / 2 * used
         weight += used
@@ -258,7 +273,7 @@ def _accumulated(planes: Sequence[Plane], keep: Sequence[bool], ends: _Ends) -> 
     divisor = np.maximum(weight, 1)
     down, right, energy = lags
     error = 1 / math.sqrt(size)
-    return _Seen(
+    return _PairSums(
         pairs=pairs,
         mean=total / divisor,
         variance=squares / divisor,
@@ -272,10 +287,10 @@ def _accumulated(planes: Sequence[Plane], keep: Sequence[bool], ends: _Ends) -> 
     )
 
 
-def without_lines(noise: Floats, rows: Offsets, columns: Offsets) -> Floats:
+def without_lines(noise: Floats, rows: Detection, columns: Detection) -> Floats:
     """`noise` less the means of its rows and columns, where such offsets were found; its variance is kept."""
-    for axis, found in ((1, rows), (0, columns)):
-        if found.sigma > 0:
+    for axis, offsets in ((1, rows), (0, columns)):
+        if offsets.amount > 0:
             noise = (noise - noise.mean(axis=axis, keepdims=True)) / math.sqrt(1 - 1 / noise.shape[axis])
     return noise
 
@@ -287,70 +302,73 @@ def lag_sums(noise: Floats) -> Floats:
 
 def _impulses(hits: Floats, chances: Floats, size: float) -> Impulses:
     """From values struck, where that could be seen: a pair has two frames that can be struck."""
-    found = int(hits.sum())
+    count = int(hits.sum())
     shares = hits / 2 / np.maximum(chances[:, 0], 1) * chances[:, 1] / size
-    if found < MIN_IMPULSES or shares.sum() < LEAST_IMPULSES:
-        return Impulses(0.0, 0.0, found)
-    return Impulses(float(shares[0]), float(shares[1]), found)
+    if count < MIN_IMPULSES or shares.sum() < MIN_IMPULSE_SHARE:
+        return Impulses(0.0, 0.0, count)
+    return Impulses(float(shares[0]), float(shares[1]), count)
 
 
 def _rough_sd(difference: Floats, mean: Floats) -> Floats:
     """Standard deviation of `difference` as a function of `mean`, (H, W), from medians; 0 where half of it is 0."""
-    stride = max(1, math.ceil(math.sqrt(difference.size / SAMPLED)))
+    stride = max(1, math.ceil(math.sqrt(difference.size / ROUGH_PIXELS)))
     some, at = np.abs(difference[::stride, ::stride]).ravel(), mean[::stride, ::stride].ravel()
     edges = np.unique(
-        np.concatenate([np.quantile(at, np.linspace(0, 1, LEVELS + 1)[1:-1]), np.linspace(at.min(), at.max(), LEVELS)])
+        np.concatenate(
+            [np.quantile(at, np.linspace(0, 1, ROUGH_LEVELS + 1)[1:-1]), np.linspace(at.min(), at.max(), ROUGH_LEVELS)]
+        )
     )
     place = np.searchsorted(edges, at)
     spread = np.zeros(len(edges) + 1)
     for number in np.unique(place):
         middle, most = np.quantile(some[place == number], (0.5, 0.65))
         # Of few electrons the median is a step too low or too high; where it is 0 nothing can be told.
-        spread[number] = max(middle / MAD_SD, most / P65_SD) if middle > 0 else 0.0
+        spread[number] = max(middle / P50_SD, most / P65_SD) if middle > 0 else 0.0
     return spread[np.searchsorted(edges, mean)]
 
 
-def line_parts(differences: Iterable[Floats]) -> Iterator[tuple[int, list[tuple[float, float]]]]:
+def line_variances(differences: Iterable[Floats]) -> Iterator[tuple[int, list[tuple[float, float]]]]:
     """For rows (axis 1 is averaged), then columns: variance of the lines' steps and of the pixels, of each."""
     parts: dict[int, list[tuple[float, float]]] = {1: [], 0: []}
     for difference in differences:
-        for axis, found in parts.items():
+        for axis, variances in parts.items():
             means = difference.mean(axis=axis, keepdims=True)
             pixels = float(np.mean((difference - means) ** 2)) * difference.shape[axis] / (difference.shape[axis] - 1)
-            found.append((float(np.mean(np.diff(means.ravel()) ** 2)) / 2, pixels))
+            variances.append((float(np.mean(np.diff(means.ravel()) ** 2)) / 2, pixels))
     yield from parts.items()
 
 
-def offsets(parts: Sequence[tuple[float, float]], pairs: int, shape: tuple[int, int], axis: int) -> Offsets:
-    """Offsets that the pixels of a line share, from steps between neighbouring lines; slow shading is left out."""
+def line_offsets(parts: Sequence[tuple[float, float]], pairs: int, shape: tuple[int, int], axis: int) -> Detection:
+    """Offsets, DN, that the pixels of a line share, from steps to the next line, so that slow shading is left out."""
     lines, length = shape[1 - axis], shape[axis]
     steps, pixels = (float(np.mean(column)) for column in zip(*parts, strict=True))
     chance = pixels / length
     variance = (steps - chance) / 2
     # Steps share lines with their neighbours, and pairs frames: as the squares of half as many values.
     error = (chance / 2) * math.sqrt(2 / max((lines - 1) * pairs / 2, 1))
-    limit = math.sqrt(max(variance, 0.0) + 2 * error)
-    if variance <= FOUND * error:
-        return Offsets(0.0, 0.0, limit)
-    sigma = math.sqrt(variance)
-    relative = math.sqrt(2 / max((lines - 1) * pairs / 2, 1)) * max(steps / (2 * variance), 1.0)
-    return Offsets(sigma, sigma * relative / 2, limit)
+    offset = from_variance(variance, error, significance=SIGNIFICANT_SD, bound=LIMIT_SD)
+    # Beside that of chance, the error has that of the offsets themselves, of which there are not many.
+    relative = math.sqrt(2 / max((lines - 1) * pairs / 2, 1)) * max(steps / (2 * variance), 1.0) if variance > 0 else 0
+    return replace(offset, error=offset.amount * relative / 2)
 
 
-def _still(seen: _Seen, black: float, generator: np.random.Generator, *, curved: bool) -> tuple[Floats, list[Rejected]]:
+def _without_moving_parts(
+    pair_sums: _PairSums, black: float, generator: np.random.Generator, *, curved: bool
+) -> tuple[Floats, list[Rejected]]:
     """`binned` sums without the parts of the picture whose variance is beyond the law: something moves there."""
     mean, variance, weight, low, high = (
-        part[1:-1, 1:-1] for part in (seen.mean, seen.variance, seen.weight, seen.low, seen.high)
+        part[1:-1, 1:-1]
+        for part in (pair_sums.mean, pair_sums.variance, pair_sums.weight, pair_sums.low, pair_sums.high)
     )
-    sums = binned(mean, variance, weight, low, high, key=smooth(seen.mean))
-    found = law(rescaled(sums, black, 1.0), seen.pairs, generator, curved=curved)
+    sums = binned(mean, variance, weight, low, high, key=smooth(pair_sums.mean))
+    law = fit_law(rescaled(sums, black, 1.0), pair_sums.pairs, generator, curved=curved)
     whole = sums.sum(axis=0)
     signal = whole[:, MEAN] / np.maximum(whole[:, COUNT], 1) - black
-    expected = (sums[..., COUNT] * np.maximum(found.variance(signal), 0)).sum(axis=1)
+    expected = (sums[..., COUNT] * np.maximum(law.variance(signal), 0)).sum(axis=1)
     observed = sums[..., VARIANCE].sum(axis=1)
-    chance = 1 + FOUND * np.sqrt(3 / np.maximum(sums[..., COUNT].sum(axis=1) * seen.pairs, 1))
-    moving = observed > np.maximum(LOCAL_CHANGE, chance) * np.maximum(expected, 1e-300)
-    moving &= sums[..., COUNT].sum(axis=1) * seen.pairs >= LOCAL_VALUES
+    chance = 1 + SIGNIFICANT_SD * np.sqrt(3 / np.maximum(sums[..., COUNT].sum(axis=1) * pair_sums.pairs, 1))
+    moving = observed > np.maximum(MAX_PART_RATIO, chance) * np.maximum(expected, 1e-300)
+    moving &= sums[..., COUNT].sum(axis=1) * pair_sums.pairs >= MIN_PART_VALUES
     if not moving.any() or moving.sum() > len(moving) // 4:
         return sums, []
     share = 100 * moving.sum() / len(moving)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ class Transform:
     def __call__(self, x: Floats) -> Floats:
         """f(x), any shape. Without shot noise it is x over its standard deviation."""
         if self.shot == 0:
-            return x / np.sqrt(self.offset)
+            return np.asarray(x / np.sqrt(self.offset))
         inside = self.shot * x + 0.375 * self.shot**2 + self.offset
         return 2 / self.shot * np.sqrt(np.maximum(inside, 0.0))
 
@@ -63,19 +64,12 @@ class Transform:
         at = low + (high - low) * np.linspace(0, 1, GRID) ** 2
         seen, variance = np.array([self.moments(x) for x in at]).T
         rising = np.concatenate([[True], np.diff(np.maximum.accumulate(seen)) > 0])
-        return np.interp(means, seen[rising], variance[rising])
+        return np.asarray(np.interp(means, seen[rising], variance[rising]))
 
 
 def _electrons(mean: float) -> tuple[Floats, Floats]:
     """The numbers of electrons that occur, and their probabilities."""
     first = max(0, int(mean - REACH * np.sqrt(mean) - REACH))
     numbers = np.arange(first, int(mean + REACH * np.sqrt(mean) + 2 * REACH) + 1, dtype=np.float64)
-    logs = numbers * np.log(mean) - mean - _log_factorials(len(numbers), first)
-    shares = np.exp(logs)
+    shares = np.exp(special.xlogy(numbers, mean) - mean - special.gammaln(numbers + 1))
     return numbers, shares / shares.sum()
-
-
-def _log_factorials(count: int, first: int) -> Floats:
-    """ln n! of `count` numbers from `first`."""
-    steps = np.log(np.maximum(np.arange(first + count, dtype=np.float64), 1.0)).cumsum()
-    return steps[first:]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from noisediag.cop.models import SensorModel
-from noisediag.cop.rendered import FLAGS, KNOTS, SMALLEST_SIDE
+from noisediag.cop.rendered import FLAGS
+from noisediag.cop.rendered_tokens import KNOTS, SMALLEST_SIDE
 from noisediag.cop.tokens import Tokens
 from noisediag.errors import CheckpointError
 from noisediag.footprint.file import Rendered, Spatial
@@ -22,10 +25,10 @@ from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import Part, block_means, by_frame, join
 from noisediag.traces.jpeg import Traces, traces
 
-MAX_TILES = 12  # of 256 x 256 px that are looked at
-LEAST_SIGMA = 0.5 / CODES  # below half a code nothing is measured
-UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # of light; processing has mixed them up
-BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px
+MAX_TILES = 12  # tiles of 256 x 256 px that the network reads
+MIN_SIGMA = 0.5 / CODES  # below half a code the lower bound is 0
+UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # parts of a sensor's law, which processed noise lacks
+BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px; at 6 px lag 1 is 0.993
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class ProcessedPlane:
     """The noise of one plane: its curve, the half-widths of its interval in ln sigma at the knots, its spread."""
 
     curve: SampledCurve
-    below: np.ndarray  # (KNOTS,)
-    above: np.ndarray  # (KNOTS,)
+    below: NDArray[np.float64]  # (KNOTS,)
+    above: NDArray[np.float64]  # (KNOTS,)
     lag1: tuple[float, float]
     areas: tuple[float, ...]  # SD after averaging over the SD of a pixel
 
@@ -53,9 +56,9 @@ class ProcessedReading:
         return "processed" in self.raised
 
 
-def large_enough(tiles: np.ndarray) -> bool:
-    """Whether tiles (T, h, w) can be read at all."""
-    return min(tiles.shape[-2:]) >= SMALLEST_SIDE
+def large_enough(tiles: NDArray[np.float32]) -> bool:
+    """Whether the network can read tiles (T, h, w): its cells need SMALLEST_SIDE px a side."""
+    return bool(min(tiles.shape[-2:]) >= SMALLEST_SIDE)
 
 
 def why_unread(model: SensorModel, part: Part) -> str | None:
@@ -92,10 +95,10 @@ def read_part(
     seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
     if reading.processed:
         planes = [
-            replaced(plane, seen[plane.name], block_means(bag.tiles))
+            with_processed_noise(plane, seen[plane.name], block_means(bag.tiles))
             for plane, (_, bag) in zip(planes, of_groups, strict=True)
         ]
-        whole = replaced(whole, reading.planes[-1], block_means(part.bags[-1][1].tiles))
+        whole = with_processed_noise(whole, reading.planes[-1], block_means(part.bags[-1][1].tiles))
     first = [plane for plane in planes if plane.frame == planes[0].frame] if len(frames[0]) > 1 else []
     return planes, whole, summary([*first, whole], reading, _jpeg_traces(frames[0], image))
 
@@ -109,7 +112,7 @@ def _jpeg_traces(members: Sequence[Plane], image: Image) -> Traces | None:
 
 
 def read(
-    model: SensorModel, colours: Sequence[np.ndarray], device: torch.device, seen: Tokens | None = None
+    model: SensorModel, colours: Sequence[NDArray[np.float32]], device: torch.device, seen: Tokens | None = None
 ) -> ProcessedReading:
     """`colours`: tiles (T, h, w) of red, green and blue, or of gray alone; codes / white, at least SMALLEST_SIDE wide.
 
@@ -184,7 +187,7 @@ def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, jpeg: T
     )
 
 
-def replaced(plane: PlaneFootprint, seen: ProcessedPlane, signals: np.ndarray) -> PlaneFootprint:
+def with_processed_noise(plane: PlaneFootprint, seen: ProcessedPlane, signals: NDArray[np.floating]) -> PlaneFootprint:
     """`plane` with the curve of processed noise; `signals`, any shape: those of the picture.
 
     Shot, read and multiplicative noise are no longer defined: null with the flag `rendered`. The correlation is the
@@ -194,7 +197,7 @@ def replaced(plane: PlaneFootprint, seen: ProcessedPlane, signals: np.ndarray) -
     sigmas = seen.curve.sigma(at)
     knots = np.sqrt(seen.curve.signals)
     below, above = (np.interp(np.sqrt(np.clip(at, 0, 1)), knots, widths) for widths in (seen.below, seen.above))
-    lows = np.where(sigmas < LEAST_SIGMA, 0.0, sigmas * np.exp(-below))
+    lows = np.where(sigmas < MIN_SIGMA, 0.0, sigmas * np.exp(-below))
     columns = (at, sigmas, lows, sigmas * np.exp(above))
     points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
     blur = equivalent_blur_px(sum(seen.lag1) / 2)
@@ -203,31 +206,40 @@ def replaced(plane: PlaneFootprint, seen: ProcessedPlane, signals: np.ndarray) -
         curve=points,
         law=seen.curve,
         effective_sigma=float(np.sqrt(np.mean(np.square(seen.curve.sigma(np.asarray(signals, np.float64)))))),
-        parameters=tuple(_as_processed(estimate, blur) for estimate in plane.parameters),
+        parameters=tuple(_processed_estimate(estimate, blur) for estimate in plane.parameters),
     )
 
 
-def _as_processed(estimate: Estimate, blur: float) -> Estimate:
+def _processed_estimate(estimate: Estimate, blur: float) -> Estimate:
     cleared = replace(estimate, value=None, low=None, high=None, value_dn=None, low_dn=None, high_dn=None, flag=None)
     if estimate.name in UNDEFINED:
         return replace(cleared, present=None, flag="rendered")
-    if estimate.name == "correlation":
+    if estimate.name == "correlation":  # read off the lag-1 correlation: no probability of presence is estimated
+        cleared = replace(cleared, present=None)
         if blur < parameter("correlation").low:
-            return replace(cleared, present=0.0, low=0.0, flag="below_floor")
-        return replace(cleared, value=blur, present=1.0)
+            return replace(cleared, low=0.0, flag="below_floor")
+        if math.isinf(blur):
+            return replace(cleared, low=float(BLUR_GRID[-1]), flag="out_of_range")
+        return replace(cleared, value=blur)
     return estimate
 
 
 def equivalent_blur_px(lag1: float) -> float:
-    """Width of the kernel exp(-d^2/(2 rho^2)) that gives white noise the correlation `lag1`, px; 0 for none.
+    """Width of the kernel exp(-d^2/(2 rho^2)) that gives white noise the correlation `lag1`, px.
+
+    0 for none; infinite beyond the widest of BLUR_GRID, where lag 1 no longer tells one width from another.
 
     >>> round(equivalent_blur_px(0.5), 2)
     0.64
+    >>> equivalent_blur_px(0.999)
+    inf
     """
     lags = _lags()
-    return 0.0 if lag1 < lags[0] else float(np.interp(lag1, lags, BLUR_GRID))
+    if lag1 < lags[0]:
+        return 0.0
+    return math.inf if lag1 > lags[-1] else float(np.interp(lag1, lags, BLUR_GRID))
 
 
 @cache
-def _lags() -> np.ndarray:
+def _lags() -> NDArray[np.float64]:
     return np.array([autocorrelation(float(rho), 1)[0, 1] for rho in BLUR_GRID])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.heads import LEARNED, UNIFORM
@@ -32,19 +33,21 @@ from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
-ARRANGED_TILES = 4  # that show how the noise lies
-NO_MORE_THAN = 1.5  # times the curve: no single noise is stronger than all of it
-GAIN_DOUBT = 1.5  # times the variance: shot noise that a given gain implies and the picture does not have
-JOINT_WIDENING = 1.6  # of a plane's interval; four equal planes then differ by chance in less than 1 % of the files
+STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
+MAX_COMPONENT_RATIO = 1.5  # One component's sigma over the fitted total; above 1 because the fit itself errs.
+MAX_IMPLIED_RATIO = 1.5  # Shot variance that a given gain implies over the fitted variance; beyond, a warning.
+# Planes differ where their widened intervals are disjoint. The half-widths of 90 % intervals are multiplied by this, so
+# that four equal planes differ by chance in less than 1 % of the files (simulated; models/sensor.md).
+JOINT_WIDENING = 1.6
 
 
 @dataclass(frozen=True)
-class Level:
-    """The noise at the median signal. `hidden`: below half a step, where it does not reach the levels."""
+class NoiseLevel:
+    """The noise at the median signal. `hidden`: below half a quantisation step, where one picture cannot show it."""
 
     signal: float
     sigma: float
-    span: float  # of the signal
+    span: float  # of the signals, darkest to brightest
     hidden: bool
 
 
@@ -102,7 +105,7 @@ def plane_footprint(
         black_dn=plane.black_dn if same_scale else None,
         white_dn=plane.white_dn if same_scale else None,
         scale_source=plane.scale_source,
-        curve=_curve(model.calibration, answer, law, means, raw=raw, found=_found(estimates)),
+        curve=_curve(model.calibration, answer, law, means, raw=raw, any_noise=_any_pixel_noise(estimates)),
         law=law,
         parameters=estimates,
         signal_median=float(np.median(means)),
@@ -110,7 +113,7 @@ def plane_footprint(
         white_known=plane.white_known,
         offset_known=plane.offset_known,
         flags=flags,
-        arrangement=_arrangement(bag) if whole else None,
+        arrangement=_lines_and_waves(bag) if whole else None,
     )
 
 
@@ -150,15 +153,21 @@ def gain_doubts(planes: Sequence[PlaneFootprint], gain: float | None) -> list[st
     doubts = []
     for plane in planes:
         implied = (plane["shot_gain"].value or 0.0) * plane.signal_median
-        if implied > GAIN_DOUBT * plane.law.sigma(plane.signal_median) ** 2:
+        if implied > MAX_IMPLIED_RATIO * plane.law.sigma(plane.signal_median) ** 2:
             doubts.append(f"a gain of {gain:g} e-/DN implies more shot noise than the picture has noise")
     return doubts
 
 
 def _curve(
-    calibration: Mapping[str, Any], answer: SensorAnswer, law: VarianceLaw, means: np.ndarray, *, raw: bool, found: bool
+    calibration: Mapping[str, Any],
+    answer: SensorAnswer,
+    law: VarianceLaw,
+    means: NDArray[np.float64],
+    *,
+    raw: bool,
+    any_noise: bool,
 ) -> tuple[CurvePoint, ...]:
-    """The noise curve over the picture's signals; where no pixel noise was `found`, it may also be 0."""
+    """The noise curve over the picture's signals; where there may be no pixel noise at all, its lower bound is 0."""
     low_factor, high_factor = factors(calibration, "curve", answer, raw=raw)
     quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
     at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
@@ -168,7 +177,7 @@ def _curve(
     below, middle, above = (np.interp(signals, at, quantiles[:, i]) for i in range(3))
     low = np.clip(middle - low_factor * (middle - below), -MAX_LOG_WIDTH, 0.0)
     high = np.clip(middle + high_factor * (above - middle), 0.0, MAX_LOG_WIDTH)
-    lows = sigmas * np.exp(low) if found else np.zeros_like(sigmas)
+    lows = sigmas * np.exp(low) if any_noise else np.zeros_like(sigmas)
     columns = (signals, sigmas, lows, sigmas * np.exp(high))
     return tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
 
@@ -189,13 +198,13 @@ def _parameters(
     shifts = torch.tensor([alarm_shift(calibration, name) for name in LEARNED], dtype=torch.float64)
     present = (answer.reading.present[0].double().cpu() - shifts).sigmoid().numpy()
     darkest, signal, brightest = (float(x) for x in answer.evidence.signal[0])
-    level = Level(
+    level = NoiseLevel(
         signal,
         law.sigma(signal),
         brightest - darkest,
         hidden=bag.step is not None and law.sigma(signal) < bag.step / 2,
     )
-    most = _upper_bounds(answer, law)
+    upper_bounds = _upper_bounds(answer, law)
     result = []
     for declared in PARAMETERS:
         name = declared.name
@@ -206,26 +215,26 @@ def _parameters(
         low_factor, high_factor = factors(calibration, name, answer, raw=raw)
         low, middle, high = quantiles[i]
         low, high = middle - low_factor * (middle - low), middle + high_factor * (high - middle)
-        drowned = level.hidden and name in ("shot_gain", "read_noise")
+        hidden = level.hidden and name in ("shot_gain", "read_noise")
         if name == "shot_gain" and shot is not None:
             estimate = Estimate(name, shot, shot, shot, 1.0)
         elif free and (name == "read_noise" or (name == "shot_gain" and level.span < level.sigma)):
             # without black only a range of signal shows the gain, and nothing shows the read noise
             estimate = Estimate(name, None, None, None, None, "weakly_identified")
-        elif present[i] >= PRESENT and not drowned:
-            estimate = _measured(declared, (low, middle, high), float(present[i]))
+        elif present[i] >= PRESENT and not hidden:
+            estimate = _detected(declared, (low, middle, high), float(present[i]))
         else:
             limit = max(limits[i], quantiles[i][0]) + limit_shift(calibration, name, answer, raw=raw)
-            estimate = _unseen(declared, limit, float(present[i]), level)
-        if estimate.high is not None and name in most:
-            estimate = replace(estimate, high=max(min(estimate.high, most[name]), estimate.value or 0.0))
+            estimate = _below_detection(declared, limit, float(present[i]), level)
+        if estimate.high is not None and name in upper_bounds:
+            estimate = replace(estimate, high=max(min(estimate.high, upper_bounds[name]), estimate.value or 0.0))
         result.append(in_units(estimate, span))
     return tuple(result)
 
 
-def _arrangement(bag: Bag) -> Arrangement:
+def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
-    index = np.unique(np.linspace(0, len(bag.tiles) - 1, ARRANGED_TILES).round().astype(int))
+    index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
     return arrangement(bag.tiles[index])
 
 
@@ -242,8 +251,8 @@ def _quantisation(bag: Bag) -> Estimate:
     return Estimate("quantisation", bag.step, bag.step - half, bag.step + half, 1.0 if coarser else 0.0)
 
 
-def _found(estimates: Sequence[Estimate]) -> bool:
-    """Whether the picture shows pixel noise at all, whatever its kind."""
+def _any_pixel_noise(estimates: Sequence[Estimate]) -> bool:
+    """Whether shot, read or multiplicative noise was detected, or could not be told from one another."""
     return any(
         estimate.flag != "below_floor"
         for estimate in estimates
@@ -254,7 +263,7 @@ def _found(estimates: Sequence[Estimate]) -> bool:
 def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
     """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller."""
     signals = answer.evidence.signal[0].double().cpu().numpy()
-    sigmas = NO_MORE_THAN * law.sigma(signals)
+    sigmas = MAX_COMPONENT_RATIO * law.sigma(signals)
     lit = signals > 0
     bounds = {"read_noise": float(sigmas.min())}
     if lit.any():
@@ -263,13 +272,13 @@ def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
     return bounds
 
 
-def _native(declared: Parameter, value: float) -> float:
-    """From the head's scale: logarithms but for a few."""
-    return max(float(value), declared.low) if declared.name in UNIFORM else float(np.exp(value))
+def _to_physical(declared: Parameter, value: float) -> float:
+    """From the head's scale, the natural logarithm but for the parameters of UNIFORM, none of which can be negative."""
+    return max(float(value), 0.0) if declared.name in UNIFORM else float(np.exp(value))
 
 
-def _measured(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:
-    low, middle, high = (_native(declared, q) for q in quantiles)
+def _detected(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:
+    low, middle, high = (_to_physical(declared, q) for q in quantiles)
     flag: str | None = None
     if declared.name not in UNIFORM and high > WEAK_RATIO * low:
         flag = "weakly_identified"
@@ -278,13 +287,13 @@ def _measured(declared: Parameter, quantiles: tuple[float, float, float], presen
     return Estimate(declared.name, middle, low, high, present, flag)
 
 
-def _unseen(declared: Parameter, limit: float, present: float, level: Level) -> Estimate:
+def _below_detection(declared: Parameter, limit: float, present: float, level: NoiseLevel) -> Estimate:
     """Null with an upper bound.
 
     Nothing says that it is absent if it may still be a good part of the noise: shot and read noise stand in for each
     other where the picture has no range of signal. Such a one is weakly identified, the others are below the floor.
     """
-    bound = level.sigma if level.hidden and declared.name == "read_noise" else _native(declared, limit)
+    bound = level.sigma if level.hidden and declared.name == "read_noise" else _to_physical(declared, limit)
     term = {"shot_gain": bound * level.signal, "read_noise": bound**2}.get(declared.name, 0.0)
     unsure = not level.hidden and term > UNSURE_SHARE * level.sigma**2
     flag = "weakly_identified" if unsure else "below_floor"

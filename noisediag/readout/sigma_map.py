@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from noisediag.footprint.file import Footprint
 from noisediag.images.image import Image
 from noisediag.readout.tiles import fills_mosaic, whole_shape
 
 
-def sigma_map(image: Image, footprint: Footprint) -> np.ndarray:
+def sigma_map(image: Image, footprint: Footprint) -> NDArray[np.float32]:
     """Standard deviation of the pixel noise at each pixel, DN, float32.
 
     `(H, W)`, or `(planes, H, W)` for several channels or frames.
@@ -20,8 +21,8 @@ def sigma_map(image: Image, footprint: Footprint) -> np.ndarray:
     """
     by_name = {(p.name, p.channel, p.frame): p for p in footprint.planes}
     own = {p.channel: p for p in footprint.planes if p.name in ("all", "luma")}
-    maps: list[np.ndarray] = []
-    mosaic: np.ndarray | None = None
+    maps: list[NDArray[np.float32]] = []
+    mosaic: NDArray[np.float32] | None = None
     mosaicked = fills_mosaic(image.planes)
     for plane in image.planes:
         law = by_name.get((plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])).law

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag import images
 from noisediag.cop.tokens import BLOCK
@@ -23,7 +25,7 @@ GOLDEN = 0.6180339887498949
 class Bag:
     """Tiles of one or several planes that share one footprint, normalised: `(T, h, w)` float32."""
 
-    tiles: np.ndarray
+    tiles: NDArray[np.float32]
     step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
     container: float | None  # distance of adjacent codes of the container, normalised; None: floats
 
@@ -66,7 +68,7 @@ def _together(
     return tuple(p for members in groups for p in members), join([bag for _, bag in bags])
 
 
-def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int, *, align: int = 1, lattice: bool = True) -> Bag:
+def cut(planes: Sequence[tuple[Plane, NDArray[Any]]], limit: int, *, align: int = 1, lattice: bool = True) -> Bag:
     """At most about `limit` tiles of one size, spread evenly, normalised by each plane's own black and white.
 
     They begin at multiples of `align` px. `lattice`: whether the levels in use are looked for.
@@ -102,10 +104,10 @@ def cut(planes: Sequence[tuple[Plane, np.ndarray]], limit: int, *, align: int = 
     return Bag(stack, None if step is None else step / span, _container_step(raw[0].dtype, step, span))
 
 
-def block_means(tiles: np.ndarray) -> np.ndarray:
+def block_means(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of 8 x 8 pixels of tiles `(T, h, w)`, h and w multiples of 8: `(T, h / 8, w / 8)`."""
     count, height, width = tiles.shape
-    blocks: np.ndarray = tiles.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
+    blocks: NDArray[np.float32] = tiles.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
     return blocks
 
 
@@ -193,7 +195,7 @@ def channels(image: Image) -> dict[str | None, list[list[Plane]]]:
     return sampled
 
 
-def _container_step(dtype: np.dtype, step: float | None, span: float) -> float | None:
+def _container_step(dtype: np.dtype[Any], step: float | None, span: float) -> float | None:
     """Normalised step of the codes themselves: 1 DN, or the 2^n DN of codes shifted left by n bits."""
     if dtype.kind not in "iu":
         return None

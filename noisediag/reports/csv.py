@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from noisediag import __version__
 from noisediag.footprint.derived import arrange, derive
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
-from noisediag.footprint.plane import Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter
 from noisediag.reports import Failure, Outcome
 from noisediag.reports.document import path_fields as json_path
@@ -65,6 +67,11 @@ WHOLE_COLUMNS = frozenset(
     ("frame", "height_px", "width_px", "bit_depth", "pixel_independent", "jpeg_quality", "resaved")
 )  # the others are numbers with a point
 
+_COLUMN_SET = frozenset(COLUMNS)
+_NO_TAGS = _COLUMN_SET - {*_ACQUISITION.values(), "DateTimeOriginal"}
+# Tags whose columns carry a unit; the last two are what users add to a report of theirs.
+_TAG_NAMES = {"ExposureTime_s": "ExposureTime", "FocalLength_mm": "FocalLength", "Temperature_C": "Temperature"}
+
 
 def header() -> str:
     """The line of column names."""
@@ -98,6 +105,45 @@ def safe_text(value: str) -> str:
     """
     text = value.replace("\r", "\\r")  # which the csv module leaves unquoted
     return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(("\t", "\n")) else text
+
+
+def plain_text(cell: str) -> str:
+    """The inverse of `safe_text`, but for line ends.
+
+    >>> plain_text("'=1+1"), plain_text("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return cell[1:] if cell.startswith("'") and safe_text(cell[1:]) == cell else cell
+
+
+def typed(cells: Mapping[str, str]) -> dict[str, str | int | float | None]:
+    """A line of the report as values: an empty cell is None, and so is a tag that should be a number and is none.
+
+    >>> typed({"path": "a.dng", "width_px": "640", "ISO": "400", "FNumber": "", "FocalLength_mm": "35"})
+    {'path': 'a.dng', 'width_px': 640, 'ISO': 400.0, 'FNumber': None, 'FocalLength_mm': '35'}
+    """
+    return {column: _value(column, text) for column, text in cells.items()}
+
+
+def tags_of(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """The acquisition tags among the values of a line, by ExifTool's names; columns that are not ours are tags, too."""
+    return {
+        _TAG_NAMES.get(column, column): plain_text(value) if isinstance(value, str) else value
+        for column, value in cells.items()
+        if column not in _NO_TAGS
+    }
+
+
+def _value(column: str, text: str) -> str | int | float | None:
+    if column in TEXT_COLUMNS or column not in _COLUMN_SET:
+        return text or None
+    try:
+        if column in WHOLE_COLUMNS:
+            return int(text)
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _file_cells(footprint: Footprint) -> dict[str, Any]:
@@ -160,10 +206,10 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "periodic_share": structure.periodic_share,
         "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
-        "own_parameters": _own(plane),
+        "own_parameters": _own_parameters(plane),
     }
-    seen = footprint.rendered.planes if footprint.rendered is not None else ()
-    for spatial in (spatial for spatial in seen if spatial.name == plane.name):
+    rendered = footprint.rendered.planes if footprint.rendered is not None else ()
+    for spatial in (spatial for spatial in rendered if spatial.name == plane.name):
         two, four, eight = spatial.sigma_after_area
         cells |= {"lag1_h": spatial.lag1_h, "lag1_v": spatial.lag1_v, "equivalent_blur_px": spatial.equivalent_blur_px}
         cells |= {"sigma_area2_norm": two, "sigma_area4_norm": four, "sigma_area8_norm": eight}
@@ -172,7 +218,7 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
     return cells
 
 
-def _own(plane: PlaneFootprint) -> str | None:
+def _own_parameters(plane: PlaneFootprint) -> str | None:
     """The parameters that are not ours, as the JSON report has them."""
     if all(estimate.name in NAMES for estimate in plane.parameters):
         return None

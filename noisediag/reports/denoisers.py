@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Footprint
+from noisediag.genome import srgb
 
-DIGITS = 4
+Floats = NDArray[np.float64]
+
+DIGITS = 4  # of the numbers handed over
 
 # The camera that AV1 encoders have in mind: libaom's examples/photon_noise_table.c, a 35 mm sensor in daylight.
-PHOTONS_PER_LXS_UM2 = 11260.0
-QUANTUM_EFFICIENCY = 0.2
-RESPONSE_NON_UNIFORMITY = 0.005
+PHOTONS_PER_LXS_UM2 = 11260.0  # photons per lux second and square micrometre
+QUANTUM_EFFICIENCY = 0.2  # electrons per photon
+RESPONSE_NON_UNIFORMITY = 0.005  # of the signal
 READ_NOISE_E = 1.5
 SENSOR_UM2 = 36000.0 * 24000.0
-MID_TONE = 0.18
-MID_TONE_EXPOSURE_LXS = 10.0  # at ISO 1
-AV1_ISO = (1.0, 1e7)
+MID_TONE = 0.18  # of white
+MID_TONE_EXPOSURE_LXS = 10.0  # lux seconds at ISO 1
+AV1_ISO = (1.0, 1e7)  # searched for the wanted noise
 
 
 def quiet_value(footprint: Footprint, scale: float = 1.0) -> str:
@@ -65,19 +69,15 @@ def photon_noise_iso(footprint: Footprint) -> int:
     return int(float(f"{low:.2g}"))
 
 
-def encoded_sigma(signal: np.ndarray, iso: float, width: int, height: int) -> np.ndarray:
+def encoded_sigma(signal: Floats, iso: float, width: int, height: int) -> Floats:
     """Noise (0 to 1) that AV1 encoders add at sRGB signals `signal` (0 to 1) of a `width` x `height` picture."""
     at_mid_tone = QUANTUM_EFFICIENCY * PHOTONS_PER_LXS_UM2 * MID_TONE_EXPOSURE_LXS / iso * SENSOR_UM2 / (width * height)
     full = at_mid_tone / MID_TONE
-    linear = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    linear = srgb.decoded(signal)
     electrons = full * linear
     noise = np.sqrt(READ_NOISE_E**2 + electrons + (RESPONSE_NON_UNIFORMITY * electrons) ** 2) / full
     start, end = np.maximum(linear - 2 * noise, 0.0), np.minimum(linear + 2 * noise, 1.0)
-    return np.asarray(noise * (_encode(end) - _encode(start)) / (end - start))
+    return np.asarray(noise * (srgb.encoded(end) - srgb.encoded(start)) / (end - start))
 
 
 FORMATS = {"bm3d": bm3d, "fastdvdnet": fastdvdnet, "av1": av1}
-
-
-def _encode(linear: np.ndarray) -> np.ndarray:
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

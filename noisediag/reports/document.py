@@ -16,7 +16,8 @@ import numpy as np
 
 from noisediag.footprint.derived import Derived, Structure
 from noisediag.footprint.file import Footprint, Measurement, Rejected, Rendered
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 
 
 def path_fields(path: str | None) -> dict[str, str | None]:

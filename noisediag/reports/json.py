@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from noisediag import __version__
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.reports import SCHEMA, Outcome
-from noisediag.reports.document import path_fields
+from noisediag.reports.document import image_dict, path_fields
 
 
 def document(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def document(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> di
 def image(outcome: Outcome) -> dict[str, Any]:
     """One entry of `images`."""
     if isinstance(outcome, Footprint):
-        return outcome.to_dict()
+        return image_dict(outcome)
     error = {"code": outcome.code, "message": outcome.message}
     return {**path_fields(outcome.path), "status": "error", "error": error}
 
@@ -41,14 +39,3 @@ def row(outcome: Outcome, checkpoint: CheckpointId) -> dict[str, Any]:
 def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> str:
     """The report as UTF-8 text, one line at the end; never NaN or Infinity."""
     return json.dumps(document(outcomes, checkpoint), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def first_image(path: Path) -> Any:
-    """The first picture of a report, `.json` or `.jsonl`, that was not an error; or a simulation's truth.
-
-    Raises OSError, ValueError, LookupError, TypeError, AttributeError or StopIteration where it is none of them.
-    """
-    text = path.read_text(encoding="utf-8")
-    told = [json.loads(line) for line in (text.split("\n") if path.suffix == ".jsonl" else [text]) if line.strip()]
-    images = itertools.chain.from_iterable(one.get("images", [one]) for one in told)
-    return next(image for image in images if image.get("status", "ok") == "ok")

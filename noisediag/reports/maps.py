@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 
-def sigma_map(sigma_dn: np.ndarray, path: Path) -> None:
+def sigma_map(sigma_dn: NDArray[np.floating], path: Path) -> None:
     """Write the noise's standard deviation at every pixel, `(..., height, width)` in DN, as a float32 TIFF."""
     tifffile.imwrite(
         path,
@@ -20,7 +21,7 @@ def sigma_map(sigma_dn: np.ndarray, path: Path) -> None:
     )
 
 
-def sigma_array(sigma_dn: np.ndarray, path: Path) -> None:
+def sigma_array(sigma_dn: NDArray[np.floating], path: Path) -> None:
     """The same as a NumPy file, float32."""
     with open(path, "wb") as file:  # given a name, numpy would add a suffix of its own
         np.save(file, sigma_dn.astype(np.float32, copy=False))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,25 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.errors import InputError, UnreadableError
+from noisediag.footprint.plane import counts_as_found
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import read
-from noisediag.reports.csv import COLUMNS, safe_text, value_columns
+from noisediag.reports import Failure
+from noisediag.reports.charts import BandCurve, BandPoint, Group
 from noisediag.reports.document import path_fields
-from noisediag.reports.html import Card, Grouping, Outlier, Page, Section, render
-from noisediag.reports.outliers import FEWEST, OUTLYING, robust_scores
-from noisediag.reports.reading import row_path
-from noisediag.reports.streams import typed
-from noisediag.reports.svg import Group, Line
+from noisediag.reports.html import Grouping, Outlier, Page, Section, Thumbnail, render
+from noisediag.reports.outliers import FEWEST_FILES, OUTLYING, robust_scores
+from noisediag.reports.reading import FileRow, rows
 
-PRESENT = 0.5
-MOST_GROUPS = 14
-MOST_LINES = 6
-CARDS, LISTED = 24, 200  # outliers with pictures, and without
-CURVE_POINTS = 24
-DRIFT_BINS = 40
-FEWEST_DATES = 3
+MOST_GROUPS = 14  # of one chart
+MOST_LINES = 6  # of one chart
+PICTURED, LISTED = 24, 200  # outliers with pictures, and in all
+CURVE_POINTS = 24  # of a pooled noise curve
+DRIFT_BINS = 40  # at most, each of about 8 files
+FEWEST_DATES = 3  # spans of time that make a drift
 DATE_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d")
 SIGMA = "sigma"
 
@@ -66,21 +65,19 @@ class Contents:
     """All files of a report."""
 
     records: list[Record] = field(default_factory=list)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)  # path, code, message
+    failures: list[Failure] = field(default_factory=list)
     has_curves: bool = False
 
 
 def load(report: Path) -> Contents:
-    """The files of a .csv, .jsonl or .json report. Raises UnreadableError for anything else."""
-    reader = {".csv": _load_csv, ".jsonl": _load_jsonl, ".json": _load_json}.get(report.suffix)
-    if reader is None:
-        raise UnreadableError(f"{report}: a .csv, .jsonl or .json report is needed")
-    try:
-        contents = reader(report)
-    except OSError as error:
-        raise UnreadableError(f"{report}: {error.strerror or error}") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnreadableError(f"{report}: is no noisediag report ({type(error).__name__}: {error})") from None
+    """The files of a report. Raises UnreadableError where it is none, or empty."""
+    contents = Contents()
+    for row in rows(report):
+        if isinstance(row, Failure):
+            contents.failures.append(row)
+        else:
+            contents.records.append(_record(row))
+            contents.has_curves |= row.curve is not None
     if not contents.records and not contents.failures:
         raise UnreadableError(f"{report}: holds no file")
     return contents
@@ -98,7 +95,7 @@ def page(report: Path, *, thumbnails: bool) -> str:
             curves=tuple(_curves(contents.records)) if contents.has_curves else (),
             points=() if contents.has_curves else tuple(_points(contents.records)),
             drifts=tuple(_drifts(contents.records)),
-            cards=tuple(_cards(contents.records, thumbnails=thumbnails)),
+            outliers=tuple(_outliers(contents.records, thumbnails=thumbnails)),
         )
     )
 
@@ -110,7 +107,7 @@ def outliers(records: Sequence[Record]) -> list[tuple[float, float, Record]]:
     for record in records:
         if record.values.get(SIGMA, 0) > 0:
             groups.setdefault(record.kind, []).append(record)
-    for kind in [kind for kind, members in groups.items() if len(members) < FEWEST]:
+    for kind in [kind for kind, members in groups.items() if len(members) < FEWEST_FILES]:
         groups.setdefault(kind[0], []).extend(groups.pop(kind))
     found = []
     for members in groups.values():
@@ -124,7 +121,7 @@ def outliers(records: Sequence[Record]) -> list[tuple[float, float, Record]]:
 
 
 def _counts(contents: Contents) -> tuple[tuple[str, int], ...]:
-    codes = Counter(code for _, code, _ in contents.failures)
+    codes = Counter(failure.code for failure in contents.failures)
     domains = Counter(record.domain for record in contents.records)
     return (
         ("files", len(contents.records) + len(contents.failures)),
@@ -196,7 +193,7 @@ def _kind_name(domain: str, camera: str | None, iso: float | None) -> str:
     return " ".join([camera or domain, *([] if iso is None else [f"ISO {iso:g}"])])
 
 
-def _curves(records: Sequence[Record]) -> Iterator[Line]:
+def _curves(records: Sequence[Record]) -> Iterator[BandCurve]:
     """Of each domain, camera and ISO: quantiles 10, 50, 90 % of the files' curves, over the signals that most have."""
     for name, members in _largest_kinds(record for record in records if len(record.curve) > 1):
         spans = [(max(record.curve[0][0], 1e-4), record.curve[-1][0]) for record in members]
@@ -213,9 +210,9 @@ def _curves(records: Sequence[Record]) -> Iterator[Line]:
             there = [sigma for sigma in there if sigma > 0]
             if there:
                 q = np.quantile(there, (0.5, 0.1, 0.9)).tolist()
-                points.append((x, q[0], q[1], q[2]))
+                points.append(BandPoint(x, *q))
         if len(points) > 1:
-            yield Line(f"{name} ({len(members)})", tuple(points))
+            yield BandCurve(f"{name} ({len(members)})", tuple(points))
 
 
 def _points(records: Sequence[Record], most: int = 2000) -> list[tuple[float, float]]:
@@ -223,7 +220,7 @@ def _points(records: Sequence[Record], most: int = 2000) -> list[tuple[float, fl
     return found[:: -(-len(found) // most) or 1]
 
 
-def _drifts(records: Iterable[Record]) -> Iterator[Line]:
+def _drifts(records: Iterable[Record]) -> Iterator[BandCurve]:
     """Sigma over time of each domain, camera and ISO, as seconds since 1970: quantiles 10, 50, 90 % of equal spans."""
     dated = (record for record in records if record.date is not None and record.values.get(SIGMA, 0) > 0)
     for name, members in _largest_kinds(dated):
@@ -235,9 +232,9 @@ def _drifts(records: Iterable[Record]) -> Iterator[Line]:
         for index in np.unique(place):
             there = place == index
             q = np.quantile(sigmas[there], (0.5, 0.1, 0.9)).tolist()
-            points.append((float(times[there].mean()), q[0], q[1], q[2]))
+            points.append(BandPoint(float(times[there].mean()), *q))
         if len(points) >= FEWEST_DATES:
-            yield Line(f"{name} ({len(members)})", tuple(points))
+            yield BandCurve(f"{name} ({len(members)})", tuple(points))
 
 
 def _seconds(date: datetime | None) -> float:
@@ -245,22 +242,22 @@ def _seconds(date: datetime | None) -> float:
     return (date - datetime(1970, 1, 1)).total_seconds()
 
 
-def _cards(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlier]:
-    for number, (score, times, record) in enumerate(outliers(records)[:LISTED]):
+def _outliers(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlier]:
+    for rank, (score, times, record) in enumerate(outliers(records)[:LISTED]):
         if abs(score) <= OUTLYING:
             return
-        card = thumbnail(record.path) if thumbnails and number < CARDS else None
-        yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, card)
+        picture = thumbnail(record.path) if thumbnails and rank < PICTURED else None
+        yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, picture)
 
 
-def thumbnail(path: str) -> Card:
+def thumbnail(path: str) -> Thumbnail:
     """The whole picture, small, and its middle pixel by pixel, where noise can be seen. Says why where it cannot."""
     try:
         planes = read(path).planes
         chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
         pixels = np.stack([np.asarray(plane.load(), dtype=np.float64) for plane in chosen], axis=-1)
     except InputError as error:
-        return Card(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
+        return Thumbnail(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
     height, width = pixels.shape[:2]
     step = max(1, max(height, width) // 160)
     top, left = max(0, height - 64) // 2, max(0, width - 64) // 2
@@ -269,10 +266,10 @@ def thumbnail(path: str) -> Card:
         np.rint(255 * np.clip((part - low) / (high - low or 1), 0, 1)).astype(np.uint8)
         for part in (pixels[::step, ::step], pixels[top : top + 64, left : left + 64])
     )
-    return Card(_png(small), _png(middle), None)
+    return Thumbnail(_png(small), _png(middle), None)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _png(pixels: NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -280,81 +277,25 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _load_jsonl(report: Path) -> Contents:
-    contents = Contents(has_curves=True)
-    with open(report, encoding="utf-8") as file:
-        for line in file:
-            _add_row(contents, json.loads(line))
-    return contents
-
-
-def _load_json(report: Path) -> Contents:
-    contents = Contents(has_curves=True)
-    for row in json.loads(report.read_text(encoding="utf-8"))["images"]:
-        _add_row(contents, row)
-    return contents
-
-
-def _add_row(contents: Contents, row: Mapping[str, Any]) -> None:
-    path = os.fsdecode(row_path(row))
-    if row["status"] != "ok":
-        contents.failures.append((path, row["error"]["code"], row["error"]["message"]))
-        return
-    own, derived, tags = row["planes"][-1], row["derived"], row["acquisition"]
+def _record(row: FileRow) -> Record:
     values = {
-        p["name"]: p["value"] for p in own["parameters"] if p["value"] is not None and (p["present"] or 0) >= PRESENT
+        name: found.value for name, found in row.parameters.items() if counts_as_found(found.value, found.present)
     }
-    if derived["sigma_effective"] is not None:
-        values[SIGMA] = derived["sigma_effective"]
-    median = (derived["signal_median"], derived["sigma_at_median"])
-    curve = tuple((point["signal"], point["sigma"]) for point in own["curve"])
-    contents.records.append(
-        Record(path, row["domain"], *_origin(tags), values, None if None in median else median, curve)
-    )
-
-
-def _load_csv(report: Path) -> Contents:
-    """The last line of a path is the file's own footprint."""
-    contents = Contents()
-    last: Mapping[str, Any] | None = None
-    with open(report, encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
-        columns = next(lines, [])
-        if columns[:2] != list(COLUMNS[:2]):
-            raise ValueError("other columns")
-        for line in lines:
-            if last is not None and line[0] != last["path"]:
-                _add_cells(contents, last)
-            last = dict(zip(columns, line, strict=True))
-    if last is not None:
-        _add_cells(contents, last)
-    return contents
-
-
-def _add_cells(contents: Contents, text: Mapping[str, str]) -> None:
-    cells: Mapping[str, Any] = typed(text)
-    path = text["path"]
-    if path.startswith("'") and safe_text(path[1:]) == path:
-        path = path[1:]
-    if cells["status"] != "ok":
-        contents.failures.append((path, cells["error_code"] or "", cells["error_message"] or ""))
-        return
-    values = {
-        p.name: cells[value_columns(p)[0]]
-        for p in PARAMETERS
-        if cells[value_columns(p)[0]] is not None and (cells[f"{p.name}_present"] or 0) >= PRESENT
-    }
-    if cells["sigma_effective_norm"] is not None:
-        values[SIGMA] = cells["sigma_effective_norm"]
-    median = (cells["signal_median_norm"], cells["sigma_at_median_norm"])
-    contents.records.append(Record(path, cells["domain"], *_origin(cells), values, None if None in median else median))
+    if row.sigma_effective is not None:
+        values[SIGMA] = row.sigma_effective
+    at, sigma = row.signal_median, row.sigma_at_median
+    median = None if at is None or sigma is None else (at, sigma)
+    return Record(row.path, row.domain, *_origin(row.tags), values, median, row.curve or ())
 
 
 def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime | None]:
     """Camera, ISO and date of a file's tags."""
     camera = " ".join(str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)) or None
     iso = tags.get("ISO")
-    return camera, float(iso) if isinstance(iso, int | float) else None, _date(tags.get("DateTimeOriginal"))
+    date = _date(tags.get("DateTimeOriginal"))
+    if isinstance(iso, int | float) and abs(iso) <= sys.float_info.max:
+        return camera, float(iso), date
+    return camera, None, date
 
 
 def _date(text: Any) -> datetime | None:

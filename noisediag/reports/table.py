@@ -13,9 +13,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from noisediag.errors import printable as printable
 from noisediag.footprint.derived import MID_GREY, Derived
 from noisediag.footprint.file import Footprint, Measurement, Rendered
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, Quantity
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES
 
 WIDTH = 80
@@ -320,22 +322,6 @@ def _with_interval(quantity: Quantity) -> tuple[str, str]:
     significant = _digits_of(quantity)
     bounds = interval(quantity.low, quantity.high, significant)
     return number(quantity.value, significant), quantity.unit + ("" if bounds == "-" else f"  ({bounds})")
-
-
-def printable(text: str) -> str:
-    r"""`text` without what could act on a terminal (escape sequences, line ends); undecodable bytes of names as \xNN.
-
-    >>> printable("a\x1b[31m\udcff.tif")
-    'a\\x1b[31m\\xff.tif'
-    """
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
 
 
 def _digits_of(quantity: Quantity) -> int:

@@ -132,7 +132,7 @@ def gaussian_kernel(values: Floats) -> Floats:
     median = float(np.median(distance2[np.triu_indices(len(values), 1)]))
     kernel = np.exp(-distance2 / median) if median > 0 else np.ones_like(distance2)  # copies of one file
     np.fill_diagonal(kernel, 0.0)
-    return kernel
+    return np.asarray(kernel)
 
 
 def squared_mmd(kernel: Floats, labels: NDArray[np.bool_]) -> Floats:
@@ -142,14 +142,14 @@ def squared_mmd(kernel: Floats, labels: NDArray[np.bool_]) -> Floats:
     n, m = a.sum(1), b.sum(1)
     towards_a, towards_b = a @ kernel, b @ kernel
     within = (a * towards_a).sum(1) / (n * (n - 1)) + (b * towards_b).sum(1) / (m * (m - 1))
-    return within - 2 * (a * towards_b).sum(1) / (n * m)
+    return np.asarray(within - 2 * (a * towards_b).sum(1) / (n * m))
 
 
 def witness(kernel: Floats, of_a: NDArray[np.bool_]) -> Floats:
     """MMD's witness function at each file, from all the other files: mean similarity to A less that to B, `(N,)`."""
     a = of_a.astype(np.float64)
     b = 1 - a
-    return kernel @ a / (a.sum() - a) - kernel @ b / (b.sum() - b)
+    return np.asarray(kernel @ a / (a.sum() - a) - kernel @ b / (b.sum() - b))
 
 
 def density(points: Floats, x: Floats, y: Floats) -> Floats:
@@ -160,7 +160,7 @@ def density(points: Floats, x: Floats, y: Floats) -> Floats:
         / (widths[axis] * math.sqrt(2 * math.pi))
         for axis, at in enumerate((x, y))
     )
-    return along_x @ along_y.T / len(points)
+    return np.asarray(along_x @ along_y.T / len(points))
 
 
 def overlap(a: Floats, b: Floats, x: Floats, y: Floats) -> float:

@@ -13,7 +13,7 @@ from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import Footprint
 from noisediag.images.formats import SUFFIXES
 from noisediag.labels import bursts, pairs, photon_transfer
-from noisediag.labels.bursts import Reading
+from noisediag.labels.bursts import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Job:
         return self.run()
 
 
-def of_repeats(path: Path, reading: Reading) -> tuple[Job, ...]:
+def of_repeats(path: Path, reading: ReadOptions) -> tuple[Job, ...]:
     """A stack; or every folder in `path`, it included, that holds files: stacks of one scene each, or its frames.
 
     Raises UsageError for a folder without pictures.
@@ -39,7 +39,7 @@ def of_repeats(path: Path, reading: Reading) -> tuple[Job, ...]:
     return tuple(job for folder, files in _by_folder(path).items() for job in _of_folder(folder, files, reading))
 
 
-def of_flats(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -> tuple[Job, ...]:
+def of_flats(flats: Sequence[Path], darks: Sequence[Path], reading: ReadOptions) -> tuple[Job, ...]:
     """Photon transfer of one camera setting; or, where `flats` is a folder, of every folder in it, it included, that
     holds files, with the darks that lie at the same place below the folder `darks`.
 
@@ -63,13 +63,13 @@ def of_flats(flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -> 
     return tuple(jobs)
 
 
-def _setting(path: Path, flats: Sequence[Path], darks: Sequence[Path], reading: Reading) -> Job:
+def _setting(path: Path, flats: Sequence[Path], darks: Sequence[Path], reading: ReadOptions) -> Job:
     if len(flats) < 2 or len(darks) == 1:
         raise UsageError("two shots or more of each level: --flats A B [C D ...], and --darks A B")
     return Job(path, partial(photon_transfer.from_files, flats, darks, reading), tuple(darks))
 
 
-def of_pairs(noisy: Path, clean: Path, reading: Reading) -> tuple[Job, ...]:
+def of_pairs(noisy: Path, clean: Path, reading: ReadOptions) -> tuple[Job, ...]:
     """Two files, or two folders whose files answer each other by name.
 
     Raises UsageError where one is a folder and the other is not, and for a noisy file without counterpart.
@@ -105,7 +105,7 @@ def one_burst(folder: Path) -> list[Path]:
     return found
 
 
-def _of_folder(folder: Path, files: Sequence[Path], reading: Reading) -> list[Job]:
+def _of_folder(folder: Path, files: Sequence[Path], reading: ReadOptions) -> list[Job]:
     try:
         stacks = reading.read(files[0]).frames > 1
     except NoisediagError:  # the measurement will say what is wrong with the file
@@ -115,7 +115,7 @@ def _of_folder(folder: Path, files: Sequence[Path], reading: Reading) -> list[Jo
     return [Job(folder, partial(bursts.from_files, folder, files, reading))]
 
 
-def _stack(path: Path, reading: Reading) -> Footprint:
+def _stack(path: Path, reading: ReadOptions) -> Footprint:
     return bursts.from_stack(reading.read(path))
 
 

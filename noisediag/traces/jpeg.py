@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import special
 
 from noisediag.images.image import LUMA, JpegTables
+from noisediag.traces.dct import dct_matrix
 
 SIDE = 8  # px of a block
 LUMA_WEIGHTS = np.array(list(LUMA.values()), dtype=np.float32)
@@ -118,7 +121,7 @@ def chroma_table(quality: int) -> np.ndarray:
 
 def _scaled(base: np.ndarray, quality: int) -> np.ndarray:
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip((base * scale + 50) // 100, 1, 255)
+    return np.asarray(np.clip((base * scale + 50) // 100, 1, 255))
 
 
 def quality_of_tables(tables: JpegTables) -> TableQuality:
@@ -139,16 +142,6 @@ def _nearest(luma: np.ndarray) -> int:
     qualities = np.arange(1, 101)
     ratios = np.log(luma[known] / np.array([luma_table(int(quality))[known] for quality in qualities]))
     return 100 - int(np.argmin(np.abs(ratios).mean(axis=1)[::-1]))
-
-
-def quality_of_pixels(codes: np.ndarray) -> int | None:
-    """libjpeg's quality, 30..100, of the last JPEG compression of `codes`; None: none is seen.
-
-    `codes`: (H, W) or (H, W, 3) uint8, decoded and not changed since but for a crop. Tables that are not libjpeg's
-    give the nearest quality, as in `quality_of_tables`, over the frequencies that the picture shows.
-    """
-    found = _found(_look(codes))
-    return None if found is None else found.quality
 
 
 def block_strength(codes: np.ndarray, offset: tuple[int, int] | None = None) -> float | None:
@@ -294,17 +287,10 @@ def _counted(bins: np.ndarray, count: int) -> np.ndarray:
 
 
 @cache
-def _dct() -> np.ndarray:
-    """The orthonormal DCT-II of 8 samples, (8, 8)."""
-    order = np.arange(SIDE)
-    wave = np.cos(np.pi * (2 * order[None] + 1) * order[:, None] / (2 * SIDE))
-    return (np.sqrt(np.where(order == 0, 1, 2) / SIDE)[:, None] * wave).astype(np.float32)
-
-
-@cache
-def _dct_of_blocks() -> np.ndarray:
-    """The same of whole blocks, flattened: (64, 64)."""
-    return np.kron(_dct(), _dct())
+def _dct_of_blocks() -> NDArray[np.float32]:
+    """The DCT of whole blocks, flattened: (64, 64)."""
+    lines = dct_matrix(SIDE).astype(np.float32)
+    return np.kron(lines, lines)
 
 
 @cache
@@ -312,7 +298,7 @@ def _sliding() -> np.ndarray:
     """The `LOW` lowest frequencies of the DCT at each of 8 shifts: (8 * LOW, PATCH)."""
     matrix = np.zeros((SIDE, LOW, PATCH), dtype=np.float32)
     for shift in range(SIDE):
-        matrix[shift, :, shift : shift + SIDE] = _dct()[:LOW]
+        matrix[shift, :, shift : shift + SIDE] = dct_matrix(SIDE)[:LOW]
     return matrix.reshape(-1, PATCH)
 
 
@@ -323,7 +309,7 @@ def _telling(frequencies: int) -> np.ndarray:
     Those with 0 and 4 only are sums of whole codes over 8, on a lattice of their own.
     """
     order = np.arange(frequencies) % 4 == 0
-    return ~(order[:, None] & order[None, :]).ravel()
+    return np.asarray(~(order[:, None] & order[None, :]).ravel())
 
 
 @cache
@@ -461,7 +447,7 @@ def _combs(second: int) -> _Combs:
     first_size = size[step, multiple]
     low = np.floor(first_size / second).astype(int)
     beyond = (first_size - (low + 0.5) * second) / (ROUNDING * math.sqrt(2))
-    up = 0.5 * (1 + np.array([math.erf(value) for value in beyond]))
+    up = 0.5 * (1 + special.erf(beyond))
     return _Combs(steps, step, first_size.astype(float), low, up)
 
 
@@ -499,7 +485,7 @@ def _same_grid(size: np.ndarray, table: np.ndarray) -> tuple[int, float, float]:
 
 def _trimmed(gains: np.ndarray) -> np.ndarray:
     """Sums of `gains` (n, frequencies) without the largest, in which a density may be off its exponential."""
-    return np.sort(gains, axis=1)[:, :-TRIMMED].sum(axis=1)
+    return np.asarray(np.sort(gains, axis=1)[:, :-TRIMMED].sum(axis=1))
 
 
 def _comb_gain(counts: np.ndarray, least: int, second: int, combs: _Combs) -> np.ndarray:

@@ -35,20 +35,17 @@ FINE = np.linspace(-0.5, 0.5, 9)  # bins; waves lie between two
 class Arrangement:
     """Standard deviation of row and column offsets, normalised, and the share of the noise's variance in a wave.
 
-    0: none found; None: the picture does not show it. `period_px`: of the wave, vertical and horizontal; inf: along an
-    axis.
+    0: none found; None: the picture does not show it.
     """
 
     row: float | None
     column: float | None
     periodic_share: float | None
-    period_px: tuple[float, float] | None = None
 
 
 def arrangement(tiles: np.ndarray) -> Arrangement:
     """What `tiles` (T, H, W), normalised, show."""
-    share, period = waves(tiles)
-    return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), share, period)
+    return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), waves(tiles))
 
 
 def offsets(tiles: np.ndarray) -> float | None:
@@ -93,7 +90,7 @@ def _around(values: np.ndarray) -> np.ndarray:
     columns = values.reshape(*values.shape[:2], -1, across).mean(axis=3)
     reach = down // 2
     padded = np.pad(columns, ((0, 0), (reach, reach), (0, 0)), mode="edge")
-    return np.mean([padded[:, i : i + columns.shape[1]] for i in range(down)], axis=0)
+    return np.asarray(np.mean([padded[:, i : i + columns.shape[1]] for i in range(down)], axis=0))
 
 
 def _middle(values: np.ndarray) -> np.ndarray:
@@ -116,29 +113,29 @@ def _rings(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return radius, ring, np.bincount(ring.ravel(), minlength=RINGS)
 
 
-def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
-    """Share of the noise's variance in the strongest wave of `tiles` (T, H, W), and its period, vertical, horizontal.
+def waves(tiles: np.ndarray) -> float | None:
+    """Share of the noise's variance in the strongest wave of `tiles` (T, H, W).
 
     A wave is a peak of the mean spectrum that keeps phase and strength over the blocks of a tile: textures do not.
     Unknown (None) for tiles below 64 pixels.
     """
     height, width = tiles.shape[1:]
     if min(height, width) < 2 * BLOCK:
-        return None, None
+        return None
     flat = tiles.astype(np.float64) - tiles.mean(axis=(1, 2), keepdims=True)
     window = _window(height, width)
     spectrum = (np.abs(np.fft.rfft2(flat * window)) ** 2).mean(axis=0)
     radius, ring, count = _rings(height, width)
     noise = float(np.median(spectrum[radius > 0.35]))
     if not noise > 0:
-        return None, None
+        return None
     fast = radius * min(height, width) >= LEAST_CYCLES
     level = np.log(spectrum + 1e-6 * noise)
     usual = np.bincount(ring.ravel(), level.ravel(), RINGS) / np.maximum(count, 1)
     row, column = np.unravel_index(np.argmax(np.where(fast, level - usual[ring], -np.inf)), spectrum.shape)
     beside = _beside(spectrum, int(row), int(column))
     if spectrum[row, column] < PEAK * beside:
-        return 0.0, None
+        return 0.0
     down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
     frequency = _refined(flat, float(down[row]) * height, float(across[column]) * width)
     amplitudes = _amplitudes(flat, frequency)
@@ -151,12 +148,8 @@ def waves(tiles: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
     share = float(np.median(2 * strength**2) / variance)
     everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= EVERYWHERE
     if share < LEAST_SHARE or not everywhere:
-        return 0.0, None
-    periods = tuple(
-        side / abs(cycles) if abs(cycles) > 0.5 else np.inf
-        for side, cycles in zip((height, width), frequency, strict=True)
-    )
-    return share / (1 + share), (float(periods[0]), float(periods[1]))
+        return 0.0
+    return share / (1 + share)
 
 
 def _beside(spectrum: np.ndarray, row: int, column: int) -> float:
@@ -190,7 +183,9 @@ def _amplitudes(flat: np.ndarray, frequency: tuple[float, float]) -> NDArray[np.
     height, width = flat.shape[1:]
     down = _phases(np.array([frequency[0]]), height, blocks.shape[1])[0]
     across = _phases(np.array([frequency[1]]), width, blocks.shape[3])[0]
-    return np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(len(flat), -1) / BLOCK**2
+    return np.asarray(
+        np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(len(flat), -1) / BLOCK**2
+    )
 
 
 def _blocks(flat: np.ndarray) -> np.ndarray:
@@ -198,7 +193,7 @@ def _blocks(flat: np.ndarray) -> np.ndarray:
     tiles, height, width = flat.shape
     rows, columns = height // BLOCK, width // BLOCK
     cut = flat[:, : rows * BLOCK, : columns * BLOCK].reshape(tiles, rows, BLOCK, columns, BLOCK)
-    return cut - cut.mean(axis=(2, 4), keepdims=True)
+    return np.asarray(cut - cut.mean(axis=(2, 4), keepdims=True))
 
 
 def _phases(cycles: np.ndarray, side: int, blocks: int) -> NDArray[np.complex128]:

@@ -15,7 +15,7 @@ from noisediag.cop.few_shot import Column, Labels
 from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.training.fit import FitConfig, Objective, fit
 
-CROP = 128
+CROP = 128  # px; smaller where a shot is
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class _Tuning(nn.Module):
     def __init__(self, encoder: Encoder, outputs: int):
         super().__init__()
         self.encoder = encoder
-        self.leave = nn.Linear(encoder.config.embedding, outputs)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        self.outputs = nn.Linear(encoder.config.embedding, outputs)
+        nn.init.zeros_(self.outputs.weight)
+        nn.init.zeros_(self.outputs.bias)
 
 
 def tune(
@@ -76,8 +76,8 @@ def _objective(
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         chosen = torch.randint(len(crops), (batch,), generator=generator)
         pictures = torch.stack([_crop(crops[int(i)], size, generator) for i in chosen])
-        said = model.leave(model.encoder(tokenize(pictures[:, None], grids=1)))
-        parts = said.split([column.outputs for column in columns], 1)
+        predicted = model.outputs(model.encoder(tokenize(pictures[:, None], grids=1)))
+        parts = torch.split(predicted, [column.outputs for column in columns], 1)
         total = torch.zeros(())
         for column, label, target, part in zip(columns, labels, standard, parts, strict=True):
             known = label.known[chosen]
@@ -87,7 +87,7 @@ def _objective(
                 total = total + functional.cross_entropy(part[known], target[chosen][known])
             else:
                 total = total + functional.mse_loss(part[known], target[chosen][known])
-        return total + 0.0 * said.sum(), {}
+        return total + 0.0 * predicted.sum(), {}  # a gradient even where no label of the batch is known
 
     return objective
 
@@ -98,5 +98,5 @@ def _crop(tiles: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
     tile = tiles[number(len(tiles))]
     y, x = (number((side - size) // BLOCK + 1) * BLOCK for side in tile.shape)
-    found = tile[y : y + size, x : x + size]
-    return found.flip(1) if number(2) else found
+    crop = tile[y : y + size, x : x + size]
+    return crop.flip(1) if number(2) else crop

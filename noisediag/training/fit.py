@@ -6,26 +6,28 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
 from noisediag.errors import CheckpointError
 from noisediag.genome.seeds import stream
 
-Objective = Callable[
-    [torch.Generator], tuple[Tensor, dict[str, float]]
-]  # draws its own batch; value and numbers to log
-Report = Callable[[int, dict[str, float]], None]
+# Draws its own batch from the generator; the loss, and numbers to log.
+Objective = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]
+Report = Callable[[int, dict[str, float]], None]  # of the step, and means over the steps since the last report
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW, for each weight
+SAVE_EVERY_S = 180.0  # s; what an interrupted run loses at most, at a cost far below 1 % of the time
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """`steps` of AdamW with linear warm-up and cosine decay to zero.
+    """`steps` of AdamW (Loshchilov & Hutter 2019) with linear warm-up and cosine decay to zero.
 
     The result is the running average of the weights.
     """
@@ -33,13 +35,24 @@ class FitConfig:
     steps: int
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
-    warm_up: int = 100
-    average: float = 0.998
-    clip_norm: float = 1.0
+    warm_up: int = 100  # steps
+    average: float = 0.998  # of the running average, what is kept in each step
+    clip_norm: float = 1.0  # of the gradient of all weights: one odd batch must not undo many
     seed: int = 0
     processes: int = 1  # that take every step together, each on batches of its own (`torchrun`)
-    log_every: int = 50
-    save_every_s: float = 180.0
+    log_every: int = 50  # steps
+
+
+@dataclass
+class _Progress:
+    """Where a run stands: what is trained, what the optimiser holds of it, and the numbers not yet reported."""
+
+    parameters: list[nn.Parameter]
+    average: list[Tensor]
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
 
 
 def fit(
@@ -51,63 +64,60 @@ def fit(
     state_path: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    save_every_s: float = SAVE_EVERY_S,
 ) -> None:
     """Train `module` in place; at the end it holds the averaged weights.
 
     Every step draws from a generator seeded by (seed, step, process) alone, so a run continued with `resume` from
-    `state_path` ends with the bytes of an undisturbed one (same device). Raises CheckpointError where the state to
-    resume from does not match.
+    `state_path` ends with the bytes of an undisturbed one (same device), and reports the same numbers. Raises
+    CheckpointError where the state to resume from does not match.
 
     With several `processes` all take the same step, on the mean of their gradients; the first one reports and saves.
     """
     rank = distributed.get_rank() if config.processes > 1 else 0
-    if rank > 0:
-        report = None
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-    average = [p.detach().clone() for p in parameters]
-    step = 0
+    now = _Progress(parameters, [p.detach().clone() for p in parameters], optimizer)
     if resume and state_path is not None and state_path.exists():
-        step = _load_state(state_path, parameters, average, optimizer, config)
+        _load_state(state_path, now, config)
     saved = time.monotonic()
-    sums: dict[str, float] = {}
-    counted = 0
-    while step < config.steps:
-        generator = torch.Generator(device=device).manual_seed(stream(config.seed, step, rank))
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, config)
-        value, numbers = objective(generator)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        if config.processes > 1:
-            _average_gradients(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)
-        if torch.isfinite(norm):  # one impossible picture must not end hours of training; the count is in the log
-            optimizer.step()
-        else:
-            numbers["skipped"] = 1.0
-        step += 1
-        decay = min(config.average, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for a, p in zip(average, parameters, strict=True):
-                a.lerp_(p, 1 - decay)
-        for name, number in {"loss": float(value.detach()), **numbers}.items():
-            sums[name] = sums.get(name, 0.0) + number
-        counted += 1
-        if step % config.log_every == 0 or step == config.steps:
-            if report is not None:
-                report(step, {name: total / counted for name, total in sums.items()})
-            sums, counted = {}, 0
-        if (
-            state_path is not None
-            and rank == 0
-            and (time.monotonic() - saved > config.save_every_s or step == config.steps)
-        ):
-            _save_state(state_path, step, parameters, average, optimizer, config)
+    while now.step < config.steps:
+        generator = torch.Generator(device=device).manual_seed(stream(config.seed, now.step, rank))
+        _take_step(now, objective, config, generator)
+        last = now.step == config.steps
+        if now.step % config.log_every == 0 or last:
+            if report is not None and rank == 0:
+                report(now.step, {name: total / now.counted for name, total in now.sums.items()})
+            now.sums, now.counted = {}, 0
+        if state_path is not None and rank == 0 and (last or time.monotonic() - saved > save_every_s):
+            _save_state(state_path, now, config)
             saved = time.monotonic()
     with torch.no_grad():
-        for a, p in zip(average, parameters, strict=True):
+        for a, p in zip(now.average, parameters, strict=True):
             p.copy_(a)
+
+
+def _take_step(now: _Progress, objective: Objective, config: FitConfig, generator: torch.Generator) -> None:
+    for group in now.optimizer.param_groups:
+        group["lr"] = config.learning_rate * _schedule(now.step, config)
+    value, numbers = objective(generator)
+    now.optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(value)
+    if config.processes > 1:
+        _average_gradients(now.parameters)
+    norm = nn.utils.clip_grad_norm_(now.parameters, config.clip_norm)
+    if torch.isfinite(norm):  # one impossible picture must not end hours of training; the count is in the log
+        now.optimizer.step()
+    else:
+        numbers["skipped"] = 1.0
+    now.step += 1
+    decay = min(config.average, (1 + now.step) / (10 + now.step))
+    with torch.no_grad():
+        for a, p in zip(now.average, now.parameters, strict=True):
+            a.lerp_(p, 1 - decay)
+    for name, number in {"loss": float(value.detach()), **numbers}.items():
+        now.sums[name] = now.sums.get(name, 0.0) + number
+    now.counted += 1
 
 
 def _average_gradients(parameters: list[nn.Parameter]) -> None:
@@ -116,7 +126,7 @@ def _average_gradients(parameters: list[nn.Parameter]) -> None:
     together = torch.cat([g.flatten() for g in gradients])
     distributed.all_reduce(together)
     together /= distributed.get_world_size()
-    for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+    for gradient, mean in zip(gradients, torch.split(together, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 
@@ -125,48 +135,44 @@ def _schedule(step: int, config: FitConfig) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
 
 
-def _save_state(
-    path: Path,
-    step: int,
-    parameters: list[nn.Parameter],
-    average: list[Tensor],
-    optimizer: torch.optim.AdamW,
-    config: FitConfig,
-) -> None:
+def _save_state(path: Path, now: _Progress, config: FitConfig) -> None:
     tensors = {}
-    for i, (p, a) in enumerate(zip(parameters, average, strict=True)):
-        moments = optimizer.state.get(p, {})
+    for i, (p, a) in enumerate(zip(now.parameters, now.average, strict=True)):
+        moments = now.optimizer.state.get(p, {})
         tensors[f"{i}.weight"], tensors[f"{i}.average"] = p.detach().contiguous(), a.contiguous()
-        for name in ("exp_avg", "exp_avg_sq", "step"):
+        for name in MOMENTS:
             if name in moments:
                 tensors[f"{i}.{name}"] = moments[name].contiguous()
     temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata={"step": str(step), "fit": json.dumps(asdict(config), sort_keys=True)})
+    metadata = {"step": now.step, "fit": asdict(config), "sums": now.sums, "counted": now.counted}
+    save_file(
+        tensors, temporary, metadata={name: json.dumps(value, sort_keys=True) for name, value in metadata.items()}
+    )
     temporary.replace(path)
 
 
-def _load_state(
-    path: Path, parameters: list[nn.Parameter], average: list[Tensor], optimizer: torch.optim.AdamW, config: FitConfig
-) -> int:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("fit") != json.dumps(asdict(config), sort_keys=True):
-            raise CheckpointError(
-                f"{path}: was written by a run with other settings; start anew or use the same settings"
-            )
-        names = set(file.keys())
-        with torch.no_grad():
-            for i, (p, a) in enumerate(zip(parameters, average, strict=True)):
-                weight = file.get_tensor(f"{i}.weight")
-                if weight.shape != p.shape:
-                    raise CheckpointError(
-                        f"{path}: weight {i} has shape {tuple(weight.shape)}, the model {tuple(p.shape)}"
-                    )
-                p.copy_(weight)
-                a.copy_(file.get_tensor(f"{i}.average"))
-                if f"{i}.step" in names:
-                    optimizer.state[p] = {
-                        n: file.get_tensor(f"{i}.{n}").to(p.device if n != "step" else "cpu")
-                        for n in ("exp_avg", "exp_avg_sq", "step")
-                    }
-    return int(metadata["step"])
+def _load_state(path: Path, now: _Progress, config: FitConfig) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            if metadata.get("fit") != asdict(config):
+                raise CheckpointError(
+                    f"{path}: was written by a run with other settings; start anew or use the same settings"
+                )
+            names = set(file.keys())
+            with torch.no_grad():
+                for i, (p, a) in enumerate(zip(now.parameters, now.average, strict=True)):
+                    weight = file.get_tensor(f"{i}.weight")
+                    if weight.shape != p.shape:
+                        raise CheckpointError(
+                            f"{path}: weight {i} has shape {tuple(weight.shape)}, the model {tuple(p.shape)}"
+                        )
+                    p.copy_(weight)
+                    a.copy_(file.get_tensor(f"{i}.average"))
+                    if f"{i}.step" in names:
+                        now.optimizer.state[p] = {
+                            n: file.get_tensor(f"{i}.{n}").to(p.device if n != "step" else "cpu") for n in MOMENTS
+                        }
+        now.step, now.sums, now.counted = metadata["step"], metadata["sums"], metadata["counted"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: is no state to continue from ({type(error).__name__}); start anew") from error

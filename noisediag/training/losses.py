@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TEMPERATURE = 0.1
+TEMPERATURE = 0.1  # of cosines; the best one of Chen et al. 2020 (SimCLR), table 5
 
 
 def info_nce(first: Tensor, second: Tensor, *, temperature: float = TEMPERATURE) -> Tensor:

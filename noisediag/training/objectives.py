@@ -5,6 +5,8 @@ The loop itself is `fit`; nothing here runs on import.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,16 +18,16 @@ from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, sensor
 from noisediag.training.fit import Objective
 from noisediag.training.losses import info_nce, info_nce_near, log_ratio
-from noisediag.training.pictures import CleanPool, SensorBatch, faint, sensor_batch
+from noisediag.training.pictures import CROP, CleanPool, SensorBatch, faint, sensor_batch
 
-CROP = 128
 NEAR = 0.064  # SD of the strengths of a genome `paper` over its views; over the law it is 0.143
-MAX_ERROR = 3.0  # of |ln sigma ratio| in the loss
-FINE_ERROR = 0.003  # below, the loss falls faster: easy pictures should be read to the statistical limit
+MAX_ERROR = 3.0  # Of |ln sigma ratio| in the loss: a factor of 20. More would let single pictures rule a batch.
+FINE_ERROR = 0.003  # Below, the loss falls faster: easy pictures should be read to the statistical limit.
 FINE_WEIGHT = 0.01
-LARGE_ERROR = 0.5  # up to here the loss grows faster than the error: two half errors are better than one whole
+LARGE_ERROR = 0.5  # Up to here the loss grows faster than the error: two half errors are better than one whole.
 LARGE_WEIGHT = 2.0
 FLAT_SHARE = 0.05  # of the crops the curve learns from are constant
+CONTAINER_STEP = 1 / 65535  # codes of 16 bits, in which pictures of the genome `sensor` are stored
 
 
 def curve_error(result: CurvePass, batch: SensorBatch) -> tuple[Tensor, Tensor]:
@@ -110,34 +112,47 @@ def contrastive_objective(encoder: Encoder, pool: CleanPool, genomes: int) -> Ob
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         clean = pool.draw(genomes, CROP, generator)
-        views = torch.cat([clean, clean.roll(1, 0)])
-        kind = "paper" if float(torch.rand((), generator=generator, device=generator.device)) < 0.5 else "sensor"
-        if kind == "paper":
-            strengths = paper.sample(genomes, generator)
-            image = paper.corrupt(views, strengths.repeat(2, 1), generator)
-        else:
-            noise = sensor.sample("wide", genomes, generator)
-            both = noise.select(torch.arange(genomes, device=clean.device).repeat(2))
-            image = sensor.corrupt(views, both, generator, container_step=1 / 65535).image
-        projected = encoder.project(encoder(tokenize(image[:, None])))
-        value = info_nce(projected[:genomes], projected[genomes:])
+        kind: Literal["paper", "sensor"] = (
+            "paper" if float(torch.rand((), generator=generator, device=generator.device)) < 0.5 else "sensor"
+        )
+        value = contrast(encoder, clean, kind, generator)
         return value, {kind: float(value.detach())}
 
     return objective
+
+
+def contrast(encoder: Encoder, clean: Tensor, kind: Literal["paper", "sensor"], generator: torch.Generator) -> Tensor:
+    """InfoNCE of as many genomes `kind` as there are scenes `clean` (G, H, W); by chance it is ln(2 * G - 1)."""
+    genomes = len(clean)
+    views = torch.cat([clean, clean.roll(1, 0)])
+    if kind == "paper":
+        strengths = paper.sample(genomes, generator)
+        image = paper.corrupt(views, strengths.repeat(2, 1), generator)
+    else:
+        noise = sensor.sample("wide", genomes, generator)
+        both = noise.select(torch.arange(genomes, device=clean.device).repeat(2))
+        image = sensor.corrupt(views, both, generator, container_step=CONTAINER_STEP).image
+    projected = encoder.project(encoder(tokenize(image[:, None])))
+    return info_nce(projected[:genomes], projected[genomes:])
 
 
 def near_objective(encoder: Encoder, pool: CleanPool, genomes: int, views: int) -> Objective:
     """`info_nce_near` on the genome `paper`: every genome in `views` pictures, its strengths a little other in each."""
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        clean = pool.draw(genomes * views, CROP, generator)
-        genome = torch.arange(genomes, device=clean.device).repeat(views)
-        strengths = paper.near(paper.sample(genomes, generator)[genome], NEAR, generator)
-        image = paper.corrupt(clean, strengths, generator)
-        place, offset = encoder.locate(encoder(tokenize(image[:, None], grids=1)))
-        return info_nce_near(place, offset, genome), {}
+        return near_contrast(encoder, pool, genomes, views, generator), {}
 
     return objective
+
+
+def near_contrast(encoder: Encoder, pool: CleanPool, genomes: int, views: int, generator: torch.Generator) -> Tensor:
+    """The loss of `near_objective` on one batch; by chance it is ln((genomes - 1) * views + 1)."""
+    clean = pool.draw(genomes * views, CROP, generator)
+    genome = torch.arange(genomes, device=clean.device).repeat(views)
+    strengths = paper.near(paper.sample(genomes, generator)[genome], NEAR, generator)
+    image = paper.corrupt(clean, strengths, generator)
+    place, offset = encoder.locate(encoder(tokenize(image[:, None], grids=1)))
+    return info_nce_near(place, offset, genome)
 
 
 def paper_objective(model: PaperModel, pool: CleanPool, batch_size: int) -> Objective:

@@ -7,19 +7,17 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from noisediag.genome import rendered
-from noisediag.genome.seeds import stream
 from noisediag.training.fit import Report
-from noisediag.training.objectives import CROP
-from noisediag.training.pictures import CleanPool
+from noisediag.training.pictures import CROP, CleanPool
+from noisediag.training.streams import drawing
 
 DRAWS = 4  # photographs of one scene, of which the truth is measured
-KEPT = 2  # of them that are trained on; new scenes in each step matter more than their truth, so these are all there
+KEPT = 2  # Of them that are trained on. New scenes in each step matter more than their truth, so these are all there.
 FAINT = 0.004  # SD of the sensor's noise at a tenth of white: below, scenes and shrunk pictures only
 FINE, LARGE_FINE = 0.4, 0.3  # shares of the scenes, see `scenes_for`
-UPSCALED = 1.15
+UPSCALED = 1.15  # scale from which a picture counts as enlarged; between the two, neither is learned
 NOT_UPSCALED = 1.02
 
 
@@ -46,8 +44,7 @@ class RenderedSet:
 
     def luma(self) -> RenderedSet:
         """With what is true of luma only, P = 1."""
-        own = {name: getattr(self, name)[:, -1:] for name in ("signal", "sigma", "lag1", "areas")}
-        return replace(self, **own)
+        return replace(self, **{name: getattr(self, name)[:, -1:] for name in ("signal", "sigma", "lag1", "areas")})
 
     def select(self, index: Tensor | slice) -> RenderedSet:
         return RenderedSet(*(getattr(self, entry.name)[index] for entry in fields(self)))
@@ -74,18 +71,11 @@ def scenes_for(pool: CleanPool, settings: rendered.Camera, n: int, size: int, ge
     faint = settings.shot_gain / 10 + settings.read_noise**2 < FAINT**2
     shrunk = torch.full((3 * n,), faint or kind < FINE + LARGE_FINE)
     gray = pool.draw(3 * n, have, generator, shrunk=shrunk, varied=kind >= FINE + LARGE_FINE)
-    triples = mirrored(gray[:, None], side)[:, 0].unflatten(0, (3, n))
+    triples = torch.unflatten(rendered.mirrored(gray[:, None], side)[:, 0], 0, (3, n))
     if settings.tone is None and settings.gray:
         return triples[0][:, None].expand(-1, 3, -1, -1)
-    return rendered.colourise(triples, generator)
-
-
-def mirrored(pictures: Tensor, side: int) -> Tensor:
-    """`(N, C, H, W)` continued by mirror images, and cut, to `(N, C, side, side)`."""
-    while min(pictures.shape[2:]) < side:
-        down, across = (min(max(side - length, 0), length - 1) for length in pictures.shape[2:])
-        pictures = functional.pad(pictures, (0, across, 0, down), mode="reflect")
-    return pictures[..., :side, :side]
+    coloured: Tensor = rendered.colourise(triples, generator)
+    return coloured
 
 
 def photographs(
@@ -103,14 +93,18 @@ def rendered_set(
     size: int,
     seed: int,
     *,
+    purpose: str,
     together: int = 2,
     held_out: bool = False,
     report: Report | None = None,
 ) -> RenderedSet:
-    """`count` scenes, `together` a camera, photographed DRAWS times each."""
+    """`count` scenes, `together` a camera, photographed DRAWS times each.
+
+    Sets of another `purpose`, `size` or `seed` are taken by other cameras.
+    """
     parts = []
     for number in range(math.ceil(count / together)):
-        generator = torch.Generator().manual_seed(stream(seed, size, number))
+        generator = drawing(purpose, seed, size, number)
         parts.append(photographs(pool, size, together, DRAWS, generator, held_out=held_out))
         if report is not None and number % 50 == 0:
             report(number * together, {})

@@ -6,23 +6,40 @@ All of it runs on the device of the generator.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from noisediag.cop.tokens import BLOCK
-from noisediag.genome import scenes, sensor
+from noisediag.genome import clean, scenes, sensor
+from noisediag.genome.seeds import stream
+from noisediag.training.recipe import Recipe
 
+CROP = 128  # px; the side of most crops that networks are trained on
+SCENE_PX = 2 * CROP
+SCENES_AT_ONCE = 100  # of one generator
+HELD_OUT = 10  # one of so many images of the folder is never trained on
 QUANTILES = 33  # of the clean signal, where the curve is scored
-CLIP_MARGIN = 2e-3  # clean signal this close to a clip is not scored
+CLIP_MARGIN = 2e-3  # normalised; clean signal this close to a clip is not scored
 PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
 PURE_CONTENT = 2e-3  # of the noise's variance in any block: 0.1 % of sigma
-PURE_SIGMAS = 4.0  # from the clips
-EXACT_BELOW = 0.004  # sigma at mid signal: weaker noise is laid over exactly clean scenes only
+PURE_SIGMAS = 4.0  # from the clips, so that 6e-5 of the pixels at most are cut
+EXACT_BELOW = 0.004  # Sigma at mid signal, one 8-bit code: weaker noise is laid over exactly clean scenes only.
 HALVED = 0.35  # of the crops show twice the region
 MOSAIC = 0.2  # of the crops are four pictures, shrunk: as fine as the pixels and without large smooth parts
 MOST_SHRUNK = 4
+
+
+class PoolPart(IntEnum):
+    """What the clean pictures of a pool are for. Pools of different parts share no picture."""
+
+    training = 0
+    calibration = 1
+    raw_calibration = 2
+    validation = 3
 
 
 class CleanPool:
@@ -94,6 +111,34 @@ class CleanPool:
         whole = torch.cat([torch.cat([small[0], small[1]], 2), torch.cat([small[2], small[3]], 2)], 1)
         down, right = torch.randint(size, (2,), generator=generator, device=device).tolist()
         return whole.roll((down, right), (1, 2))
+
+
+def clean_pool(
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    part: PoolPart = PoolPart.training,
+    count: int | None = None,
+    side: int = SCENE_PX,
+) -> CleanPool:
+    """Procedural scenes and, if there is one, the folder of clean pictures, all `side` px wide and high.
+
+    `count` replaces the recipe's number of scenes. What is trained on has nine tenths of the folder; the other parts
+    have the rest, and only for pictures without noise. Raises the errors of `genome.clean.crops`.
+    """
+    total = recipe.scenes if count is None else count
+    pictures = []
+    for number in range(-(-total // SCENES_AT_ONCE)):
+        generator = torch.Generator().manual_seed(stream(recipe.seed, part, number))
+        pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), side, generator))
+    drawn = torch.cat(pictures).to(device)
+    if recipe.images is None:
+        return CleanPool(drawn)
+    images = clean.crops(Path(recipe.images), side).to(device)
+    held_out = torch.arange(len(images), device=device) % HELD_OUT == 0
+    if part is not PoolPart.training:
+        return CleanPool(drawn, images[held_out], image_share=0.0)
+    return CleanPool(drawn, images[~held_out], recipe.image_share)
 
 
 @dataclass(frozen=True)

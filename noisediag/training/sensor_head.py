@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING, RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit, group
+from noisediag.cop.calibration import EVERYTHING, group
 from noisediag.cop.heads import (
     LEARNED,
     LEVELS,
@@ -24,13 +24,15 @@ from noisediag.cop.heads import (
     SensorReading,
     gather_evidence,
 )
-from noisediag.cop.models import SensorModel
+from noisediag.cop.models import Familiarity, SensorModel
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import sensor
-from noisediag.genome.seeds import stream
+from noisediag.genome.truth import CORRELATION_PX, IMPULSE_PX, LINE_SHARE, LINE_SIGMAS, PIXEL_SHARE, TERM_SHARE
+from noisediag.training.calibration import RAW_TAIL, TAIL, calibrate, calibrate_alarm, calibrate_limit
 from noisediag.training.fit import Objective, Report
 from noisediag.training.losses import pinball
 from noisediag.training.pictures import CLIP_MARGIN, CleanPool, faint, sensor_batch
+from noisediag.training.streams import drawing
 
 HEAD_SHAPES = (
     (128, 1, 24),
@@ -46,6 +48,11 @@ RAW_SHAPES = ((256, 4), (128, 8), (256, 4), (256, 4), (64, 8))  # px of a plane,
 CLEAN_SHARE = 0.2  # of the pictures the heads see, nothing added
 CONTAINED = 0.7  # of the pictures without quantisation of their own are stored in 16 bits, the others as floats
 ABSENT_DEPTH = 4.0  # natural logarithms below its start where the upper bound of an absent noise is aimed at
+ABSENT_TERM = 0.01  # of the variance: a term that is nowhere more cannot be seen
+ABSENT_LINE = 0.02  # of sigma, for lines of 256 px: weaker offsets of rows and columns cannot be seen
+MAX_MISS = 5.0  # of ln values and limits in the loss: a factor of 150
+MAX_CURVE_MISS = 2.0  # of ln sigma in the loss: a factor of 7
+LIMIT_WEIGHT, PRESENCE_WEIGHT, CURVE_WEIGHT = 0.3, 0.3, 3.0  # in the loss, beside 1 for the values
 
 
 @dataclass(frozen=True)
@@ -64,25 +71,35 @@ class HeadSet:
 
 
 def head_set(
-    model: SensorModel, pool: CleanPool, count: int, seed: int, *, raw: bool = False, report: Report | None = None
+    model: SensorModel,
+    pool: CleanPool,
+    count: int,
+    seed: int,
+    *,
+    purpose: str,
+    raw: bool = False,
+    report: Report | None = None,
 ) -> HeadSet:
     """Simulate pictures of several sizes and bags of several tiles; read their evidence with both networks frozen.
 
-    `raw`: bags of CFA planes under the law of RAW files, black known.
+    Sets of different `purpose` have nothing in common. `raw`: bags of CFA planes under the law of RAW files, black
+    known.
     """
     parts: list[HeadSet] = []
     done = 0
     while done < count:
-        parts.append(head_batch(model, pool, len(parts), seed, raw=raw))
+        parts.append(head_batch(model, pool, len(parts), seed, purpose=purpose, raw=raw))
         done += len(parts[-1].truth)
         if report is not None and len(parts) % 50 == 0:
             report(done, {})
     return join_head_sets(parts)
 
 
-def head_batch(model: SensorModel, pool: CleanPool, number: int, seed: int, *, raw: bool = False) -> HeadSet:
-    """Batch `number` of a `head_set`: depends on nothing but its number and the seed."""
-    generator = torch.Generator(device=pool.pictures.device).manual_seed(stream(seed, number))
+def head_batch(
+    model: SensorModel, pool: CleanPool, number: int, seed: int, *, purpose: str, raw: bool = False
+) -> HeadSet:
+    """Batch `number` of a `head_set`: depends on nothing but its number, purpose and seed."""
+    generator = drawing(purpose, seed, number, device=pool.pictures.device)
     clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
     with torch.inference_mode():
         return _head_part(model, clean, law, tiles, generator, black_known=raw)
@@ -138,34 +155,17 @@ def _head_part(
     batch = sensor_batch(clean, repeated, generator, tiles=tiles, black_known=black_known)
     first = torch.arange(n, device=clean.device) * tiles
     step, free = batch.noise.quantisation[first], batch.free_intercept[first]
-    tokens = tokenize(batch.image.unflatten(0, (n, tiles)))
+    tokens = tokenize(torch.unflatten(batch.image, 0, (n, tiles)))
     curve = model.curve(tokens, step, free)[-1]
     evidence = gather_evidence(tokens, curve, step, free)
     noise = batch.noise.select(first)
     signal, sigma = batch.signal.reshape(n, -1), batch.sigma.reshape(n, -1)
     clean_signal = (signal - batch.pedestal[first][:, None]).clamp(min=0)
-    variance = sigma.square().clamp(min=1e-20)
-    width, height = clean.shape[2] * tiles, clean.shape[1] * tiles
-    middle = variance.mean(1).sqrt()
-    impulses = batch.impulse_share.unflatten(0, (n, tiles)).mean(1)
-    pixels = tiles * clean.shape[1] * clean.shape[2]
-    terms = {
-        "shot_gain": noise.shot_gain[:, None] * clean_signal,
-        "read_noise": noise.read_noise[:, None].square().expand_as(variance),
-        "multiplicative": (noise.multiplicative[:, None] * clean_signal).square(),
-    }
     visible = (batch.scored.reshape(n, -1)).any(1)
+    impulses = torch.unflatten(batch.impulse_share, 0, (n, tiles)).mean(1)
     value = {name: getattr(noise, name) for name in LEARNED} | {"impulse": impulses}
-    scored, absent = {}, {}
-    for name, term in terms.items():
-        share = term / variance
-        scored[name] = ((share >= 0.1).float().mean(1) >= 0.1) & visible
-        absent[name] = (share < 0.01).all(1)
-    for name, side in (("row_noise", width), ("column_noise", height)):
-        scored[name] = (value[name] >= 0.1 * middle) & (value[name] >= 3 * middle / side**0.5)
-        absent[name] = value[name] < 0.02 * middle / (side / 256) ** 0.5
-    scored["impulse"], absent["impulse"] = impulses * pixels >= 20, impulses == 0
-    scored["correlation"], absent["correlation"] = (value["correlation"] >= 0.5) & visible, value["correlation"] == 0
+    scored, absent = _presence(value, clean_signal, sigma, visible, (clean.shape[1] * tiles, clean.shape[2] * tiles))
+    scored["impulse"] = impulses * (tiles * clean.shape[1] * clean.shape[2]) >= IMPULSE_PX
     scored["read_noise"] &= ~free  # it is not reported there
     absent["read_noise"] |= free
     truth = torch.stack([value[name] if name in UNIFORM else value[name].log() for name in LEARNED], 1)
@@ -186,6 +186,36 @@ def _head_part(
     )
 
 
+def _presence(
+    value: Mapping[str, Tensor], signal: Tensor, sigma: Tensor, visible: Tensor, sides: tuple[int, int]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Which parameters are strong enough to be scored, by the floors of the benchmark, and which are as good as absent.
+
+    `value` (B,) of each parameter, clean `signal` and `sigma` (B, Q), `visible` (B,) bool: the curve is scored
+    somewhere; `sides`: height and width that share an offset, px. Both answers (B,) bool a parameter, `impulse` not
+    scored yet: that depends on the pixels.
+    """
+    variance = sigma.square().clamp(min=1e-20)
+    middle = variance.mean(1).sqrt()
+    terms = {
+        "shot_gain": value["shot_gain"][:, None] * signal,
+        "read_noise": value["read_noise"][:, None].square().expand_as(variance),
+        "multiplicative": (value["multiplicative"][:, None] * signal).square(),
+    }
+    scored, absent = {}, {}
+    for name, term in terms.items():
+        share = term / variance
+        scored[name] = ((share >= TERM_SHARE).float().mean(1) >= PIXEL_SHARE) & visible
+        absent[name] = (share < ABSENT_TERM).all(1)
+    height, width = sides
+    for name, length in (("row_noise", width), ("column_noise", height)):
+        scored[name] = (value[name] >= LINE_SHARE * middle) & (value[name] >= LINE_SIGMAS * middle / length**0.5)
+        absent[name] = value[name] < ABSENT_LINE * middle / (length / 256) ** 0.5
+    scored["correlation"] = (value["correlation"] >= CORRELATION_PX) & visible
+    absent["correlation"], absent["impulse"] = value["correlation"] == 0, value["impulse"] == 0
+    return scored, absent
+
+
 def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objective:
     """Quantile losses on what is scored, cross-entropy on presence, an upper bound on everything."""
     levels = torch.tensor(LEVELS, device=data.truth.device)
@@ -197,14 +227,16 @@ def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objectiv
         reading = head(evidence, data.embedding[index])
         truth, scored, absent = data.truth[index], data.scored[index], data.absent[index]
         error = truth.nan_to_num(neginf=0)[..., None] - reading.quantiles
-        values = (pinball(error.clamp(-5, 5), levels).mean(-1) * scored).sum() / scored.sum().clamp(min=1)
+        values = (pinball(error.clamp(-MAX_MISS, MAX_MISS), levels).mean(-1) * scored).sum() / scored.sum().clamp(min=1)
         bounded = torch.maximum(truth, evidence.base - ABSENT_DEPTH)
-        limits = pinball((bounded - reading.limit).clamp(-5, 5), limit_level).mean()
+        limits = pinball((bounded - reading.limit).clamp(-MAX_MISS, MAX_MISS), limit_level).mean()
         sure = scored | absent
         presence = functional.binary_cross_entropy_with_logits(reading.present[sure], scored[sure].float())
-        curve = pinball((data.curve_truth[index][..., None] - reading.curve).clamp(-2, 2), levels).mean(-1)
+        curve = pinball(
+            (data.curve_truth[index][..., None] - reading.curve).clamp(-MAX_CURVE_MISS, MAX_CURVE_MISS), levels
+        ).mean(-1)
         curves = (curve * data.curve_scored[index]).sum() / data.curve_scored[index].sum().clamp(min=1)
-        total = values + 0.3 * limits + 0.3 * presence + 3 * curves
+        total = values + LIMIT_WEIGHT * limits + PRESENCE_WEIGHT * presence + CURVE_WEIGHT * curves
         return total, {
             "values": float(values.detach()),
             "presence": float(presence.detach()),
@@ -212,6 +244,16 @@ def head_objective(head: SensorHead, data: HeadSet, batch_size: int) -> Objectiv
         }
 
     return objective
+
+
+def learn_familiarity(familiarity: Familiarity, embeddings: Tensor, *, quantile: float) -> None:
+    """From embeddings `(N, E)`; distances above `quantile` of theirs will count as unfamiliar."""
+    familiarity.mean.copy_(embeddings.mean(0))
+    centred = embeddings - familiarity.mean
+    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    k = familiarity.whiten.shape[1]
+    familiarity.whiten.copy_(directions[:k].T / singular[:k] * len(embeddings) ** 0.5)
+    familiarity.threshold.copy_(familiarity(embeddings).quantile(quantile))
 
 
 def standardise(head: SensorHead, data: HeadSet) -> None:
@@ -229,16 +271,21 @@ def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, A
     tables, of_raw = _tables(reading, data, alarms, raw=False), _tables(reading_of_raw, raw, alarms, raw=True)
     for kind, by_name in of_raw.items():
         for name, groups in by_name.items():
-            tables[kind][name].update({own: value for own, value in groups.items() if own != EVERYTHING})
+            tables[kind][name].update({key: value for key, value in groups.items() if key != EVERYTHING})
     return tables | {"alarms": alarms}
+
+
+def groups_of(data: HeadSet, *, raw: bool) -> list[str]:
+    """The conformal group of every picture."""
+    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
+    pictures = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
+    return [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in pictures]
 
 
 def _tables(
     reading: SensorReading, data: HeadSet, alarms: Mapping[str, float], *, raw: bool
 ) -> dict[str, dict[str, Any]]:
-    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
-    seen = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
-    groups = [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in seen]
+    groups = groups_of(data, raw=raw)
     tail = RAW_TAIL if raw else TAIL
     present = reading.present - torch.tensor([alarms[name] for name in LEARNED], device=reading.present.device)
     intervals: dict[str, Any] = {}

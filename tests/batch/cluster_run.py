@@ -11,7 +11,7 @@ from noisediag.batch import pool, run
 from noisediag.batch.cluster import Cluster
 from noisediag.batch.pool import Limits
 from noisediag.batch.walk import Walk
-from noisediag.batch.worker import Reading
+from noisediag.batch.worker import EstimateOptions
 
 
 def use(command):
@@ -40,8 +40,8 @@ def main(folder, output, command):
     ):
         client.register_worker_callbacks(lambda: use(command))  # also of the worker that replaces the killed one
         limits = Limits(60, None)
-        options = run.BatchOptions(Walk(Path(folder)), Reading(), limits, (Path(output),))
-        crew = Cluster(Reading(), limits, scheduler=cluster.scheduler_address, kind=None, count=2)
+        options = run.BatchOptions(Walk(Path(folder)), EstimateOptions(), limits, (Path(output),))
+        crew = Cluster(EstimateOptions(), limits, scheduler=cluster.scheduler_address, kind=None, count=2)
         killer = Killer(client)
         summary = run.run(options, crew, killer)
         assert killer.killed

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from noisediag.batch.journal import Journal
+from noisediag.batch.journal import RowJournal
 from noisediag.batch.pool import Done, Limits
 from noisediag.batch.run import BatchOptions, run
 from noisediag.batch.walk import Walk
-from noisediag.batch.worker import Reading
+from noisediag.batch.worker import EstimateOptions
 from noisediag.batch.worker import reply as reply_of
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
@@ -35,7 +35,7 @@ def test_rows_are_on_the_disk_when_append_returns(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", recorded)
     path = tmp_path / "r.journal"
-    with Journal(path, RUN, resume=False) as journal:
+    with RowJournal(path, RUN, resume=False) as journal:
         for name in "abc":
             journal.append([(f"key of {name}", reply(name))])
             found = path.stat()
@@ -49,17 +49,20 @@ def test_rows_are_on_the_disk_when_append_returns(tmp_path, monkeypatch):
 def test_an_option_that_the_first_run_did_not_have_is_another_run(tmp_path, run):
     """A later version may know more options, which change the rows."""
     path = tmp_path / "r.journal"
-    Journal(path, RUN, resume=False).close()
+    with RowJournal(path, RUN, resume=False):
+        pass
     before = path.read_bytes()
     with pytest.raises(UsageError, match="rows would not belong together"):
-        Journal(path, run, resume=True)
+        RowJournal(path, run, resume=True).__enter__()
     assert path.read_bytes() == before
 
 
 def test_an_option_at_its_default_is_the_same_run(tmp_path):
     path = tmp_path / "r.journal"
-    Journal(path, RUN, resume=False).close()
-    Journal(path, {**RUN, "linear": None}, resume=True).close()
+    with RowJournal(path, RUN, resume=False):
+        pass
+    with RowJournal(path, {**RUN, "linear": None}, resume=True):
+        pass
 
 
 class Locked:
@@ -96,7 +99,7 @@ def test_a_file_that_could_not_be_opened_is_tried_again_and_a_damaged_one_is_not
 
     def asked(workers, *, resume):
         options = BatchOptions(
-            Walk(tmp_path / "in"), Reading(), Limits(10, None), (tmp_path / "r.jsonl",), resume=resume
+            Walk(tmp_path / "in"), EstimateOptions(), Limits(10, None), (tmp_path / "r.jsonl",), resume=resume
         )
         run(options, workers, Nobody())
         return len(workers.asked)

@@ -8,7 +8,7 @@ import pytest
 
 from noisediag.batch import pool
 from noisediag.batch.pool import Limits, Pool, Worker
-from noisediag.batch.worker import Reading
+from noisediag.batch.worker import EstimateOptions
 from noisediag.errors import CheckpointError, NoisediagError
 
 LIMITS = Limits(timeout_s=60, memory_mb=None)
@@ -35,7 +35,7 @@ def worker(quick):
     made = []
 
     def make(limits=LIMITS, **options):
-        made.append(Worker(Reading(**options), limits))
+        made.append(Worker(EstimateOptions(**options), limits))
         return made[-1]
 
     yield make
@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_nobody_s_row(worker):
 def test_a_worker_that_cannot_start(monkeypatch):
     monkeypatch.setattr(pool, "_COMMAND", "import sys; sys.exit(3)")
     with pytest.raises(NoisediagError, match="exit code 3"):
-        Worker(Reading(), LIMITS).start()
+        Worker(EstimateOptions(), LIMITS).start()
 
 
 @linux
@@ -101,7 +101,7 @@ def test_a_worker_that_cannot_start(monkeypatch):
 def test_the_pool_leaves_no_process_behind(quick, file, left):
     before = children()
     paths = [file(b"fine", f"{number}.tif") for number in range(8)] + [file(b"hang", "z.tif")] * (left == "early")
-    several = Pool(Reading(), LIMITS, 3)
+    several = Pool(EstimateOptions(), LIMITS, 3)
     several.start()
     results = several.run(paths)
     if left == "early":
@@ -119,7 +119,7 @@ def test_workers_end_with_their_parent(quick, file, tmp_path):
     code = (
         "import noisediag.batch.pool as pool\n"
         f"pool._COMMAND = {quick!r}\n"
-        "worker = pool.Worker(pool.Reading(), pool.Limits(60, None))\n"
+        "worker = pool.Worker(pool.EstimateOptions(), pool.Limits(60, None))\n"
         "worker.start()\n"
         "print(worker.process.pid, flush=True)\n"
         f"worker.measure({hanging!r})\n"

@@ -93,6 +93,22 @@ def test_resume_measures_only_what_is_new_or_changed(quick, folder, run, tmp_pat
     )
 
 
+def test_a_flipped_bit_in_the_journal_costs_one_measurement(quick, folder, run, tmp_path):
+    output, journal = tmp_path / "r.jsonl", tmp_path / "r.jsonl.journal"
+    run("batch", folder, "-o", output, "--workers", 1)
+    whole, lines = output.read_bytes(), journal.read_bytes().splitlines(keepends=True)
+    damaged = bytearray(lines[4])
+    damaged[len(damaged) // 2] ^= 4
+    journal.write_bytes(b"".join([*lines[:4], damaged, *lines[5:]]))
+    result = run("batch", folder, "-o", output, "--workers", 1, "--resume")
+    assert output.read_bytes() == whole
+    (line,) = [line for line in result.stderr.splitlines() if "short.tif" not in line]
+    at = sum(map(len, lines[:4]))
+    assert line == f"noisediag: {journal}: damaged or unfinished at byte {at}: what stood there is done again"
+    assert journal.read_bytes().splitlines(keepends=True)[-1] == lines[4]
+    assert run("batch", folder, "-o", output, "--workers", 1, "--resume").stderr == ""
+
+
 def test_files_known_by_digest(quick, folder, run, tmp_path):
     output = tmp_path / "r.jsonl"
     run("batch", folder, "-o", output, "--workers", 1, "--by-digest")
@@ -157,16 +173,16 @@ def test_exit_codes(quick, folder, run, tmp_path):
 
 
 def test_an_interrupt_keeps_what_is_done(quick, folder, run, tmp_path, monkeypatch):
-    from noisediag.batch.journal import Journal
+    from noisediag.batch.journal import RowJournal
 
-    append = Journal.append
+    append = RowJournal.append
 
     def interrupted(self, entries):
         append(self, entries)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", interrupted)
+        patch.setattr(RowJournal, "append", interrupted)
         assert run("batch", folder, "-o", tmp_path / "r.jsonl", "--workers", 1).exit_code == 130
     assert not (tmp_path / "r.jsonl").exists()
     assert len((tmp_path / "r.jsonl.journal").read_bytes().splitlines()) > 1

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,10 @@ def test_keys(tmp_path):
 def test_no_folder(tmp_path):
     with pytest.raises(UsageError, match="no folder"):
         Walk(tmp_path / "gone").find()
+
+
+def test_the_folder_one_stands_in_has_paths_as_pathlib_spells_them(tmp_path, monkeypatch):
+    """Rows are found again by their path: `batch .` must not look for ./a.tif where the worker wrote a.tif."""
+    make(tmp_path, "a.tif", "sub/b.tif")
+    monkeypatch.chdir(tmp_path)
+    assert [entry.path for entry in Walk(Path()).find().entries] == ["a.tif", "sub/b.tif"]

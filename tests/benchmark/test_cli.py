@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,20 +60,20 @@ def test_limit(monkeypatch, tmp_path: Path) -> None:
         return run(limit.LimitOptions(draws=2, sizes_px=(32,), large_px=None, baselines=False), **kwargs)
 
     monkeypatch.setattr(limit, "run", small)
-    assert invoke("--limit").exit_code == 0
+    assert invoke("limit").exit_code == 0
     assert seen[0].draws == 200
-    outcome = invoke("--limit", "--draws", "3", "--no-baselines", "--csv", "-o", str(tmp_path / "x.json"))
+    outcome = invoke("limit", "--draws", "3", "--no-baselines", "--csv", "-o", str(tmp_path / "x.json"))
     assert (outcome.exit_code, seen[1].draws, seen[1].baselines) == (0, 3, False)
     assert len(list(csv.DictReader(io.StringIO(outcome.stdout)))) == 2 * len(limit.NOISES)
     assert json.loads((tmp_path / "x.json").read_text())["schema"] == "noisediag.limit/1"
-    refused = invoke("--limit", "-o", str(tmp_path / "x.json"))
+    refused = invoke("limit", "-o", str(tmp_path / "x.json"))
     assert refused.exit_code == 2
     assert "--force" in refused.stderr
 
 
 @pytest.mark.usefixtures("model")
 def test_real_with_all_some_and_no_files_read(real: Path) -> None:
-    outcome = invoke("--real", str(real), "--json")
+    outcome = invoke("real", str(real), "--json")
     assert outcome.exit_code == 0
     assert outcome.stderr == ""
     document = json.loads(outcome.stdout)
@@ -79,11 +81,11 @@ def test_real_with_all_some_and_no_files_read(real: Path) -> None:
     truth = json.loads((real / "truth.json").read_text())
     truth["sets"]["cam"]["levels"][0]["frames"].append("gone.png")
     (real / "truth.json").write_text(json.dumps(truth))
-    some = invoke("--real", str(real), "--no-baselines")
+    some = invoke("real", str(real), "--no-baselines")
     assert some.exit_code == 3
     assert "gone.png: no such file" in some.stdout
     (real / "cam" / "a.png").write_bytes(b"")
-    none = invoke("--real", str(real), "--no-baselines")
+    none = invoke("real", str(real), "--no-baselines")
     assert none.exit_code == 4
     assert "Traceback" not in none.output
 
@@ -91,7 +93,7 @@ def test_real_with_all_some_and_no_files_read(real: Path) -> None:
 @pytest.mark.usefixtures("model")
 def test_speed(monkeypatch) -> None:
     monkeypatch.setattr(speed.SpeedOptions, "__init__", _small_formats(speed.SpeedOptions.__init__))
-    outcome = invoke("--speed", "--json")
+    outcome = invoke("speed", "--json")
     assert outcome.exit_code == 0
     assert {row["height_px"] for row in json.loads(outcome.stdout)["rows"]} == {64}
 
@@ -102,11 +104,11 @@ def test_cost_and_its_plot(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cost, "CostOptions", lambda **fields: small)
     monkeypatch.setattr(cost, "run_batch", lambda paths, checkpoint: None)
     path = tmp_path / "cost.png"
-    outcome = invoke("--cost", "--plot", str(path), "--csv")
+    outcome = invoke("cost", "--plot", str(path), "--csv")
     assert outcome.exit_code == 0, outcome.output
     assert [row["what"] for row in csv.DictReader(io.StringIO(outcome.stdout))] == ["PNG", "RAW", "batch", "batch"]
     assert path.exists()
-    assert "--force" in invoke("--cost", "--plot", str(path)).stderr
+    assert "--force" in invoke("cost", "--plot", str(path)).stderr
 
 
 def _small_formats(init):
@@ -120,7 +122,7 @@ def test_sheet_beside_the_sets(tmp_path: Path) -> None:
         ramp = np.linspace(60, 200, 64, dtype=np.uint8)[None].repeat(64, axis=0)
         Image.fromarray(ramp).save(tmp_path / "data" / "drawn" / f"{number}.png")
     path = tmp_path / "worst.png"
-    data = ("--data", str(tmp_path / "data"), "--sets", "gaussian", "--draws", "1", "--no-baselines")
+    data = ("sets", "--data", str(tmp_path / "data"), "--sets", "gaussian", "--draws", "1", "--no-baselines")
     outcome = invoke(*data, "--sheet", str(path), "--json")
     assert outcome.exit_code == 0, outcome.output
     json.loads(outcome.stdout)
@@ -145,7 +147,7 @@ def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> No
     ramp = np.linspace(60, 200, 64, dtype=np.uint8)[None].repeat(64, axis=0)
     for number in (1, 2):
         Image.fromarray(ramp).save(tmp_path / "drawn" / f"{number}.png")
-    chosen = ("--genome", "rendered", "--data", str(tmp_path), "--no-baselines")
+    chosen = ("rendered", "--data", str(tmp_path), "--no-baselines")
     outcome = invoke(*chosen, "--draws", "2", "--json", "--sheet", str(tmp_path / "worst.png"))
     assert outcome.exit_code == 0, outcome.output
     document = json.loads(outcome.stdout)
@@ -157,24 +159,35 @@ def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (("--limit", "--draws", "3"), "limit --draws 3"),
+        (("--real", "x", "--no-baselines"), "real x --no-baselines"),
+        (("--workers=2", "--real=x"), "real x --workers 2"),
+        (("--speed",), "speed"),
+        (("--cost", "--plot", "x.png"), "cost --plot x.png"),
+        (("--few-shot", "--data", "d"), "few-shot --data d"),
+        (("--genome", "rendered", "--data", "d"), "rendered --data d"),
+        (("--genome", "paper", "--data", "d"), "sets --genome paper --data d"),
+        (("--sets", "flat"), "sets --sets flat"),
+    ],
+)
+def test_old_spellings_are_one_line_that_names_the_new_one(old: tuple[str, ...], new: str) -> None:
+    outcome = invoke(*old)
+    assert outcome.exit_code == 2
+    assert outcome.stderr == f"noisediag: the benchmark has sub-commands now: noisediag benchmark {new}\n"
+    assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--genome", "rendered", "--limit"), "--limit and --genome rendered exclude each other"),
-        (("--genome", "rendered", "--sets", "flat"), "--genome rendered does not take --sets"),
-        (("--genome", "rendered", "--no-randomised"), "--genome rendered does not take --randomised"),
-        (("--limit", "--speed"), "--limit and --speed exclude each other"),
-        (("--limit", "--real", "x"), "--limit and --real exclude each other"),
-        (("--speed", "--draws", "3"), "--speed does not take --draws"),
-        (("--speed", "--plot", "x.png"), "--speed does not take --plot"),
-        (("--plot", "x.png"), "--plot is an option of --few-shot and --cost"),
-        (("--limit", "--data", "x"), "--limit does not take --data"),
-        (("--real", "x", "--seed", "1"), "--real does not take --seed"),
-        (("--real", "x", "--sheet", "x.png"), "--real does not take --sheet"),
-        (("--limit", "--limit-per-domain", "1"), "--limit does not take --limit-per-domain"),
-        (("--real", "/nowhere"), "/nowhere/truth.json: no such file"),
-        (("--limit", "--draws", "0"), "--draws and --workers are at least 1"),
-        (("--sets", "flat", "--sheet", "x.jpg"), "must end in .png"),
-        (("--limit", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("real", "/nowhere"), "/nowhere/truth.json: no such file"),
+        (("sets", "--sets", "flat", "--sheet", "x.jpg"), "must end in .png"),
+        (("sets", "--sets", "flats"), "no benchmark set is called flats"),
+        (("sets", "--data", "/nowhere"), "/nowhere: no such folder"),
+        (("limit", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("few-shot", "--data", "/nowhere", "--resume"), "--resume goes on from a --journal"),
     ],
 )
 @pytest.mark.usefixtures("model")
@@ -184,3 +197,15 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(arguments: tuple[str, .
     assert message in outcome.stderr
     assert outcome.stderr.count("\n") == 1
     assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["sets", "rendered", "few-shot", "real", "limit", "speed", "cost"])
+def test_each_has_a_help_of_its_own_without_loading_torch(command: str) -> None:
+    code = (
+        "import sys; from noisediag.cli import app; from typer.testing import CliRunner; "
+        f"done = CliRunner().invoke(app, ['benchmark', '{command}', '--help']); "
+        "assert done.exit_code == 0, done.output; assert 'torch' not in sys.modules; print(done.stdout)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert f"benchmark {command}" in shown
+    assert ("--arms" in shown) == (command == "few-shot")

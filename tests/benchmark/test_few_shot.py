@@ -1,4 +1,4 @@
-"""`benchmark --few-shot` with toys: small sets, few steps; that arms are kept, resumed, and told apart."""
+"""`benchmark few-shot` with toys: small sets, few steps; that arms are kept, resumed, and told apart."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def quiet(results, total):
     return results
 
 
-def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     journal = tmp_path / "arms.jsonl"
     options = FewShotOptions(data, arms=("cop-10", "cop-50"), seeds=2, draws=2, split="all", journal=journal)
     first = few_shot.run(options, quiet)
@@ -70,10 +70,17 @@ def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(few_shot, "_cop", never)
         assert few_shot.run(options, quiet).rows == first.rows
-    with pytest.raises(UsageError, match="other options"):
+    with pytest.raises(UsageError, match="begun with draws 2, not 3"):
         few_shot.run(replace(options, draws=3), quiet)
+    whole = journal.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) - 40] ^= 1  # in the last arm's line: it alone is run again
+    journal.write_bytes(damaged)
+    assert few_shot.run(options, quiet).rows == first.rows
+    assert journal.read_bytes() == whole
+    assert "damaged or unfinished" in capsys.readouterr().err
     journal.write_text("[]\n")
-    with pytest.raises(UsageError, match=r"other options|no journal"):
+    with pytest.raises(UsageError, match="no journal"):
         few_shot.run(options, quiet)
 
 
@@ -96,10 +103,10 @@ def test_many_labelled_pictures_lie_in_a_file(tmp_path: Path, monkeypatch) -> No
 
 
 def test_from_scratch_is_searched_stopped_and_resumed(data: Path, tmp_path: Path, monkeypatch) -> None:
-    asked = few_shot_data.Asked(data, "all", 1, 0, 1)
+    asked = few_shot_data.EvaluationPictures(data, "all", 1, 0, 1)
     pictures = few_shot_data.labelled(100, 0, None, None)
     plan = few_shot_scratch.Plan("scratch", "scratch-100", 0, tmp_path, "cpu")
-    said, settings = few_shot_scratch.train_and_ask(pictures, asked, plan, {})
+    said, settings = few_shot_scratch.train_and_predict(pictures, asked, plan, {})
     assert said.shape == (2, 6)
     assert np.allclose(said.sum(1), 1)
     assert settings["learning_rate"] == 1e-3
@@ -108,17 +115,17 @@ def test_from_scratch_is_searched_stopped_and_resumed(data: Path, tmp_path: Path
 
     chosen = {"learning_rate": 1e-3, "weight_decay": 1e-4}
     whole, best = few_shot_scratch._train(pictures, plan, chosen, 1.0, "final")
-    look = few_shot_scratch._Watch.look
+    look = few_shot_scratch._EarlyStopping.look
     looks = []
 
-    def interrupted(watch: few_shot_scratch._Watch) -> None:
+    def interrupted(watch: few_shot_scratch._EarlyStopping) -> None:
         look(watch)
         looks.append(watch.best)
         if len(looks) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(few_shot_scratch._Watch, "look", interrupted)
+        patch.setattr(few_shot_scratch._EarlyStopping, "look", interrupted)
         with pytest.raises(KeyboardInterrupt):
             few_shot_scratch._train(pictures, plan, chosen, 1.0, "final")
     continued, again = few_shot_scratch._train(pictures, plan, chosen, 1.0, "final")
@@ -150,7 +157,7 @@ def test_a_vit_takes_any_size() -> None:
 
 def test_the_command(data: Path, tmp_path: Path) -> None:
     journal, plot, output = tmp_path / "j.jsonl", tmp_path / "curve.png", tmp_path / "r.json"
-    base = ["benchmark", "--few-shot", "--data", str(data), "--draws", "1", "--split", "all", "--seeds", "1"]
+    base = ["benchmark", "few-shot", "--data", str(data), "--draws", "1", "--split", "all", "--seeds", "1"]
     done = CliRunner().invoke(
         app, [*base, "--arms", "cop-25", "--journal", str(journal), "--plot", str(plot), "-o", str(output)]
     )
@@ -173,15 +180,13 @@ def test_the_command(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--few-shot"], "needs --data"),
-        (["--few-shot", "--data", ".", "--arms", "cop-7"], "no arm is called cop-7"),
-        (["--few-shot", "--data", ".", "--arms", "cop-10", "--vit", "--device", "cpu"], "needs a GPU"),
-        (["--few-shot", "--data", ".", "--resume"], "--resume goes on from a --journal"),
-        (["--arms", "cop-10"], "--arms is an option of --few-shot"),
-        (["--few-shot", "--data", ".", "--sets", "flat"], "--few-shot does not take --sets"),
+        ([], "Missing option '--data'"),
+        (["--data", ".", "--arms", "cop-7"], "no arm is called cop-7"),
+        (["--data", ".", "--arms", "cop-10", "--vit", "--device", "cpu"], "needs a GPU"),
+        (["--data", ".", "--resume"], "--resume goes on from a --journal"),
     ],
 )
 def test_usage(arguments: list[str], reason: str) -> None:
-    done = CliRunner().invoke(app, ["benchmark", *arguments])
+    done = CliRunner().invoke(app, ["benchmark", "few-shot", *arguments])
     assert done.exit_code == 2
     assert reason in done.stderr

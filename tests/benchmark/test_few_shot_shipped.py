@@ -13,6 +13,7 @@ from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import Familiarity, load_encoder
 from noisediag.genome import paper, scenes
 from noisediag.training.pictures import CleanPool
+from noisediag.training.sensor_head import learn_familiarity
 
 SIDE = 192
 LABELS, ASKED = 100, 100
@@ -48,10 +49,10 @@ def test_a_hundred_labels_read_the_strengths(encoder: Encoder, taken) -> None:
     data = LabelledPictures(codes[:LABELS], strengths[:LABELS])
     embedding = few_shot.embed(encoder, pictures)
     components = Familiarity(encoder.config.embedding)
-    components.learn(embedding, quantile=1.0)
+    learn_familiarity(components, embedding, quantile=1.0)
     truth = strengths[-ASKED:].double().numpy()
     nothing = np.zeros(ASKED)
-    test = few_shot.Test(truth, embedding[-ASKED:], nothing, nothing.astype(str), nothing.astype(int))
+    test = few_shot.EvaluationSet(truth, embedding[-ASKED:], nothing, nothing.astype(str), nothing.astype(int))
     said = few_shot._cop(few_shot.Inputs(encoder, components), data, test)
     r2 = 1 - np.square(said - truth).mean() / truth.var()
     assert r2 > 0.8

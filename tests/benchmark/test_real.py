@@ -16,8 +16,9 @@ from PIL import Image
 from rich.console import Console
 
 from noisediag.benchmark.baselines import BASELINES
+from noisediag.benchmark.real import report
 from noisediag.benchmark.real import run as real
-from noisediag.benchmark.real.run import RealOptions
+from noisediag.benchmark.real.result import RealOptions
 from noisediag.benchmark.real.truth import FILE, read_truth
 from noisediag.errors import UsageError
 from noisediag.footprint.plane import VarianceLaw
@@ -181,13 +182,13 @@ def test_signals_without_measurable_noise_are_left_out(folder: Path, models) -> 
 def test_reports_fit_and_hold_no_nan(folder: Path, models) -> None:
     result = real.run(RealOptions(folder), models=models)
     stream = io.StringIO()
-    Console(width=80, file=stream).print(real.render(result))
+    Console(width=80, file=stream).print(report.render(result))
     assert "gain not identifiable, as it must" in stream.getvalue()
     assert "…" not in stream.getvalue()
-    document = json.loads(real.dumps(result))
+    document = json.loads(report.dumps(result))
     assert document["schema"] == "noisediag.real/1"
     assert document["sets"][0]["set"] == "cam/flats"
-    rows = list(csv.DictReader(io.StringIO(real.dumps_csv(result))))
+    rows = list(csv.DictReader(io.StringIO(report.dumps_csv(result))))
     assert len(rows) == len(result.readings)
     assert any(row["part"] == "(0,0) p" for row in rows)
 

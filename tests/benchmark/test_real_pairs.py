@@ -15,9 +15,10 @@ from PIL import Image
 from rich.console import Console
 
 from noisediag.benchmark.baselines import BASELINES
+from noisediag.benchmark.real import report
 from noisediag.benchmark.real import run as real
 from noisediag.benchmark.real.pairs import channel_truth
-from noisediag.benchmark.real.run import RealOptions
+from noisediag.benchmark.real.result import RealOptions
 from noisediag.benchmark.real.truth import FILE, read_truth
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Rendered, Spatial
@@ -147,13 +148,13 @@ def test_levels_with_few_pixels_are_left_out() -> None:
 def test_reports_fit_and_hold_no_nan(folder: Path, models) -> None:
     result = real.run(RealOptions(folder), models=models)
     stream = io.StringIO()
-    Console(width=80, file=stream).print(real.render(result))
+    Console(width=80, file=stream).print(report.render(result))
     assert "camera_iso3200_1 " in stream.getvalue()
     assert "…" not in stream.getvalue()
-    document = json.loads(real.dumps(result))
+    document = json.loads(report.dumps(result))
     assert document["pairs"][0]["set"] == "pairs"
     assert document["pair_readings"][1]["lag1_h"] in (None, pytest.approx(0.53))
-    rows = list(csv.DictReader(io.StringIO(real.dumps_csv(result))))
+    rows = list(csv.DictReader(io.StringIO(report.dumps_csv(result))))
     assert len(rows) == 3 * (1 + len(BASELINES))
     assert {row["part"] for row in rows} == set("RGB")
 

@@ -18,13 +18,14 @@ from rich.console import Console
 
 from noisediag.benchmark import scoring, sheet
 from noisediag.benchmark.rendered import cases as rendered_cases
+from noisediag.benchmark.rendered import report
 from noisediag.benchmark.rendered import run as study
-from noisediag.benchmark.rendered.cases import GROUPS, HELD_OUT, KNOWN, UNPROCESSED, camera_of, light, rendered_case
-from noisediag.benchmark.rendered.run import RenderedOptions, RenderedResult
+from noisediag.benchmark.rendered.cases import GROUPS, HELD_OUT, KNOWN, UNPROCESSED, camera_of, rendered_case
+from noisediag.benchmark.rendered.result import RenderedOptions, RenderedResult
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Rendered, Spatial
 from noisediag.footprint.plane import CurvePoint, SampledCurve
-from noisediag.genome import camera, rendered
+from noisediag.genome import camera, rendered, srgb
 from noisediag.genome.cases import Job
 from noisediag.genome.rendered import CODES, PLANES
 
@@ -45,6 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two domains of two pictures, one in colour; `natural` has a stated noise of its own, `drawn` has none."""
     folder = tmp_path_factory.mktemp("data")
     y, x = np.mgrid[:64, :64] / 64
+    (folder / "own_noise.csv").write_text("domain,picture,own_noise\nnatural,,2\n")
     for domain in ("drawn", "natural"):
         (folder / domain).mkdir()
         for number in range(4):
@@ -81,21 +83,22 @@ class Told:
         planes, spread = [], []
         for number in case.planes:
             name = "gray" if case.gray else PLANES[number]
-            order = np.argsort(case.signal[number])
-            signal = case.signal[number][order] + 1e-9 * np.arange(case.signal.shape[1])
-            sigma = OFF * np.maximum(case.sigma[number][order], 1e-6)
+            order = np.argsort(case.truth.signal[number])
+            signal = case.truth.signal[number][order] + 1e-9 * np.arange(case.truth.signal.shape[1])
+            sigma = OFF * np.maximum(case.truth.sigma[number][order], 1e-6)
             law = SampledCurve(tuple(signal), tuple(sigma))
             points = tuple(CurvePoint(x, s, s / 1.5, s * 1.5) for x, s in zip(signal, sigma, strict=True))
             planes.append(self.make_plane(name, law=law, curve=points))
-            lag_h, lag_v = case.lag1[number]
-            spread.append(Spatial(name, lag_h + LAG_OFF, lag_v - LAG_OFF, 0.0, tuple(AREA_OFF * case.areas[number])))
+            lag_h, lag_v = case.truth.lag1[number]
+            areas = tuple(AREA_OFF * case.truth.areas[number])
+            spread.append(Spatial(name, lag_h + LAG_OFF, lag_v - LAG_OFF, 0.0, areas))
         flags = np.where(np.isnan(case.flags), 0.5, 0.1 + 0.8 * case.flags)
         rendered_ = Rendered(
             planes=tuple(spread),
             processed=flags[0],
             denoised=flags[1],
             upscaled=flags[2],
-            channel_correlation=None if case.gray else tuple(case.channels + 0.02),
+            channel_correlation=None if case.gray else tuple(case.truth.channels + 0.02),
             jpeg_quality=None if case.camera.jpeg is None else case.camera.jpeg - 2,
             jpeg_standard=None,
             block_strength=None,
@@ -223,7 +226,7 @@ def test_a_case_depends_on_its_name_and_the_seed_only(data: Path) -> None:
     job = Job(HELD_OUT, "natural", path.name, path, None, range(2))
     first, again = (rendered_case(job, 1, 0) for _ in range(2))
     assert (first.codes == again.codes).all()
-    assert (first.sigma == again.sigma).all()
+    assert (first.truth.sigma == again.truth.sigma).all()
     for other in (
         rendered_case(job, 0, 0),
         rendered_case(job, 1, 1),
@@ -248,7 +251,7 @@ def test_unprocessed_pictures_hold_their_scene_and_white_noise(data: Path) -> No
         if case.camera.gray:
             continue
         off = (case.clean - clean).mean((0, 1))
-        assert np.abs(off).max() < 1 + 5 * CODES * case.sigma.max() / SIZE
+        assert np.abs(off).max() < 1 + 5 * CODES * case.truth.sigma.max() / SIZE
 
 
 def test_groups_have_the_cameras_that_they_say() -> None:
@@ -262,19 +265,19 @@ def test_groups_have_the_cameras_that_they_say() -> None:
 
 def test_light_is_the_inverse_of_the_srgb_curve() -> None:
     x = torch.linspace(0, 1, 101)
-    assert torch.allclose(light(camera.tone_srgb(x, torch.zeros(5))), x, atol=1e-5)
+    assert torch.allclose(srgb.decoded(camera.tone_srgb(x, torch.zeros(5))), x, atol=1e-5)
 
 
 def test_tables_fit_80_columns_and_files_hold_no_nan(result: RenderedResult, data: Path) -> None:
     stream = io.StringIO()
-    Console(width=80, file=stream).print(study.render(result))
+    Console(width=80, file=stream).print(report.render(result))
     assert "held out: curve error" in stream.getvalue()
     assert "natural, apart" in stream.getvalue()
     assert "…" not in stream.getvalue()
-    document = json.loads(study.dumps(result))
+    document = json.loads(report.dumps(result))
     assert document["schema"] == "noisediag.rendered-benchmark/1"
     assert document["rows"][0]["set"] == HELD_OUT
-    rows = list(csv.DictReader(io.StringIO(study.dumps_csv(result))))
+    rows = list(csv.DictReader(io.StringIO(report.dumps_csv(result))))
     assert len(rows) == len(result.rows)
     assert "nan" not in {value for row in rows for value in row.values()}
 

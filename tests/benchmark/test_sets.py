@@ -86,6 +86,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two domains of four small pictures; `natural` has a stated noise of its own, `drawn` has none."""
     folder = tmp_path_factory.mktemp("data")
     y, x = np.mgrid[:96, :96] / 96
+    (folder / "own_noise.csv").write_text("domain,picture,own_noise\nnatural,,2\n")
     for domain in ("drawn", "natural"):
         (folder / domain).mkdir()
         for number in range(4):
@@ -174,10 +175,15 @@ def test_files_near_their_own_noise_are_scored_apart(data: Path) -> None:
     assert "drawn" in result.notes[0]
 
 
-def test_own_noise_file_takes_the_place_of_the_default(data: Path, tmp_path: Path) -> None:
+def test_own_noise_is_stated_by_a_file_and_never_by_a_folders_name(data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "natural").symlink_to(data / "natural")
+    assert {p.own_noise for p in pictures(copy, split="all", limit_per_domain=None)} == {None}
+    stated = pictures(copy, split="all", limit_per_domain=None, own_noise=data / "own_noise.csv")
+    assert {p.own_noise for p in stated} == {2 / 255}
+    with pytest.raises(UsageError, match="No such file"):
+        pictures(copy, split="all", limit_per_domain=None, own_noise=copy / "gone.csv")
     (copy / "own_noise.csv").write_text("domain,picture,own_noise\nnatural,,5.1\nnatural,001.png,2.55\n")
     found = {p.path.name: p.own_noise for p in pictures(copy, split="all", limit_per_domain=None)}
     assert found["000.png"] == pytest.approx(0.02)

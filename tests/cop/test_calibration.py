@@ -1,48 +1,64 @@
-"""Conformal factors make intervals cover as often as they say."""
+"""Which calibration a picture gets: that of its own group, else that of all; none is an error."""
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 
-from noisediag.cop.calibration import ALARMS, EVERYTHING, calibrate, calibrate_alarm, calibrate_limit, group
+from noisediag.cop.calibration import EVERYTHING, alarm_shift, factors, group, limit_shift
+from noisediag.errors import CheckpointError
 
 
-def test_intervals_that_are_too_narrow_are_stretched_to_cover() -> None:
-    generator = torch.Generator().manual_seed(0)
-    truth = torch.randn(6_000, generator=generator)
-    quantiles = torch.tensor([-0.5, 0.0, 1.0]).expand(6_000, 3)
-    factors = calibrate(quantiles[:3_000], truth[:3_000], ["one"] * 3_000)
-    low, high = factors["one"]
-    assert factors[EVERYTHING] == factors["one"]
-    inside = (truth[3_000:] >= -0.5 * low) & (truth[3_000:] <= high)
-    assert abs(float(inside.float().mean()) - 0.9) < 4 * (0.09 / 3_000) ** 0.5 * 2**0.5
-    assert abs(low - 2 * 1.645) < 0.3
-    assert abs(high - 1.645) < 0.15
+def answer(blocks: int = 2_000, span: float = 0.5, smooth: float = 0.9) -> SimpleNamespace:
+    """What the calibration reads of a `SensorAnswer`."""
+    signal = torch.tensor([[0.2, 0.2 + span / 2, 0.2 + span]])
+    return SimpleNamespace(
+        block_mean=torch.zeros(1, blocks), evidence=SimpleNamespace(signal=signal, smooth=torch.tensor([smooth]))
+    )
 
 
-def test_small_groups_have_no_factors_of_their_own() -> None:
-    truth = torch.linspace(-1, 1, 100)
-    factors = calibrate(torch.tensor([-1.0, 0.0, 1.0]).expand(100, 3), truth, ["few"] * 10 + ["many"] * 90)
-    assert set(factors) == {EVERYTHING, "many"}
+CALIBRATION = {
+    "intervals": {
+        "curve": {
+            EVERYTHING: (1.0, 2.0),
+            "size1-span1-smooth1": (3.0, 4.0),
+            "size1-span1-smooth0": (5.0, 6.0),
+            "raw-size1": (7.0, 8.0),
+        }
+    },
+    "limits": {"shot_gain": {EVERYTHING: 0.1, "size1-span1-smooth1": 0.3}},
+    "alarms": {"shot_gain": 2.0},
+}
 
 
 def test_groups_tell_size_range_and_smoothness() -> None:
     kinds = {group(n, s, t) for n in (100, 2_000, 50_000) for s in (0.01, 0.5) for t in (0.1, 0.9)}
     assert len(kinds) == 12
+    assert {group(n, 0.5, 0.9, raw=True) for n in (100, 2_000, 50_000)} == {"raw-size0", "raw-size1", "raw-size2"}
 
 
-def test_a_limit_is_moved_until_it_holds() -> None:
-    truth = torch.randn(4_000, generator=torch.Generator().manual_seed(1))
-    shift = calibrate_limit(torch.zeros(4_000), truth, ["one"] * 4_000)["one"]
-    assert abs(shift - 1.645) < 0.1
+@pytest.mark.parametrize(
+    ("seen", "raw", "expected"),
+    [
+        (answer(), False, (3.0, 4.0)),
+        (answer(smooth=0.1), False, (5.0, 6.0)),
+        (answer(), True, (7.0, 8.0)),
+        (answer(blocks=100), False, (1.0, 2.0)),  # a group without factors of its own
+    ],
+)
+def test_a_picture_gets_the_factors_of_its_own_group(seen: SimpleNamespace, raw: bool, expected: tuple) -> None:
+    assert factors(CALIBRATION, "curve", seen, raw=raw) == expected
 
 
-def test_without_a_case_the_predicted_quantiles_stand() -> None:
-    assert calibrate(torch.zeros(0, 3), torch.zeros(0), []) == {EVERYTHING: (1.0, 1.0)}
-    assert calibrate_limit(torch.zeros(0), torch.zeros(0), []) == {EVERYTHING: 0.0}
+def test_limits_and_alarms_are_read_alike() -> None:
+    assert limit_shift(CALIBRATION, "shot_gain", answer(), raw=False) == 0.3
+    assert limit_shift(CALIBRATION, "shot_gain", answer(), raw=True) == 0.1
+    assert alarm_shift(CALIBRATION, "shot_gain") == 2.0
 
 
-def test_few_clean_pictures_raise_an_alarm() -> None:
-    logits = torch.randn(8_000, generator=torch.Generator().manual_seed(2))
-    shift = calibrate_alarm(logits[:4_000])
-    assert float((logits[4_000:] > shift).float().mean()) < ALARMS + 4 * (ALARMS / 4_000) ** 0.5
-    assert calibrate_alarm(logits - 100) == 0.0  # where nothing is mistaken, an even chance is enough
-    assert calibrate_alarm(torch.zeros(0)) == 0.0
+def test_a_checkpoint_without_the_calibration_is_refused() -> None:
+    for read in (factors, limit_shift):
+        with pytest.raises(CheckpointError, match="no interval calibration for row_noise"):
+            read(CALIBRATION, "row_noise", answer(), raw=False)
+    with pytest.raises(CheckpointError, match="no false-alarm calibration for row_noise"):
+        alarm_shift(CALIBRATION, "row_noise")

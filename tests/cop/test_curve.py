@@ -3,17 +3,16 @@
 import pytest
 import torch
 
-from noisediag.cop.curve import (
-    CurveConfig,
-    CurveNet,
+from noisediag.cop.closed_forms import (
     law_variance,
-    neighbourhood,
     quantisation_ripple,
     replaced_tails,
     shared_offset_variance,
     solve_law,
     visible_share,
 )
+from noisediag.cop.curve import CurveConfig, CurveNet
+from noisediag.cop.layers import neighbourhood
 from noisediag.cop.tokens import tokenize
 
 

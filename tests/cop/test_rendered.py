@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from noisediag.cop.rendered import (
+from noisediag.cop.rendered import FLAGS, RenderedConfig, RenderedNet, RenderedPass
+from noisediag.cop.rendered_tokens import (
     COARSE,
-    FLAGS,
     KNOTS,
     PHASES,
     SMALLEST_SIDE,
     SPECTRUM,
-    RenderedConfig,
-    RenderedNet,
-    RenderedPass,
     coarse_energy,
     phase_energies,
     planes_of,

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from noisediag.cop.tokens import BANDS, SPARSE_SHARE, Tokens, band_energies, band_gains, dct_matrix, tokenize
+from noisediag.cop.tokens import BANDS, SPARSE_SHARE, Tokens, band_energies, band_gains, block_transform, tokenize
 from noisediag.genome import sensor
 
 
@@ -14,7 +14,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def test_the_transform_is_orthonormal() -> None:
-    matrix = dct_matrix()
+    matrix = block_transform()
     assert torch.allclose(matrix @ matrix.T, torch.eye(64, dtype=torch.float64), atol=1e-12)
 
 

@@ -13,13 +13,9 @@ from noisediag.traces.lines_and_waves import Arrangement
 
 
 def without(plane, **values):
-    """`plane` with the named parameters unknown (present or not as given)."""
-    parameters = tuple(
-        replace(e, value=None, low=None, high=None, value_dn=None, low_dn=None, high_dn=None, present=values[e.name])
-        if e.name in values
-        else e
-        for e in plane.parameters
-    )
+    """`plane` with the named parameters null (present or not as given)."""
+    null = {"value": None, "low": None, "high": None, "value_dn": None, "low_dn": None, "high_dn": None, "flag": None}
+    parameters = tuple(replace(e, **null, present=values[e.name]) if e.name in values else e for e in plane.parameters)
     return replace(plane, parameters=parameters)
 
 
@@ -134,6 +130,11 @@ class TestStructure:
     def test_absent_is_zero_and_unknown_is_none(self, make_plane):
         absent = arrange(without(make_plane(), column_noise=0.1, correlation=0.1))
         assert absent.column_share == absent.lag1_h == absent.lag1_v == 0
+        below = tuple(
+            replace(e, value=None, present=None, flag="below_floor") if e.name == "correlation" else e
+            for e in make_plane().parameters
+        )  # as in a processed picture, of which no probability is estimated
+        assert arrange(replace(make_plane(), parameters=below)).lag1_h == 0
         unknown = arrange(without(make_plane(), column_noise=0.9, correlation=None))
         assert unknown.row_share is unknown.column_share is unknown.lag1_h is None
 

@@ -1,15 +1,11 @@
-"""Scenes are clean, varied and repeatable; folders give the pictures they hold."""
+"""Scenes are clean, varied and repeatable."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from noisediag.errors import UnreadableError, UnsupportedError
 from noisediag.genome import scenes
 
 
@@ -89,45 +85,3 @@ def test_vary_turns_squares_in_all_eight_ways() -> None:
     varied = scenes.vary(corner, generator(8))
     places = {int(place) for place in varied.flatten(1).argmax(1)}
     assert places >= {1, 14, 16, 31, 224, 239, 241, 254}
-
-
-def test_folder_reads_8_and_16_bits_alike_and_counts_the_small_ones(tmp_path: Path) -> None:
-    ramp = np.linspace(0, 1, 40 * 48).reshape(40, 48)
-    Image.fromarray((ramp * 255).round().astype(np.uint8)).save(tmp_path / "a.png")
-    Image.fromarray((ramp * 65535).round().astype(np.uint16)).save(tmp_path / "b.png")
-    colour = np.zeros((40, 48, 3), np.uint8)
-    colour[..., 1] = 255
-    Image.fromarray(colour).save(tmp_path / "c.webp", lossless=True)
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "d.png")
-    (tmp_path / "notes.txt").write_text("not a picture")
-    with pytest.warns(UserWarning, match="1 of 4"):
-        crops = scenes.folder(tmp_path, 32)
-    assert crops.shape == (3, 32, 32)
-    expected = torch.from_numpy(ramp[4:36, 8:40]).float()
-    torch.testing.assert_close(crops[0], expected, rtol=0, atol=0.5 / 255 + 1e-6)
-    torch.testing.assert_close(crops[1], expected, rtol=0, atol=0.5 / 65535 + 1e-6)
-    torch.testing.assert_close(crops[2], torch.full((32, 32), 0.587))
-
-
-def test_folder_draws_its_crops_from_the_generator(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    first, again, other = (scenes.folder(tmp_path, 32, generator(seed)) for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_folder_refuses_what_it_cannot_read(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="no picture"):
-        scenes.folder(tmp_path, 32)
-    with pytest.raises(UnreadableError, match="nowhere"):
-        scenes.folder(tmp_path / "nowhere", 32)
-    Image.fromarray(np.zeros((40, 40), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(UnsupportedError, match="floating-point"):
-        scenes.folder(tmp_path, 32)
-    (tmp_path / "a.tif").unlink()
-    whole = tmp_path / "whole.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)).save(whole)
-    (tmp_path / "b.png").write_bytes(whole.read_bytes()[:200])
-    with pytest.raises(UnreadableError, match=r"b\.png"):
-        scenes.folder(tmp_path, 32)

@@ -11,12 +11,12 @@ from PIL import Image
 
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.labels import metadata, pairs, photon_transfer
-from noisediag.labels.bursts import Reading
+from noisediag.labels.bursts import ReadOptions
 from noisediag.labels.footprints import label_table
 
 K, DARK, READ, PRNU, DSNU = 0.3, 100.0, 3.0, 0.01, 2.0  # DN/e-, DN, DN, fraction, DN
 LEVELS = (500, 1000, 2000, 3500, 5500)  # e-
-READING = Reading(white=4095)
+READING = ReadOptions(white=4095)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,29 @@ class TestPhotonTransfer:
         with pytest.raises(UnsupportedError, match=r"small.tif has 32 x 32 px, flat500a.tif 200 x 160 px"):
             photon_transfer.from_files([sensor / "flat500a.tif", tmp_path / "small.tif"], [], READING)
 
+    def test_levels_near_saturation_do_not_count_for_the_gain(self, sensor, tmp_path):
+        """A full well that bends the line: at 90 % of white the variance is a third of what the gain says."""
+        generator = np.random.default_rng(5)
+        for shot in "ab":
+            bent = DARK + 0.9 * (4095 - DARK) + np.sqrt(0.3 * K * 3600) * generator.standard_normal((160, 200))
+            tifffile.imwrite(tmp_path / f"bent{shot}.tif", np.rint(bent).astype(np.uint16))
+        bright = sorted(tmp_path.glob("bent*.tif"))
+        footprint = photon_transfer.from_files([*flats(sensor), *bright], sorted(sensor.glob("dark*.tif")), READING)
+        assert footprint.derived.K.value == pytest.approx(K, rel=0.03)
+        assert "above 70 % of the saturation" in {rejected.reason for rejected in footprint.rejected}
+
+    def test_the_dark_pattern_is_no_response_of_the_light(self, tmp_path):
+        """PRNU1288 is what is left of the pattern of the lit frames after that of the dark ones: EMVA 1288, 3.1."""
+        generator = np.random.default_rng(6)
+        gain = 1 + PRNU * generator.standard_normal((160, 200))
+        offset = 300 + 20 * generator.standard_normal((160, 200))
+        for name, light in (("dark", 0), ("flat2000", 2000), ("flat6500", 6500)):
+            for shot in "ab":
+                codes = offset + K * generator.poisson(light * gain) + generator.normal(0, READ, gain.shape)
+                tifffile.imwrite(tmp_path / f"{name}{shot}.tif", np.rint(codes).astype(np.uint16))
+        footprint = photon_transfer.from_files(flats(tmp_path), sorted(tmp_path.glob("dark*.tif")), READING)
+        assert footprint.derived.PRNU1288.value == pytest.approx(100 * PRNU, rel=0.1)
+
     def test_as_labels(self, sensor):
         footprint = photon_transfer.from_files(flats(sensor), sorted(sensor.glob("dark*.tif")), READING)
         table = label_table([footprint])
@@ -100,7 +123,7 @@ class TestPairs:
         return tmp_path / "noisy.tif", tmp_path / "clean.tif"
 
     def test_gain_and_read_noise(self, pair):
-        footprint = pairs.from_files(*pair, Reading(black=200, white=4095))
+        footprint = pairs.from_files(*pair, ReadOptions(black=200, white=4095))
         assert footprint["shot_gain"].value_dn == pytest.approx(0.5, rel=0.03)
         assert footprint["read_noise"].value_dn == pytest.approx(5, rel=0.1)
         assert footprint.measurement.route == "pairs"
@@ -112,7 +135,7 @@ class TestPairs:
         noisy = np.clip(np.rint(clean + generator.normal(0, 5, clean.shape)), 0, 255).astype(np.uint8)
         for name, pixels in (("noisy.png", noisy), ("clean.png", clean)):
             Image.fromarray(pixels).save(tmp_path / name)
-        footprint = pairs.from_files(tmp_path / "noisy.png", tmp_path / "clean.png", Reading())
+        footprint = pairs.from_files(tmp_path / "noisy.png", tmp_path / "clean.png", ReadOptions())
         assert [plane.name for plane in footprint.planes] == ["R", "G", "B", "luma"]
         luma = 5 * np.sqrt(0.299**2 + 0.587**2 + 0.114**2)
         for plane, sigma in zip(footprint.planes, (5, 5, 5, luma), strict=True):

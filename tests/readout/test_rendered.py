@@ -17,6 +17,7 @@ from noisediag import images
 from noisediag.errors import CheckpointError
 from noisediag.estimator import Estimator
 from noisediag.footprint.file import CheckpointId, Footprint
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, SampledCurve
 from noisediag.genome import rendered, scenes
 from noisediag.genome.correlation import autocorrelation
 from noisediag.readout import rendered as processed
@@ -193,3 +194,23 @@ def test_a_picture_whose_colour_lies_outside_of_what_is_looked_at(estimator, tmp
     colour, plain = (estimator.estimate(images.read(tmp_path / name)) for name in ("a.png", "b.png"))
     assert [plane.name for plane in colour.planes] == ["R", "G", "B", "luma"]
     assert colour.planes[-1].effective_sigma == pytest.approx(plain.planes[-1].effective_sigma, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("lag1", "value", "low", "flag"),
+    [
+        (0.45, pytest.approx(0.6, abs=0.03), None, None),
+        (0.0, None, 0.0, "below_floor"),
+        (0.999, None, 6.0, "out_of_range"),
+    ],
+)
+def test_correlation_of_processed_noise_is_read_off_lag_1_and_nothing_is_invented(lag1, value, low, flag):
+    """A probability that nobody estimated is null; a kernel wider than lag 1 can tell is a lower bound, not 6 px."""
+    plane = processed.ProcessedPlane(
+        SampledCurve((0.0, 1.0), (0.01, 0.02)), np.full(2, 0.1), np.full(2, 0.1), (lag1, lag1), (0.9, 0.8, 0.7)
+    )
+    estimate = Estimate("correlation", 1.0, 0.9, 1.1, 0.3, symbol="rho", unit="px")
+    curve = (CurvePoint(0.0, 0.01, 0.009, 0.011), CurvePoint(1.0, 0.02, 0.018, 0.022))
+    sensor = PlaneFootprint("luma", (64, 64), 8, 0.0, 255.0, "file", curve, plane.curve, (estimate,), 0.5, 0.01)
+    found = processed.with_processed_noise(sensor, plane, np.array([0.5]))["correlation"]
+    assert (found.value, found.low, found.high, found.present, found.flag) == (value, low, None, None, flag)

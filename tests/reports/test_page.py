@@ -108,7 +108,7 @@ def written(outcomes, tmp_path):
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json"])
 def test_every_format_says_the_same(written, suffix):
     contents = report.load(written(40, suffix))
-    assert contents.failures == [("in/<b>&.tif", "truncated", "ends early")]
+    assert contents.failures == [Failure("in/<b>&.tif", "truncated", "ends early")]
     first = contents.records[0]
     assert (first.path, first.camera, first.iso) == ("in/b/0000.dng", "Maker One", 100)
     assert first.values["row_noise"] == 1e-4
@@ -148,6 +148,28 @@ def test_many_groups_are_the_largest_and_it_says_so(make_footprint, tmp_path):
     page = report.page(tmp_path / "r.csv", thumbnails=False)
     assert "By folder, the 14 largest of 20" in page
     assert "By camera, " not in page
+
+
+def test_whatever_files_are_called_stays_text(make_footprint, make_plane, tmp_path):
+    hostile = """</title></style><script>alert('1')</script>" onload="x" {{ 7 * 7 }} {% raw %} \x1b[31m"""
+    made = [
+        make_footprint(
+            path=f"in/{number % 2}{hostile}/{number}{hostile}.dng",
+            acquisition={"Make": hostile, "Model": hostile, "ISO": 100, "DateTimeOriginal": f"2024:01:{number + 1:02}"},
+            planes=(make_plane("all", {"shot_gain": 2e-5, "read_noise": 5e-3 if number == 7 else 5e-5}),),
+        )
+        for number in range(12)
+    ]
+    report_of = [*made, Failure(hostile, "truncated", hostile)]
+    path = tmp_path / "r&<b>.jsonl"
+    path.write_text("".join(json.dumps(json_report.row(one, CHECKPOINT)) + "\n" for one in report_of), encoding="utf-8")
+    page = report.page(path, thumbnails=True)
+    checker = check(page)
+    assert not {"script", "b"} & set(checker.tags)
+    assert "Noise of r&amp;&lt;b&gt;.jsonl" in page
+    assert "{{ 7 * 7 }} {% raw %} \\x1b[31m" in page
+    assert "\x1b" not in page
+    assert "no picture: " in page
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from noisediag.cli import app
 from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint.file import CheckpointId
+from noisediag.footprint.values import Known
 from noisediag.images import dng_writing as dng
 from noisediag.reports import Failure
 from noisediag.reports import csv as csv_report
@@ -28,7 +29,7 @@ from noisediag.reports import json as json_report
 from noisediag.studies import simulate
 from noisediag.studies.explain import model as explain_model
 from noisediag.studies.explain import report as explain_report
-from noisediag.studies.explain.data import Measured, Record, read_report, tags_of
+from noisediag.studies.explain.data import Record, read_report, tags_of
 from noisediag.studies.explain.plots import PLOTS
 from noisediag.studies.explain.study import ExplainOptions, ExplainResult, Explanation, run
 from noisediag.studies.simulate import NoiseOptions, SimulateOptions
@@ -67,8 +68,8 @@ def fleet(files: int, seed: int, *, confounded: bool = False) -> list[Record]:
         values = {}
         for name, value, error in (("shot_gain", gain, 0.03), ("read_noise", read, 0.06)):
             value *= 10 ** (error * generator.standard_normal())
-            values[name] = Measured(value, value / 10 ** (1.645 * error), value * 10 ** (1.645 * error))
-        values["sigma_at_18pct"] = Measured(math.sqrt(gain * 0.18 + read**2))
+            values[name] = Known(value, value / 10 ** (1.645 * error), value * 10 ** (1.645 * error))
+        values["sigma_at_18pct"] = Known(math.sqrt(gain * 0.18 + read**2))
         records.append(Record(f"{number}.dng", tags, values))
     return records
 
@@ -272,7 +273,7 @@ class TestReports:
             assert first.tags == {"ISO": 400.0, "ExposureTime": 0.01, "FNumber": 1.8, "Camera": "Maker One"}
             assert second.tags["ISO"] == 800
             assert set(first.values) == {"sigma_at_18pct", "shot_gain", "read_noise", "row_noise"}
-            assert first.values["shot_gain"] == Measured(2.1e-5, 1.89e-5, 2.31e-5)
+            assert first.values["shot_gain"] == Known(2.1e-5, 1.89e-5, 2.31e-5)
 
     @pytest.mark.parametrize(
         ("name", "content"),

@@ -18,7 +18,7 @@ from noisediag.cli import app
 from noisediag.footprint.derived import noise_profile
 from noisediag.images import from_array, read
 from noisediag.labels import pairs, photon_transfer
-from noisediag.labels.bursts import Reading, from_stack
+from noisediag.labels.bursts import ReadOptions, from_stack
 from noisediag.labels.footprints import describe
 from noisediag.labels.photon_transfer import Shot
 from noisediag.studies import simulate
@@ -186,7 +186,7 @@ class TestRealFiles:
     def test_photon_transfer_of_cameras(self, real, truths, name):
         folder, truth = real / name / "images", truths[name]
         shots = [sorted(folder.glob(f"{kind}_[0-9]*.png")) for kind in "bd"]
-        footprint = photon_transfer.from_files(*shots, Reading(white=4095))
+        footprint = photon_transfer.from_files(*shots, ReadOptions(white=4095))
         assert footprint.derived.K.value == pytest.approx(truth["law"]["a"], rel=0.03)
         assert footprint["read_noise"].value_dn == pytest.approx(truth["dark_sigma"], rel=0.03)
 
@@ -210,7 +210,7 @@ class TestRealFiles:
         key = "Confocal_FISH_3_noisy" if name == "fmd" else f"input_avg1_{name}.tif"
         noisy = folder / "fmd" / f"{key}.png" if name == "fmd" else folder / "w2s" / key
         clean = noisy.with_name(noisy.name.replace("noisy", "avg50").replace("input_avg1", "target_avg400"))
-        footprint = pairs.from_files(noisy, clean, Reading())
+        footprint = pairs.from_files(noisy, clean, ReadOptions())
         assert footprint.planes[-1].law.shot * 255 == pytest.approx(truths["micro/w2s_fmd"]["files"][key]["a"], rel=0.1)
 
     def test_frames_of_read_noise_show_no_gain(self, real):

@@ -38,16 +38,42 @@ def test_it_learns() -> None:
 
 
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    config = FitConfig(steps=30, warm_up=5, save_every_s=0.0)
+    config = FitConfig(steps=30, warm_up=5, log_every=10)
+    said: dict[str, list[tuple[int, dict[str, float]]]] = {"whole": [], "parts": []}
     whole = line()
-    fit(whole, objective_of(whole), config)
-    broken = line()
+    fit(whole, objective_of(whole), config, report=lambda *one: said["whole"].append(one))
+    state = tmp_path / "state"
+    broken, report = line(), lambda *one: said["parts"].append(one)
     with pytest.raises(KeyboardInterrupt):
-        fit(broken, objective_of(broken, stop_at=13), config, state_path=tmp_path / "state")
+        fit(broken, objective_of(broken, stop_at=13), config, state_path=state, report=report, save_every_s=0.0)
     resumed = line()
-    fit(resumed, objective_of(resumed), config, state_path=tmp_path / "state", resume=True)
+    fit(resumed, objective_of(resumed), config, state_path=state, resume=True, report=report)
     assert torch.equal(whole.weight, resumed.weight)
     assert torch.equal(whole.bias, resumed.bias)
+    assert said["parts"] == said["whole"]  # the mean over steps 11 to 20 too, of which the first two were before
+
+
+def test_a_damaged_state_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"no state")
+    with pytest.raises(CheckpointError, match="no state to continue from"):
+        fit(line(), objective_of(line()), FitConfig(steps=3), state_path=tmp_path / "state", resume=True)
+
+
+def test_one_huge_gradient_does_not_carry_the_weights_away() -> None:
+    """Without clipping, AdamW's moments would hold a gradient of 1e6 for many steps and go on in its direction."""
+    weight = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(weight.weight)
+    calls = 0
+
+    def objective(generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        nonlocal calls
+        calls += 1
+        return (-1e6 if calls == 10 else 1.0) * weight.weight.sum(), {}
+
+    rate, steps = 1e-2, 30
+    fit(weight, objective, FitConfig(steps=steps, learning_rate=rate, warm_up=1, average=0.0, weight_decay=0.0))
+    # every clipped step is one of the rate, all but one downwards; the cosine leaves half of them
+    assert float(weight.weight.detach()) < -0.8 * 0.5 * rate * steps
 
 
 def test_other_settings_do_not_resume(tmp_path: Path) -> None:

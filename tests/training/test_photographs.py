@@ -9,7 +9,7 @@ import torch
 
 from noisediag.genome import rendered, scenes
 from noisediag.genome.rendered import AREAS, LEVELS, PLANES
-from noisediag.training.photographs import KEPT, RenderedSet, labelled, mirrored, rendered_set, scenes_for
+from noisediag.training.photographs import KEPT, RenderedSet, labelled, rendered_set, scenes_for
 from noisediag.training.pictures import CleanPool
 
 
@@ -24,7 +24,7 @@ def pool() -> CleanPool:
 
 @pytest.fixture(scope="module")
 def data(pool: CleanPool) -> RenderedSet:
-    return rendered_set(pool, 8, 64, seed=5)
+    return rendered_set(pool, 8, 64, seed=5, purpose="test")
 
 
 def test_a_set_holds_pictures_in_codes_and_the_truth_of_every_plane(data: RenderedSet) -> None:
@@ -43,10 +43,27 @@ def test_a_set_holds_pictures_in_codes_and_the_truth_of_every_plane(data: Render
 
 
 def test_a_scene_depends_on_the_seed_and_its_place_only(pool: CleanPool, data: RenderedSet) -> None:
-    fewer = rendered_set(pool, 4, 64, seed=5)
+    fewer = rendered_set(pool, 4, 64, seed=5, purpose="test")
     assert torch.equal(fewer.pictures, data.pictures[:4])
     assert torch.equal(fewer.sigma, data.sigma[:4])
-    assert not torch.equal(rendered_set(pool, 2, 64, seed=6).pictures, data.pictures[:2])
+    assert not torch.equal(rendered_set(pool, 2, 64, seed=6, purpose="test").pictures, data.pictures[:2])
+
+
+def test_sets_of_other_sizes_and_purposes_are_taken_by_other_cameras(
+    pool: CleanPool, data: RenderedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def photographs(pool: CleanPool, size: int, together: int, draws: int, generator: torch.Generator, **_: object):
+        seeds.append(generator.initial_seed() % 2**32)  # what torch keeps of it
+        return data.select(slice(0, together))
+
+    monkeypatch.setattr("noisediag.training.photographs.photographs", photographs)
+    for purpose in ("calibration", "validation"):
+        for size in (128, 224):
+            for seed in (0, 1, 20_000):
+                rendered_set(pool, 20, size, seed, purpose=purpose, together=1)
+    assert len(seeds) == len(set(seeds)) == 2 * 2 * 3 * 20
 
 
 def test_sets_are_cut_and_joined(data: RenderedSet) -> None:
@@ -73,13 +90,13 @@ def test_unprocessed_gray_scenes_are_those_of_the_pool(pool: CleanPool) -> None:
 
 def test_small_pictures_are_continued_by_their_mirror_image() -> None:
     picture = torch.arange(12.0).reshape(1, 1, 3, 4)
-    large = mirrored(picture, 9)
+    large = rendered.mirrored(picture, 9)
     assert large.shape == (1, 1, 9, 9)
     assert torch.equal(large[..., :3, :4], picture)
     assert large[0, 0, 3].tolist()[:4] == picture[0, 0, 1].tolist()
     assert large[0, 0, :, 4].tolist()[:3] == picture[0, 0, :, 2].tolist()
     assert set(large.flatten().tolist()) == set(range(12))
-    assert torch.equal(mirrored(picture, 3), picture[..., :3])
+    assert torch.equal(rendered.mirrored(picture, 3), picture[..., :3])
 
 
 def test_flags_are_known_where_a_picture_was_clearly_enlarged_or_clearly_not() -> None:

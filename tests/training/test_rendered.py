@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from noisediag.cop.rendered import KNOTS, RenderedConfig, RenderedNet, RenderedPass, interpolated
+from noisediag.cop.rendered import RenderedConfig, RenderedNet, RenderedPass
+from noisediag.cop.rendered_tokens import KNOTS, interpolated
 from noisediag.genome import scenes
 from noisediag.genome.rendered import CODES, PLANES
 from noisediag.training.photographs import RenderedSet, rendered_set
@@ -34,7 +35,7 @@ def pool() -> CleanPool:
 
 @pytest.fixture(scope="module")
 def data(pool: CleanPool) -> RenderedSet:
-    return rendered_set(pool, 4, 64, seed=2)
+    return rendered_set(pool, 4, 64, seed=2, purpose="test")
 
 
 @pytest.fixture

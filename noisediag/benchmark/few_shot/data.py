@@ -1,4 +1,4 @@
-"""The pictures of `benchmark --few-shot`: labelled ones to learn from, and those of the domains to be judged on.
+"""The pictures of `benchmark few-shot`: labelled ones to learn from, and those of the domains to be judged on.
 
 Labelled picture number i of a seed is the same in every arm, whatever their number. One plane, one draw a picture.
 """
@@ -19,8 +19,8 @@ from noisediag.benchmark.oracle import features
 from noisediag.genome import paper
 from noisediag.genome.cases import Job, jobs, named_seed, paper_case
 from noisediag.genome.clean import pictures
-from noisediag.training.pictures import CleanPool
-from noisediag.training.recipes import Recipe, clean_pool
+from noisediag.training.pictures import CleanPool, clean_pool
+from noisediag.training.recipe import Recipe
 
 LABELLED_PX = 192  # as in the paper
 AT_ONCE = 50  # labelled pictures of one generator
@@ -87,7 +87,7 @@ def _strengths(seed: int, part: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationPictures:
     """The noisy pictures of the domains, made anew at every pass: the same ones each time."""
 
     data: Path
@@ -104,7 +104,7 @@ class Asked:
         return sum(len(job.draws) for job in self._jobs())
 
     def __iter__(self) -> Iterator[tuple[Tensor, NDArray[np.float64], NDArray[np.float64], str, str]]:
-        """Picture `(H, W)` in whole blocks, strengths (6,), what the oracle is shown, domain, file."""
+        """Picture `(H, W)` in whole blocks, strengths (6,), features of the oracle, domain, file."""
         for job in self._jobs():
             for draw in job.draws:
                 case = paper_case(job, draw, self.seed)

@@ -1,4 +1,4 @@
-"""`noisediag benchmark --few-shot`: 100 labels on a label-free encoder against many labels from scratch.
+"""`noisediag benchmark few-shot`: 100 labels on a label-free encoder against many labels from scratch.
 
 The genome `paper` on the domains of `--data`. Every arm is a number of labels: a Gaussian process on the frozen
 embedding (`cop`), or the same network trained on them alone (`scratch`), searched over learning rate and weight decay
@@ -8,7 +8,7 @@ training can be stopped and continued.
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisediag.batch.journal import Journal, Place
 from noisediag.benchmark import oracle
 from noisediag.benchmark.few_shot import scratch as few_shot_scratch
-from noisediag.benchmark.few_shot.data import Asked, LabelledPictures, labelled
+from noisediag.benchmark.few_shot.data import EvaluationPictures, LabelledPictures, labelled
 from noisediag.cop import checkpoint as store
 from noisediag.cop import few_shot
 from noisediag.cop.encoder import Encoder
@@ -33,6 +34,7 @@ from noisediag.estimator import choose_device
 from noisediag.footprint.file import CheckpointId
 from noisediag.genome import paper
 from noisediag.reports.progress import Progress
+from noisediag.training.sensor_head import learn_familiarity
 
 Floats = NDArray[np.float64]
 
@@ -121,12 +123,12 @@ class FewShotResult:
 
 
 @dataclass(frozen=True)
-class Test:
-    """Everything that is asked: strengths, embeddings, what the oracle sees, domain and picture of each case."""
+class EvaluationSet:
+    """What the arms are judged on: strengths, embeddings, features of the oracle, domain and picture of each case."""
 
     strengths: Floats  # (n, 6)
     embedding: Tensor  # (n, E)
-    shown: Floats
+    oracle_features: Floats
     domain: NDArray[np.str_]
     picture: NDArray[np.int64]
 
@@ -139,27 +141,11 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
     _check(options)
     found = store.read(options.checkpoint if options.checkpoint is not None else store.shipped(ENCODER))
     encoder = load_encoder(found)
-    asked = Asked(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
-    test = _test(encoder, asked, progress)
-    journal = _Journal(options, found.sha256)
-    scores = list(journal.scores)
-    done = {(score.arm, score.seed) for score in scores}
-    todo = [(arm, seed) for arm in options.arms for seed in range(options.seeds) if (arm, seed) not in done]
-    inputs = (
-        Inputs(encoder, whitening(encoder, options.images)) if any(arm.startswith(COP) for arm, _ in todo) else None
-    )
-    for arm, seed in progress(todo, len(todo)):
-        kind, count = arm.split("-")[0], int(arm.split("-")[1])
-        data = labelled(count, seed, journal.folder, options.images)
-        if kind == COP and inputs is not None:
-            settings: dict[str, float] = {}
-            said = _cop(inputs, data, test)
-        else:
-            plan = few_shot_scratch.Plan(kind, arm, seed, journal.folder, options.device, options.effort)
-            said, settings = few_shot_scratch.train_and_ask(data, asked, plan, journal.choices)
-        score = _score(arm, count, seed, said, test.strengths, settings)
-        journal.write(score)
-        scores.append(score)
+    evaluated = EvaluationPictures(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
+    test = _evaluation_set(encoder, evaluated, progress)
+    with contextlib.closing(_Arms(options, found.sha256)) as arms:
+        _run_arms(arms, options, encoder, evaluated, test, progress)
+    scores = arms.scores
     rows = [
         _row(arm, [s for s in scores if s.arm == arm])
         for arm in (*ARMS, *VIT_ARMS)
@@ -175,6 +161,32 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
         scores=tuple(scores),
         missing=tuple(arm for arm in ARMS if all(s.arm != arm for s in scores)),
     )
+
+
+def _run_arms(
+    arms: _Arms,
+    options: FewShotOptions,
+    encoder: Encoder,
+    evaluated: EvaluationPictures,
+    test: EvaluationSet,
+    progress: Progress,
+) -> None:
+    """Add the scores of the arms that are not there yet."""
+    done = {(score.arm, score.seed) for score in arms.scores}
+    todo = [(arm, seed) for arm in options.arms for seed in range(options.seeds) if (arm, seed) not in done]
+    inputs = (
+        Inputs(encoder, whitening(encoder, options.images)) if any(arm.startswith(COP) for arm, _ in todo) else None
+    )
+    for arm, seed in progress(todo, len(todo)):
+        kind, count = arm.split("-")[0], int(arm.split("-")[1])
+        data = labelled(count, seed, arms.folder, options.images)
+        if kind == COP and inputs is not None:
+            settings: dict[str, float] = {}
+            predicted = _cop(inputs, data, test)
+        else:
+            plan = few_shot_scratch.Plan(kind, arm, seed, arms.folder, options.device, options.effort)
+            predicted, settings = few_shot_scratch.train_and_predict(data, evaluated, plan, arms.choices)
+        arms.add(_score(arm, count, seed, predicted, test.strengths, settings))
 
 
 def _check(options: FewShotOptions) -> None:
@@ -206,17 +218,17 @@ class Inputs:
 def embed(encoder: Encoder, pictures: Tensor) -> Tensor:
     """Embeddings `(n, E)` of pictures (n, H, W); one grid, as the sensor model asks it."""
     with torch.inference_mode():
-        return torch.cat([encoder(tokenize(part[:, None], grids=1)) for part in pictures.split(16)])
+        return torch.cat([encoder(tokenize(part[:, None], grids=1)) for part in torch.split(pictures, 16)])
 
 
-def _test(encoder: Encoder, asked: Asked, progress: Progress) -> Test:
+def _evaluation_set(encoder: Encoder, evaluated: EvaluationPictures, progress: Progress) -> EvaluationSet:
     rows = [
         (strengths, embed(encoder, noisy[None])[0], shown, domain, f"{domain}/{picture}")
-        for noisy, strengths, shown, domain, picture in progress(asked, len(asked))
+        for noisy, strengths, shown, domain, picture in progress(evaluated, len(evaluated))
     ]
     strengths, embeddings, shown, domains, names = zip(*rows, strict=True)
     _, picture = np.unique(names, return_inverse=True)
-    return Test(np.stack(strengths), torch.stack(embeddings), np.stack(shown), np.array(domains), picture)
+    return EvaluationSet(np.stack(strengths), torch.stack(embeddings), np.stack(shown), np.array(domains), picture)
 
 
 def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
@@ -224,11 +236,11 @@ def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
     shown = labelled(UNLABELLED, UNLABELLED_SEED, None, images)
     embeddings = embed(encoder, shown.pictures(np.arange(UNLABELLED)))
     components = Familiarity(encoder.config.embedding)
-    components.learn(embeddings, quantile=1.0)
+    learn_familiarity(components, embeddings, quantile=1.0)
     return components
 
 
-def _cop(inputs: Inputs, data: LabelledPictures, test: Test) -> Floats:
+def _cop(inputs: Inputs, data: LabelledPictures, test: EvaluationSet) -> Floats:
     """The strengths of the test's pictures by a process on what the frozen encoder says of the labelled ones."""
     shots, groups = inputs(embed(inputs.encoder, data.pictures(np.arange(len(data.codes)))))
     columns = [Column(name, "", "linear") for name in paper.NAMES]
@@ -236,18 +248,20 @@ def _cop(inputs: Inputs, data: LabelledPictures, test: Test) -> Floats:
     labels = [Labels(column[:, None].double(), known) for column in data.strengths.T]
     head = few_shot.learn(shots, groups, columns, labels, None)
     asked, _ = inputs(test.embedding)
-    said = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
-    return simplex(said.numpy())
+    predicted = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
+    return simplex(predicted.numpy())
 
 
-def simplex(said: Floats) -> Floats:
+def simplex(predicted: Floats) -> Floats:
     """Strengths that are none below 0 and sum to 1, as the law says."""
-    positive = np.maximum(said, 1e-6)
+    positive = np.maximum(predicted, 1e-6)
     return np.asarray(positive / positive.sum(1, keepdims=True))
 
 
-def _score(arm: str, labels: int, seed: int, said: Floats, truth: Floats, settings: Mapping[str, float]) -> ArmScore:
-    error = np.square(said - truth)
+def _score(
+    arm: str, labels: int, seed: int, predicted: Floats, truth: Floats, settings: Mapping[str, float]
+) -> ArmScore:
+    error = np.square(predicted - truth)
     return ArmScore(
         arm=arm,
         labels=labels,
@@ -275,12 +289,12 @@ def _row(arm: str, scores: Sequence[ArmScore]) -> Row:
     )
 
 
-def _references(test: Test, seed: int) -> Iterator[Row]:
+def _references(test: EvaluationSet, seed: int) -> Iterator[Row]:
     mean = np.full_like(test.strengths, 1 / len(paper.NAMES))
     yield _row("mean predictor", [_score("mean predictor", 0, 0, mean, test.strengths, {})])
-    knows = oracle.predict(test.shown, test.strengths, test.picture, seed=seed)
-    if knows is not None:
-        yield _row("oracle", [_score("oracle", 0, 0, knows, test.strengths, {})])
+    oracle_strengths = oracle.predict(test.oracle_features, test.strengths, test.picture, seed=seed)
+    if oracle_strengths is not None:
+        yield _row("oracle", [_score("oracle", 0, 0, oracle_strengths, test.strengths, {})])
 
 
 def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], picture: NDArray[np.int64]) -> Probe:
@@ -289,58 +303,49 @@ def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], pictur
     scaled = (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-9)
     design = np.concatenate([scaled, np.ones((len(scaled), 1))], axis=1)
     target = np.concatenate([np.eye(len(words))[index], strengths], axis=1)
-    said = np.empty_like(target)
+    predicted = np.empty_like(target)
     for fold in range(PROBE_FOLDS):
         out = picture % PROBE_FOLDS == fold
         known = design[~out]
         normal = known.T @ known + PROBE_RIDGE * len(known) * np.eye(known.shape[1])
-        said[out] = design[out] @ np.linalg.solve(normal, known.T @ target[~out])
-    read = said[:, len(words) :]
+        predicted[out] = design[out] @ np.linalg.solve(normal, known.T @ target[~out])
+    read = predicted[:, len(words) :]
     return Probe(
-        domain_accuracy=float((said[:, : len(words)].argmax(1) == index).mean()),
+        domain_accuracy=float((predicted[:, : len(words)].argmax(1) == index).mean()),
         domain_chance=float(np.bincount(index).max() / len(index)),
         noise_r2=float(1 - np.square(read - strengths).mean() / strengths.var()),
     )
 
 
-class _Journal:
-    """Finished arms, a line of JSON each, and what the search of an arm chose; nothing is kept without a file.
+class _Arms:
+    """Finished arms, in a journal where one is asked for, and what the search of an arm chose.
 
     Raises UsageError where the file is of a run with other options, or no journal.
     """
 
     def __init__(self, options: FewShotOptions, encoder: str):
-        self.path = options.journal
-        kept = ("draws", "seed", "split", "limit_per_domain", "effort")
-        self.head = {"schema": SCHEMA, "encoder": encoder, **{k: getattr(options, k) for k in kept}}
-        self.head |= {"data": options.data.name, "images": options.images and options.images.name}
+        self.folder = None if options.journal is None else options.journal.parent
         self.scores: list[ArmScore] = []
         self.choices: dict[str, dict[str, float]] = {}
-        if self.path is None:
-            return
-        if not self.path.exists():
-            self._append(self.head)
-            return
-        try:
-            first, *lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-            self.scores = [ArmScore(**{**line, "per_output": tuple(line["per_output"])}) for line in lines]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{self.path}: is no journal of a few-shot benchmark") from error
-        if first != self.head:
-            raise UsageError(f"{self.path}: was written with other options; give another --journal")
-        for score in self.scores:
-            self.choices.setdefault(score.arm, dict(score.settings))
+        self._journal: Journal | None = None
+        if options.journal is not None:
+            kept = ("draws", "seed", "split", "limit_per_domain", "effort")
+            run = {"schema": SCHEMA, "encoder": encoder, **{name: getattr(options, name) for name in kept}}
+            run |= {"data": options.data.name, "images": options.images and options.images.name}
+            self._journal = Journal(options.journal, run, resume=True, entry=self._read)
 
-    @property
-    def folder(self) -> Path | None:
-        return None if self.path is None else self.path.parent
+    def add(self, score: ArmScore) -> None:
+        if self._journal is not None:
+            self._journal.append([asdict(score)])
+        self._keep(score)
 
-    def write(self, score: ArmScore) -> None:
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _read(self, _: Place, entry: dict[str, Any]) -> None:
+        self._keep(ArmScore(**{**entry, "per_output": tuple(entry["per_output"])}))
+
+    def _keep(self, score: ArmScore) -> None:
+        self.scores.append(score)
         self.choices.setdefault(score.arm, dict(score.settings))
-        if self.path is not None:
-            self._append(asdict(score))
-
-    def _append(self, entry: Mapping[str, Any]) -> None:
-        assert self.path is not None
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, sort_keys=True) + "\n")

@@ -42,14 +42,15 @@ class ViT(nn.Module):
         )
         self.body = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(config.width)
-        self.leave = nn.Linear(config.width, len(paper.NAMES))
+        self.head = nn.Linear(config.width, len(paper.NAMES))
 
     def forward(self, pictures: Tensor) -> Tensor:
         patches = self.patches(2 * pictures - 1)
         tokens = patches.flatten(2).transpose(1, 2) + _positions(
             patches.shape[2], patches.shape[3], self.config.width
         ).to(patches)
-        return self.leave(self.norm(self.body(tokens)).mean(1)).softmax(-1)
+        strengths: Tensor = self.head(self.norm(self.body(tokens)).mean(1)).softmax(-1)
+        return strengths
 
 
 def _positions(rows: int, columns: int, width: int) -> Tensor:

@@ -41,7 +41,7 @@ _POSITION = re.compile(r"\((\d+),\s*(\d+)\)")
 
 
 @dataclass(frozen=True)
-class Line:
+class VarianceLine:
     """Variance a*signal + b, DN^2, of one plane; `at_dn`: the one signal it holds at, None for every one.
 
     `label`, `row` and `column`: of the plane in a mosaic; an empty label is a whole picture.
@@ -65,7 +65,7 @@ class RealFile:
     set_name: str
     name: str
     path: Path | None
-    lines: tuple[Line, ...]
+    lines: tuple[VarianceLine, ...]
     black_dn: float | None
     white_dn: float | None
     gain_absent: bool = False
@@ -135,7 +135,7 @@ def _files(root: Path, set_name: str, stated: Mapping[str, Any]) -> Iterable[Rea
     folder = root / set_name
     scale = {"black_dn": _black(stated, set_name), "white_dn": _white(stated, set_name)}
 
-    def file(name: str, lines: tuple[Line, ...], *, gain_absent: bool = False) -> RealFile:
+    def file(name: str, lines: tuple[VarianceLine, ...], *, gain_absent: bool = False) -> RealFile:
         path, missing = _find(folder, name)
         return RealFile(set_name, name, path, lines, **scale, gain_absent=gain_absent, missing=missing)
 
@@ -197,21 +197,21 @@ def _white(stated: Mapping[str, Any], set_name: str) -> float | None:
     bits = _value(stated, "bit_depth", set_name)
     if bits not in range(1, 33):
         raise ValueError(f"{set_name}: bit_depth is {bits:g}, not one of 1 to 32")
-    return 2.0**bits - 1
+    return float(2**bits - 1)
 
 
-def _plane_line(label: str, entry: Any, set_name: str) -> Line:
+def _plane_line(label: str, entry: Any, set_name: str) -> VarianceLine:
     at = _POSITION.match(label)
     if at is None:
         raise ValueError(f"{set_name}: {label!r} does not start with a position (row,column)")
     a, b = _value(entry, "a", set_name), _value(entry, "b", set_name)
-    return Line(a, b, label=label, row=int(at[1]), column=int(at[2]))
+    return VarianceLine(a, b, label=label, row=int(at[1]), column=int(at[2]))
 
 
-def _line(a: float, b: float, where: str, *, at_dn: float | None = None) -> Line:
+def _line(a: float, b: float, where: str, *, at_dn: float | None = None) -> VarianceLine:
     if a == 0 and b <= 0:
         raise ValueError(f"{where}: a variance of {b:g}")
-    return Line(a, b, at_dn)
+    return VarianceLine(a, b, at_dn)
 
 
 def _listed(folder: Path, stated: Mapping[str, Any], set_name: str) -> list[str]:

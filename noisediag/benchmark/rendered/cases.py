@@ -1,4 +1,4 @@
-"""The cases of `benchmark --genome rendered`: clean pictures photographed by simulated cameras, the noise measured.
+"""The cases of `benchmark rendered`: clean pictures photographed by simulated cameras, the noise measured.
 
 A clean picture is taken for light (the inverse of the sRGB curve) and photographed TRUTH_DRAWS times; the first
 photograph is what is estimated, all of them tell the truth. A case depends on its own name and the seed only.
@@ -14,14 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noisediag.genome import rendered, scenes
+from noisediag.benchmark.rendered.truth import MeasuredTruth, flags_of, measured_truth
+from noisediag.genome import rendered, scenes, srgb
 from noisediag.genome.cases import SCENES, Job, case_seed
 from noisediag.genome.clean import Picture, read_clean
-from noisediag.training.photographs import RenderedSet, labelled, mirrored
-from noisediag.training.rendered import scored
 
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 HELD_OUT, KNOWN, UNPROCESSED = "held out", "known", "unprocessed"
 GROUPS = {
@@ -36,21 +34,13 @@ TRIES = 1000  # cameras drawn until one does no processing
 
 @dataclass(frozen=True)
 class RenderedCase:
-    """A photograph and the truth about its noise. P planes: `genome.rendered.PLANES`; L levels of equal count.
-
-    Signals and sigmas are codes / 255.
-    """
+    """A photograph and the truth about its noise."""
 
     codes: NDArray[np.uint8]  # (H, W, 3)
     clean: NDArray[np.uint8]  # (H, W, 3) the mean of all photographs
     camera: rendered.Camera
     gray: bool  # three equal channels, which are read as one: only luma is scored
-    signal: Floats  # (P, L)
-    sigma: Floats  # (P, L)
-    scored: Mask  # (P, L) half a code of noise and more, and not at black or white
-    lag1: Floats  # (P, 2)
-    areas: Floats  # (P, len(AREAS)) SD after averaging
-    channels: Floats  # (3,)
+    truth: MeasuredTruth
     flags: Floats  # (3,) processed, denoised, upscaled: 1, 0, or NaN where neither can be said
 
     @property
@@ -76,23 +66,15 @@ def rendered_case(job: Job, draw: int, seed: int) -> RenderedCase:
     settings = camera_of(job.set_name, generator)
     scene = _scene(job, settings, generator)
     measured = rendered.measure(scene, settings, PICTURE_PX, TRUTH_DRAWS, TRUTH_DRAWS, generator)
-    truth = labelled(measured, settings)
-    codes = _rows(truth.pictures[0, 0])
-    gray = bool((codes == codes[..., :1]).all())
-    sigma = truth.sigma[0].double()
-    total = sigma.square().mean(-1, keepdim=True).sqrt()
+    photographs = measured.pictures[0].numpy().astype(np.float64)  # (TRUTH_DRAWS, 3, H, W)
+    codes = _rows(photographs[0])
     return RenderedCase(
         codes=codes,
-        clean=_rows(measured.pictures[0].mean(0).round().to(torch.uint8)),
+        clean=_rows(photographs.mean(axis=0)),
         camera=settings,
-        gray=gray,
-        signal=_numbers(truth.signal),
-        sigma=sigma.numpy(),
-        scored=_scored(truth),
-        lag1=_numbers(truth.lag1),
-        areas=_numbers(truth.areas) * total.numpy(),
-        channels=_numbers(truth.channels),
-        flags=_numbers(truth.flags),
+        gray=bool((codes == codes[..., :1]).all()),
+        truth=measured_truth(photographs),
+        flags=flags_of(settings, float(measured.denoised[0])),
     )
 
 
@@ -107,11 +89,6 @@ def camera_of(group: str, generator: torch.Generator) -> rendered.Camera:
     raise RuntimeError(f"{TRIES} cameras, and none without processing")
 
 
-def light(display: Tensor) -> Tensor:
-    """The inverse of the sRGB curve, IEC 61966-2-1."""
-    return torch.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055).clamp(min=0) ** 2.4)
-
-
 def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> Tensor:
     """The job's picture as `settings` sees it, `(1, 3, side, side)`; a scene of the program's has colours of its own.
 
@@ -123,17 +100,10 @@ def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> T
         return rendered.colourise(gray, generator)
     values = torch.from_numpy(np.clip(read_clean(job.path).signal, 0, 1).astype(np.float32))
     display = values.expand(3, -1, -1) if values.ndim == 2 else values.permute(2, 0, 1)
-    scene = display if settings.tone is None else light(display)
-    return mirrored(scene[None], side)
+    scene = display if settings.tone is None else srgb.decoded(display)
+    return rendered.mirrored(scene[None], side)
 
 
-def _scored(truth: RenderedSet) -> Mask:
-    return np.asarray(scored(truth)[0].numpy(), dtype=np.bool_)
-
-
-def _numbers(values: Tensor) -> Floats:
-    return np.asarray(values[0].numpy(), dtype=np.float64)
-
-
-def _rows(picture: Tensor) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+def _rows(picture: Floats) -> NDArray[np.uint8]:
+    """Codes (3, H, W) as whole numbers (H, W, 3)."""
+    return np.ascontiguousarray(np.rint(picture).astype(np.uint8).transpose(1, 2, 0))

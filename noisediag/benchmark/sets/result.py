@@ -19,10 +19,14 @@ WORST = 10
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What to run. `data`: one sub-folder a domain; None: procedural scenes that no model was trained on."""
+    """What to run. `data`: one sub-folder a domain; None: procedural scenes that no model was trained on.
+
+    `own_noise`: the file that says how much noise the pictures of `data` carry themselves, see `genome.clean`.
+    """
 
     genome: Literal["sensor", "paper"] = "sensor"
     data: Path | None = None
+    own_noise: Path | None = None
     sets: tuple[str, ...] = ("gaussian", "poisson-gauss", "mixture", "clean", "flat")
     draws: int = 10
     seed: int = 0
@@ -86,7 +90,7 @@ class PaperScore:
     truth: tuple[float, ...]
     answers: Mapping[str, tuple[float, ...]]
     checkpoint: CheckpointId
-    shown: tuple[float, ...]  # what the oracle sees; empty without baselines
+    oracle_features: tuple[float, ...]  # empty without baselines
 
 
 @dataclass(frozen=True)

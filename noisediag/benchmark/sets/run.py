@@ -17,14 +17,22 @@ from numpy.typing import NDArray
 
 from noisediag.benchmark import oracle, scoring
 from noisediag.benchmark.baselines import BASELINES
-from noisediag.benchmark.running import MODEL, RANDOMISED, Models, PaperModel, SensorModel, ShippedModels, spread
+from noisediag.benchmark.running import (
+    MODEL,
+    RANDOMISED,
+    Models,
+    PaperModel,
+    SensorModel,
+    ShippedModels,
+    pictures_of,
+    spread,
+)
 from noisediag.benchmark.sets.result import MEAN, Answer, BenchmarkOptions, BenchmarkResult, CaseScore, PaperScore
 from noisediag.benchmark.sets.summary import sum_up_paper, sum_up_sensor
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.footprint.plane import PRESENT
 from noisediag.genome.cases import SETS, Job, SensorCase, jobs, mean_curve, paper_case, sensor_case
-from noisediag.genome.clean import pictures
 from noisediag.genome.parameters import NAMES
 from noisediag.genome.truth import Truth
 from noisediag.reports.progress import Progress
@@ -63,8 +71,7 @@ def _jobs(options: BenchmarkOptions) -> list[Job]:
         raise UsageError("--draws and --workers are at least 1")
     if options.data is None and "paper" in sets:
         raise UsageError("--data: a folder of clean pictures, one sub-folder a domain, is needed for this genome")
-    limit = options.limit_per_domain
-    found = pictures(options.data, split=options.split, limit_per_domain=limit) if options.data else ()
+    found = pictures_of(options)
     return list(jobs(sets, found, draws=options.draws, scenes_=options.scenes, flats=options.flats, raws=options.raws))
 
 
@@ -203,7 +210,7 @@ def _score_paper(options: BenchmarkOptions, models: Mapping[str, PaperModel], jo
                 truth=tuple(case.strengths),
                 answers=answers,
                 checkpoint=models[MODEL].checkpoint,
-                shown=tuple(oracle.features(case.clean, case.noisy)) if options.baselines else (),
+                oracle_features=tuple(oracle.features(case.clean, case.noisy)) if options.baselines else (),
             )
         )
     return tuple(scores)

@@ -167,12 +167,12 @@ def brightness_for(snr: float, light: Light) -> float | None:
     rest = 1 / snr**2 - light.pattern**2
     if rest <= 0:
         return None
-    return (1 + math.sqrt(1 + 4 * light.read2 * rest)) / (2 * rest) / light.electrons
+    return float((1 + math.sqrt(1 + 4 * light.read2 * rest)) / (2 * rest) / light.electrons)
 
 
 def power_for(brightness: float, order: int) -> float:
     """Times the present power that makes `order`-photon excitation so many times as bright."""
-    return brightness ** (1 / order)
+    return float(brightness ** (1 / order))
 
 
 def pays_until(light: Light) -> int | None:
@@ -180,7 +180,7 @@ def pays_until(light: Light) -> int | None:
     if not light.pattern > 0 or not light.electrons > 0:
         return None
     floor = (light.pattern * light.electrons) ** 2
-    return max(1, math.ceil((light.electrons + light.read2) / floor / (1 / DIMINISHED**2 - 1)))
+    return int(max(1, math.ceil((light.electrons + light.read2) / floor / (1 / DIMINISHED**2 - 1))))
 
 
 def advise(path: Path, options: AdviseOptions, estimator: Estimator) -> Advice:

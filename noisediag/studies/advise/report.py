@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from noisediag import __version__
-from noisediag.footprint.plane import LEVEL
+from noisediag.footprint.values import LEVEL
 from noisediag.reports import plots
 from noisediag.reports.figures import dumps_json, number_table, plain
 from noisediag.reports.table import digits, interval, number, printable

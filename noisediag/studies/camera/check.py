@@ -13,22 +13,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from noisediag import __version__
 from noisediag.footprint.file import CheckpointId, Footprint
-from noisediag.footprint.plane import LEVEL, PlaneFootprint
+from noisediag.footprint.plane import PlaneFootprint
+from noisediag.footprint.values import Bounded, of_draws
 from noisediag.reports.figures import dumps_json, dumps_rows, number_table, plain
 from noisediag.reports.table import digits, interval, number, printable
 from noisediag.studies.camera.profile import line, planes_of, shows_noise
 
 SCHEMA = "noisediag.check/1"
-TOLERANCE = 1.09  # a header that is off by more differs: half way between 3 and 15 %
-PRECISE = 0.06  # half an interval up to which that can be told
-GROSS = 10.0  # times the nearer bound, that even a wider interval tells: texture was taken for 5 times the noise
-KNOB = 2.0  # a FITS GAIN off by more is no gain
+MAX_RATIO = 1.09  # of stated to estimated, or its inverse, that still agrees: half way between 3 and 15 %
+MAX_HALF_WIDTH = 0.06  # of an interval, relative to its value, with which MAX_RATIO can be judged
+GROSS_RATIO = 10.0  # to the nearer bound, that differs whatever the interval: texture has passed for 5 times the noise
+MAX_GAIN_RATIO = 2.0  # beyond which a FITS GAIN is the position of a knob
 
 Verdict = Literal["agrees", "differs", "setting", "cannot tell"]
 WORDS: dict[Verdict, str] = {
@@ -58,15 +58,6 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Estimated:
-    """A value with its 90 % interval; None where the picture does not identify it."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
 class CheckResult:
     """The comparisons of all files, and the files whose metadata say nothing of noise."""
 
@@ -78,8 +69,8 @@ class CheckResult:
 def run(footprints: Sequence[Footprint]) -> CheckResult:
     """Compare every footprint with its own `acquisition` tags."""
     rows = [list(compare(footprint)) for footprint in footprints]
-    silent = [str(footprint.path) for footprint, found in zip(footprints, rows, strict=True) if not found]
-    return CheckResult(tuple(row for found in rows for row in found), tuple(silent), footprints[0].checkpoint)
+    silent = [str(footprint.path) for footprint, own in zip(footprints, rows, strict=True) if not own]
+    return CheckResult(tuple(row for own in rows for row in own), tuple(silent), footprints[0].checkpoint)
 
 
 def compare(footprint: Footprint) -> Iterator[Comparison]:
@@ -91,7 +82,7 @@ def compare(footprint: Footprint) -> Iterator[Comparison]:
     if pairs is not None:
         yield from _noise_profile(footprint, list(pairs))
     gain = _gain(footprint.planes[-1])
-    read = Estimated(derived.sigma_d.value, derived.sigma_d.low, derived.sigma_d.high)
+    read = derived.sigma_d
     for tag, unit, estimated in (
         ("EGAIN", "e-/DN", gain),
         ("GAIN", "e-/DN", gain),
@@ -106,7 +97,7 @@ def compare(footprint: Footprint) -> Iterator[Comparison]:
             yield comparison(path, tag, name, unit, float(stated), estimated)
 
 
-def comparison(path: str, tag: str, quantity: str, unit: str, stated: float, estimated: Estimated) -> Comparison:
+def comparison(path: str, tag: str, quantity: str, unit: str, stated: float, estimated: Bounded) -> Comparison:
     """`stated` beside `estimated`, with the verdict."""
     value, low, high = estimated.value, estimated.low, estimated.high
     if value is None or low is None or high is None or value <= 0:
@@ -117,20 +108,20 @@ def comparison(path: str, tag: str, quantity: str, unit: str, stated: float, est
     verdict = decide(ratios[0], estimated)
     if tag.startswith("Detector"):
         verdict = "agrees" if verdict == "agrees" else "setting"
-    elif tag == "GAIN" and verdict == "differs" and not 1 / KNOB < stated / value < KNOB:
+    elif tag == "GAIN" and verdict == "differs" and not 1 / MAX_GAIN_RATIO < stated / value < MAX_GAIN_RATIO:
         verdict = "setting"
     return Comparison(path, tag, quantity, unit, stated, value, low, high, *ratios, verdict)
 
 
-def decide(ratio: float | None, estimated: Estimated) -> Verdict:
+def decide(ratio: float | None, estimated: Bounded) -> Verdict:
     """Whether a ratio of stated to estimated is too far from 1, where the estimate is good enough to say so."""
     value, low, high = estimated.value, estimated.low, estimated.high
     if ratio is None or value is None or low is None or high is None:
         return "cannot tell"
-    if max(high / value - 1, 1 - low / value) <= PRECISE:
-        return "agrees" if abs(math.log(ratio)) < math.log(TOLERANCE) else "differs"
+    if max(high / value - 1, 1 - low / value) <= MAX_HALF_WIDTH:
+        return "agrees" if abs(math.log(ratio)) < math.log(MAX_RATIO) else "differs"
     stated = ratio * value
-    return "differs" if stated > GROSS * high or stated * GROSS < low else "cannot tell"
+    return "differs" if stated > GROSS_RATIO * high or stated * GROSS_RATIO < low else "cannot tell"
 
 
 def render(result: CheckResult) -> Group:
@@ -187,41 +178,36 @@ def _noise_profile(footprint: Footprint, numbers: list[float]) -> Iterator[Compa
                 yield comparison(str(footprint.path), "NoiseProfile", label, unit, stated, estimated)
 
 
-def _pair(footprint: Footprint, planes: Sequence[PlaneFootprint]) -> tuple[Estimated, Estimated]:
+def _pair(footprint: Footprint, planes: Sequence[PlaneFootprint]) -> tuple[Bounded, Bounded]:
     """S and O of the line through the planes' noise curves, with its intervals."""
     if not planes or not shows_noise(planes):
-        return Estimated(), Estimated()
+        return Bounded(None), Bounded(None)
     (slope, offset), (slopes, offsets) = line([planes], np.random.default_rng(0))
-    seen = footprint["shot_gain"].value is not None and slope > 0
-    return _between(slope, slopes) if seen else Estimated(), _between(offset, offsets)
+    identified = footprint["shot_gain"].value is not None and slope > 0
+    shot = Bounded(*of_draws(slope, slopes)) if identified else Bounded(None)
+    return shot, Bounded(*of_draws(offset, offsets))
 
 
-def _gain(plane: PlaneFootprint) -> Estimated:
+def _gain(plane: PlaneFootprint) -> Bounded:
     """The conversion gain, e-/DN, from the slope of that line."""
     if plane.black_dn is None or plane.white_dn is None or not shows_noise([plane]):
-        return Estimated()
+        return Bounded(None)
     (slope, _), (slopes, _) = line([[plane]], np.random.default_rng(0), free=not plane.offset_known)
-    shot = _between(slope, slopes)
+    shot = Bounded(*of_draws(slope, slopes))
     if plane["shot_gain"].value is None or not shot.low or not shot.high or not slope > 0:
-        return Estimated()
+        return Bounded(None)
     span = plane.white_dn - plane.black_dn
-    return Estimated(1 / (slope * span), 1 / (shot.high * span), 1 / (shot.low * span))
+    return Bounded(1 / (slope * span), 1 / (shot.high * span), 1 / (shot.low * span))
 
 
-def _offset(plane: PlaneFootprint) -> Estimated:
+def _offset(plane: PlaneFootprint) -> Bounded:
     """The DN at which the variance vanishes: the offset, less read noise in units of the gain (at most the offset)."""
     if plane.black_dn is None or plane.white_dn is None or not shows_noise([plane]):
-        return Estimated()
+        return Bounded(None)
     if plane["shot_gain"].value is None:
-        return Estimated()
+        return Bounded(None)
     (slope, offset), (slopes, offsets) = line([[plane]], np.random.default_rng(0), free=True)
     if slope <= 0 or (slopes <= 0).any():
-        return Estimated()
+        return Bounded(None)
     span = plane.white_dn - plane.black_dn
-    return _between(plane.black_dn - offset / slope * span, plane.black_dn - offsets / slopes * span)
-
-
-def _between(value: float, draws: NDArray[np.float64]) -> Estimated:
-    """`value` with the interval of its draws."""
-    low, high = (float(bound) for bound in np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))
-    return Estimated(value, min(low, value), max(high, value))
+    return Bounded(*of_draws(plane.black_dn - offset / slope * span, plane.black_dn - offsets / slopes * span))

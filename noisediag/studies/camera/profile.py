@@ -9,29 +9,29 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.footprint.file import CheckpointId, Footprint
-from noisediag.footprint.plane import LEVEL, WEAK_RATIO, PlaneFootprint
-from noisediag.labels.line import fit
+from noisediag.footprint.plane import WEAK_RATIO, PlaneFootprint
+from noisediag.footprint.values import SD_90, Known, of_draws
+from noisediag.labels.variance_law import fit_lines
 
 Floats = NDArray[np.float64]
 
 DRAWS = 200  # of the interval
-BAND_SD = 2 * 1.6449  # standard deviations between the ends of a 90 % band
+LEAST_SD = 1e-3  # of ln variance: no point of a noise curve is known better than that
 
 
 @dataclass(frozen=True)
-class Value:
+class PooledValue(Known):
     """A pooled value and its 90 % interval, normalised. `flag`: weakly_identified, interpolated or None."""
 
-    value: float
-    low: float
-    high: float
+    low: float = field()  # known, unlike those of `Known`
+    high: float = field()
     flag: str | None = None
 
 
@@ -40,8 +40,8 @@ class Colour:
     """The pair of one colour: `S` in 1/e-, `O` the variance without light, both normalised."""
 
     name: str
-    S: Value
-    O: Value  # noqa: E741 - the DNG specification's name
+    S: PooledValue
+    O: PooledValue  # noqa: E741 - the DNG specification's name
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def line(
 
     In the draws files are resampled, and each file's curve is moved and tilted, its planes together because they show
     one picture. A single file moves within its whole band; the more there are, the more of it shows in their scatter,
-    and the less they are moved. `free`: as in `fit`.
+    and the less they are moved. `free`: as in `fit_lines`.
     """
     points = [_points(planes) for planes in files]
     signal, log_variance, sd = (np.concatenate(parts) for parts in zip(*points, strict=True))
@@ -187,11 +187,13 @@ def line(
     moved = log_variance + sd * (shift[:, owner] + math.sqrt(3) * height * tilt[:, owner]) / math.sqrt(2)
     with np.errstate(divide="ignore"):
         spread = np.where(counts > 0, sd / np.sqrt(counts), 1e6)
-    slope, offset = fit(signal[None], log_variance[None], sd[None], free=free)
-    return (float(slope[0]), float(offset[0])), fit(signal, moved, spread, free=free)
+    slope, offset = fit_lines(signal[None], log_variance[None], sd[None], free=free)
+    return (float(slope[0]), float(offset[0])), fit_lines(signal, moved, spread, free=free)
 
 
-def _pooled(files: Sequence[Sequence[PlaneFootprint]], generator: np.random.Generator) -> tuple[Value, Value]:
+def _pooled(
+    files: Sequence[Sequence[PlaneFootprint]], generator: np.random.Generator
+) -> tuple[PooledValue, PooledValue]:
     (slope, offset), (slopes, offsets) = line(files, generator)
     return _value(slope, slopes), _value(offset, offsets)
 
@@ -202,20 +204,20 @@ def _points(planes: Sequence[PlaneFootprint]) -> tuple[Floats, Floats, Floats]:
     if not points:
         return np.empty(0), np.empty(0), np.empty(0)
     signal, sigma, low, high = np.array([(p.signal, p.sigma, p.low, p.high) for p in points]).T
-    return signal, 2 * np.log(sigma), np.maximum(2 * np.log(high / low) / BAND_SD, 1e-3)
+    return signal, 2 * np.log(sigma), np.maximum(2 * np.log(high / low) / (2 * SD_90), LEAST_SD)
 
 
 def _rank(signal: Floats) -> Floats:
+    """From 0 for the darkest point to 1. Not `scipy.stats.rankdata`, whose order of equal signals is another one."""
     return np.argsort(np.argsort(signal)) / max(len(signal) - 1, 1)
 
 
-def _value(value: float, draws: Floats) -> Value:
-    low, high = (float(bound) for bound in np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))
-    low, high = min(low, value), max(high, value)
-    return Value(value, low, high, "weakly_identified" if high > WEAK_RATIO * low else None)
+def _value(value: float, draws: Floats) -> PooledValue:
+    value, low, high = of_draws(value, draws)
+    return PooledValue(value, low, high, "weakly_identified" if high > WEAK_RATIO * low else None)
 
 
-def _between(first: Value, second: Value, share: float) -> Value:
+def _between(first: PooledValue, second: PooledValue, share: float) -> PooledValue:
     def mean(a: float, b: float) -> float:
         return (
             math.exp((1 - share) * math.log(a) + share * math.log(b))
@@ -223,7 +225,7 @@ def _between(first: Value, second: Value, share: float) -> Value:
             else (1 - share) * a + share * b
         )
 
-    return Value(
+    return PooledValue(
         mean(first.value, second.value), mean(first.low, second.low), mean(first.high, second.high), "interpolated"
     )
 

@@ -12,12 +12,12 @@ from rich.console import Group, RenderableType
 
 from noisediag import __version__
 from noisediag.errors import UsageError
-from noisediag.footprint.plane import LEVEL
+from noisediag.footprint.values import LEVEL
 from noisediag.images.metadata import noise_profile_group
 from noisediag.reports import plots
 from noisediag.reports.figures import dumps_json, number_table, plain
 from noisediag.reports.table import FLAG_WORDS, digits, interval, number, printable
-from noisediag.studies.camera.profile import Colour, Entry, Profile, Value, by_camera
+from noisediag.studies.camera.profile import Colour, Entry, PooledValue, Profile, by_camera
 
 SCHEMA = "noisediag.profile/1"
 DARKTABLE_ISOS = 4  # that darktable's format wants of a camera
@@ -172,13 +172,13 @@ def _draw(axes: Any, entries: list[Entry], name: str) -> None:
             axes.plot(*zip(*hollow, strict=True), "o", color="white", markeredgecolor=line[0].get_color(), zorder=3)
 
 
-def _remark(name: str, value: Value) -> str:
+def _remark(name: str, value: PooledValue) -> str:
     if value.flag is None or value.flag == _INTERPOLATED:
         return value.flag or ""
     return f"{name} {FLAG_WORDS[value.flag]}"
 
 
-def _cells(value: Value) -> tuple[str, str]:
+def _cells(value: PooledValue) -> tuple[str, str]:
     significant = digits(value.value, value.low, value.high)
     return number(value.value, significant), interval(value.low, value.high, 2)
 

@@ -20,7 +20,7 @@ from noisediag.labels import repeats
 from noisediag.labels.screening import smooth, without_trend
 from noisediag.labels.stabilised import Transform
 from noisediag.reports.figures import decimal, dumps_json, number_table, plain
-from noisediag.reports.json import first_image
+from noisediag.reports.reading import first_image
 from noisediag.reports.table import printable
 
 Floats = NDArray[np.float64]
@@ -95,9 +95,7 @@ def read_profile(text: str) -> tuple[tuple[float, float], ...]:
         try:
             told = first_image(Path(text))["derived"]["dng_noise_profile"]
             pairs = tuple((float(shot), float(offset)) for shot, offset in told)
-        except FileNotFoundError:
-            raise UnreadableError(f"{text}: no such file") from None
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise UnreadableError(f"{text}: states no noise profile (derived.dng_noise_profile)") from error
     else:
         try:
@@ -167,7 +165,7 @@ def _from_repeats(
     plane = frames[0]
     span = plane.white_dn - plane.black_dn
     squares = np.zeros(plane.shape)
-    for first, second, _ in repeats.in_use(frames, seen.kept):
+    for first, second, _ in repeats.pairs_in_use(frames, seen.kept):
         a, b = (transform((frame - plane.black_dn) / span) for frame in (first, second))
         difference = without_trend(b - a, (a + b) / 2)
         squares += repeats.without_lines(difference, seen.rows, seen.columns) ** 2 / 2

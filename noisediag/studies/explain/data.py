@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from noisediag.errors import UnreadableError
 from noisediag.footprint.file import Footprint
+from noisediag.footprint.values import Known
 from noisediag.genome.parameters import NAMES
-from noisediag.reports.csv import COLUMNS
+from noisediag.reports import reading
+from noisediag.reports.document import path_fields
 
 SIGMA = "sigma_at_18pct"  # beside the parameters: the one number that most people compare
 TARGETS = (SIGMA, *NAMES)
 SECONDS_A_DAY = 86400.0
-REPORTS = (".csv", ".json", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,6 @@ TAGS = (
     Tag("Date", ("DateTimeOriginal",), "days", "linear"),
     Tag("Camera", ("Model", "Make"), "", "category"),
 )
-# The CSV's names of tags that carry a unit; the others have ExifTool's names there, too.
-_CSV_NAMES = {"ExposureTime_s": "ExposureTime", "FocalLength_mm": "FocalLength", "Temperature_C": "Temperature"}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One quantity of one file; bounds of the 90 % interval, None where there is none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,7 @@ class Record:
 
     path: str
     tags: Mapping[str, float | str]
-    values: Mapping[str, Measured]
+    values: Mapping[str, Known]
 
 
 def words(target: str) -> str:
@@ -71,26 +58,14 @@ def words(target: str) -> str:
 
 def from_footprint(footprint: Footprint) -> Record:
     """The file's own footprint as a record."""
-    return _from_image(footprint.to_dict())
+    row = reading.row_of(footprint.to_dict())
+    assert isinstance(row, reading.FileRow)
+    return _from_row(row)
 
 
 def read_report(path: Path) -> tuple[Record, ...]:
-    """The files of a report, `.json`, `.jsonl` or `.csv`, that could be estimated.
-
-    Raises UnreadableError where it is no noisediag report.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".csv":
-            return tuple(_from_csv(text))
-        images = (
-            json.loads(text)["images"] if path.suffix == ".json" else map(json.loads, filter(str.strip, _lines(text)))
-        )
-        return tuple(_from_image(image) for image in images if image["status"] == "ok")
-    except FileNotFoundError:
-        raise UnreadableError(f"{path}: no such file or folder") from None
-    except (OSError, UnicodeDecodeError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
-        raise UnreadableError(f"{path}: is no noisediag report ({type(error).__name__}: {error})") from None
+    """The files of a report that could be estimated. Raises UnreadableError where it is no noisediag report."""
+    return tuple(_from_row(row) for row in reading.rows(path) if isinstance(row, reading.FileRow))
 
 
 def tags_of(acquisition: Mapping[str, Any]) -> dict[str, float | str]:
@@ -109,35 +84,10 @@ def tags_of(acquisition: Mapping[str, Any]) -> dict[str, float | str]:
     return found
 
 
-def _from_image(image: Mapping[str, Any]) -> Record:
-    entries = {entry["name"]: entry for entry in image["planes"][-1]["parameters"]}
-    values = {SIGMA: Measured(image["derived"][SIGMA])} if image["derived"][SIGMA] else {}
-    for name in NAMES:
-        entry = entries.get(name)
-        if entry is not None and entry["value"] is not None:
-            values[name] = Measured(entry["value"], entry["low"], entry["high"])
-    return Record(image["path"], tags_of(image["acquisition"]), values)
-
-
-def _from_csv(text: str) -> Iterator[Record]:
-    """The last row of each file: its own footprint."""
-    reader = csv.DictReader(_lines(text))
-    wanted = {name: next(c for c in COLUMNS if c.startswith(f"{name}_")) for name in TARGETS}
-    missing = [column for column in ("path", "status", *wanted.values()) if column not in (reader.fieldnames or ())]
-    if missing:
-        raise LookupError(f"the column {missing[0]} is missing")
-    last = {row["path"]: row for row in reader if row["status"] == "ok"}
-    for path, row in last.items():
-        values = {}
-        for name, column in wanted.items():
-            value = _number(row[column])
-            if value is not None:
-                values[name] = Measured(value, _number(row.get(f"{column}_low")), _number(row.get(f"{column}_high")))
-        yield Record(path, tags_of({_CSV_NAMES.get(key, key): cell for key, cell in row.items()}), values)
-
-
-def _lines(text: str) -> Iterable[str]:
-    return text.split("\n")  # unlike splitlines: names of files may hold other separators
+def _from_row(row: reading.FileRow) -> Record:
+    values = {SIGMA: Known(row.sigma_at_18pct)} if row.sigma_at_18pct else {}
+    values |= {name: Known(found.value, found.low, found.high) for name, found in row.parameters.items()}
+    return Record(path_fields(row.path)["path"] or "", tags_of(row.tags), values)
 
 
 def _number(value: Any) -> float | None:

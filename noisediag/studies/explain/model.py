@@ -58,7 +58,7 @@ class Design:
     def pair(self, j: int, k: int) -> Floats:
         """The products of the functions of two tags."""
         a, b = (self.parts[i][:, :PAIR_FUNCTIONS] for i in (j, k))
-        return np.einsum("na,nb->nab", a, b).reshape(len(a), -1)
+        return np.asarray(np.einsum("na,nb->nab", a, b).reshape(len(a), -1))
 
     def matrix(self, weight: float) -> Floats:
         """All columns: the tags' own, then, if they have a weight, those of the pairs."""
@@ -77,7 +77,7 @@ class Effects:
     @property
     def importance(self) -> Floats:
         """Mean absolute Shapley value of each tag."""
-        return np.abs(self.shapley).mean(0)
+        return np.asarray(np.abs(self.shapley).mean(0))
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _learn(values: Floats, category: bool) -> Basis:
 
 def _columns(values: Floats, levels: Floats | None, spline: Any) -> Floats:
     if levels is not None:
-        return (values[:, None] == levels).astype(np.float64)
+        return np.asarray((values[:, None] == levels).astype(np.float64))
     return np.asarray(spline.transform(values[:, None]))
 
 

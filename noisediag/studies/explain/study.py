@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import UsageError
+from noisediag.footprint.values import Known
 from noisediag.genome.parameters import parameter
 from noisediag.reports.progress import Progress
 from noisediag.studies.explain import model
-from noisediag.studies.explain.data import SIGMA, TAGS, TARGETS, Measured, Record, Tag, words
+from noisediag.studies.explain.data import SIGMA, TAGS, TARGETS, Record, Tag, words
 
 Floats = NDArray[np.float64]
 
@@ -241,7 +242,7 @@ def _explain(target: str, records: Sequence[Record], tags: Sequence[UsedTag], op
     )
 
 
-def _weights(measured: Sequence[Measured], log: bool) -> Floats:
+def _weights(measured: Sequence[Known], log: bool) -> Floats:
     """Of each file, mean 1: wide intervals count less, and none counts much more than the typical one."""
     widths = np.full(len(measured), np.nan)
     for i, m in enumerate(measured):
@@ -251,7 +252,7 @@ def _weights(measured: Sequence[Measured], log: bool) -> Floats:
         return np.ones(len(measured))
     typical = float(np.nanmedian(widths))
     weights = 1 / (np.square(np.where(np.isnan(widths), typical, widths)) + max(typical, 1e-12) ** 2)
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean())
 
 
 def _together(tags: Sequence[UsedTag]) -> tuple[Together, ...]:

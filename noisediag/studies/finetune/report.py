@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from noisediag.reports import figures
+from noisediag.reports.charts import COLOURS
 from noisediag.reports.figures import decimal, number_table, percent
-from noisediag.reports.svg import COLOURS
 from noisediag.reports.table import number, printable
 from noisediag.studies.finetune.study import SCHEMA, FinetuneResult, Verdict
 

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from noisediag import images
 from noisediag.cli import app
 from noisediag.estimator import Estimator
+from noisediag.footprint.values import Bounded
 from noisediag.studies import simulate
 from noisediag.studies.camera import check
-from noisediag.studies.camera.check import Estimated, comparison, decide
+from noisediag.studies.camera.check import comparison, decide
 
 GAIN, OFFSET_DN, READ_NOISE_E = 0.5, 100, 3.0  # GAIN in e-/DN
 
@@ -161,7 +162,7 @@ class TestOtherFormats:
 
 
 class TestVerdict:
-    PRECISE, ROUGH = Estimated(1.0, 0.95, 1.05), Estimated(1.0, 0.8, 1.2)
+    PRECISE, ROUGH = Bounded(1.0, 0.95, 1.05), Bounded(1.0, 0.8, 1.2)
 
     @pytest.mark.parametrize(("ratio", "verdict"), [(1.03, "agrees"), (0.97, "agrees"), (1.15, "differs")])
     def test_of_a_precise_estimate(self, ratio, verdict):
@@ -176,7 +177,7 @@ class TestVerdict:
         assert comparison("a", "GAIN", "gain", "e-/DN", value, self.PRECISE).verdict == verdict
 
     def test_an_unknown_estimate_tells_nothing(self):
-        row = comparison("a", "EGAIN", "gain", "e-/DN", 1.0, Estimated())
+        row = comparison("a", "EGAIN", "gain", "e-/DN", 1.0, Bounded(None))
         assert (row.verdict, row.ratio) == ("cannot tell", None)
 
 

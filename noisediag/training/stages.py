@@ -1,0 +1,309 @@
+"""How the shipped models are trained: each function is a stage of `noisediag pretrain` and makes one checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from noisediag import __version__
+from noisediag.cop import checkpoint as store
+from noisediag.cop.curve import CurveConfig, CurveNet
+from noisediag.cop.encoder import Encoder, EncoderConfig
+from noisediag.cop.heads import SensorHeadConfig
+from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
+from noisediag.cop.rendered import RenderedConfig, RenderedNet
+from noisediag.training import validation
+from noisediag.training.fit import FitConfig
+from noisediag.training.objectives import contrastive_objective, curve_objective, near_objective, paper_objective
+from noisediag.training.photographs import RenderedSet, rendered_set
+from noisediag.training.pictures import CROP, SCENE_PX, CleanPool, PoolPart, clean_pool
+from noisediag.training.recipe import Recipe, Stage, recorded
+from noisediag.training.rendered import LARGE_PX, rendered_calibration, rendered_objective
+from noisediag.training.run import Run
+from noisediag.training.sensor_head import (
+    HeadSet,
+    calibration_of,
+    head_objective,
+    head_set,
+    learn_familiarity,
+    standardise,
+)
+
+FAMILIAR_QUANTILE = 0.995  # of the distances of training pictures: beyond, a picture is `out_of_domain`
+HEAD_FIT = FitConfig(steps=0, learning_rate=1.5e-3, weight_decay=5e-2)  # of the sensor head, with the recipe's steps
+HEAD_BATCH = 512  # pictures
+PLACES = 7  # coordinates of near genomes `paper` and their offset: six strengths that sum to 1 have room
+CALIBRATION_SHARE, RENDERED_SHARE, RAW_SHARE = 4, 8, 16  # one scene to calibrate on for so many to train on
+Made = TypeVar("Made")
+
+
+def train_encoder(recipe: Recipe, run: Run) -> None:
+    """Contrastive pretraining on both genomes; no strength of any noise is used. Writes the label-free encoder."""
+    stage, recipe = Stage.encoder, recipe.resolved(Stage.encoder)
+    run.begin(stage)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    encoder = _seeded(lambda: Encoder(EncoderConfig()), recipe.encoder_seed).to(run.device)
+    run.say("contrastive pretraining")
+    config = run.fit_config(recipe, stage)
+    run.fit(encoder, contrastive_objective(encoder, pool, recipe.genomes), config, stage, "contrast")
+    if not run.leads:
+        return
+    figures = _figures(recipe, run, stage, lambda fresh: validation.validate_encoder(encoder, fresh, recipe))
+    save_encoder(run.output, encoder.cpu(), _header(recipe, stage, config, figures))
+    run.finish("contrast")
+
+
+def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | None = None) -> None:
+    """The curve network, then, with it and the encoder frozen, the head and its calibration.
+
+    `start`: a sensor model whose curve network is trained further. Writes the sensor model.
+    """
+    stage, recipe = Stage.sensor, recipe.resolved(Stage.sensor, further=start is not None)
+    run.begin(stage)
+    encoder_file = store.read(encoder_path)
+    encoder = load_encoder(encoder_file).to(run.device)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    curve = _seeded(lambda: CurveNet(CurveConfig()), recipe.curve_seed).to(run.device)
+    start_file = None if start is None else store.read(start)
+    if start_file is not None:
+        curve.load_state_dict(SensorModel.load(start_file).curve.state_dict())
+    run.say("noise curve")
+    config = run.fit_config(recipe, stage)
+    run.fit(curve, curve_objective(curve, pool, recipe.batch), config, stage, "curve")
+    if not run.leads:
+        return
+    figures = _figures(recipe, run, stage, lambda fresh: validation.validate_curve(curve, fresh, recipe))
+    run.say("pictures for the head")
+    sets = _head_sets(recipe, run, _assemble(encoder, curve, (1, 1), run.device), pool)
+    run.say("head")
+    model = fit_head(recipe, run, encoder, curve, sets)
+    if sets.validation is not None:
+        judged = validation.validate_head(model, sets.validation)
+        run.note(stage, "head validation", recipe.head_steps, judged)
+        figures |= judged
+    origin = _origin(start_file, stage, config)
+    model.cpu().save(run.output, _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256, **origin))
+    run.finish("curve", "head")
+
+
+@dataclass(frozen=True)
+class HeadSets:
+    """What the head of a sensor model is trained, calibrated and judged on; no scene is in two of them."""
+
+    training: HeadSet
+    calibration: HeadSet
+    raw: HeadSet
+    validation: HeadSet | None
+
+
+def _head_sets(recipe: Recipe, run: Run, draft: SensorModel, pool: CleanPool) -> HeadSets:
+    """Evidence of the frozen networks of `draft`."""
+
+    def evidence(clean: CleanPool, count: int, purpose: str, *, raw: bool = False) -> HeadSet:
+        return head_set(draft, clean, count, recipe.seed, purpose=purpose, raw=raw, report=run.report)
+
+    fresh = clean_pool(recipe, run.device, part=PoolPart.calibration, count=-(-recipe.scenes // CALIBRATION_SHARE))
+    large = clean_pool(
+        replace(recipe, images=None),
+        run.device,
+        part=PoolPart.raw_calibration,
+        count=-(-recipe.scenes // RAW_SHARE),
+        side=2 * SCENE_PX,  # a mosaic has four planes
+    )
+    judged = None
+    if recipe.validation_pictures:
+        unseen = validation.validation_pool(recipe, run.device, recipe.scenes)
+        judged = evidence(unseen, recipe.validation_pictures, "validation of the head")
+    return HeadSets(
+        training=evidence(pool, recipe.head_pictures, "training of the head"),
+        calibration=evidence(fresh, recipe.calibration_pictures, "calibration of the head"),
+        raw=evidence(large, recipe.raw_pictures, "calibration of the head on RAW", raw=True),
+        validation=judged,
+    )
+
+
+def fit_head(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, sets: HeadSets) -> SensorModel:
+    """Head, familiarity and interval calibration on top of a trained curve and encoder, both frozen."""
+    inputs = sets.training.evidence.features.shape[1], sets.training.evidence.absolute.shape[1]
+    model = _assemble(encoder, curve, inputs, run.device)
+    standardise(model.head, sets.training)
+    learn_familiarity(model.familiarity, sets.training.embedding, quantile=FAMILIAR_QUANTILE)
+    config = replace(HEAD_FIT, steps=recipe.head_steps, seed=recipe.seed)
+    run.fit(model.head, head_objective(model.head, sets.training, HEAD_BATCH), config, Stage.sensor, "head")
+    model.calibration = calibration_of(model.head, sets.calibration, sets.raw)
+    return model.eval()
+
+
+def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
+    """The part of a sensor model that reads rendered pictures. Writes `start` with that part, the rest unchanged.
+
+    Where `start` has such a part, it is trained further. Of several processes each has scenes of its own.
+    """
+    stage = Stage.rendered
+    run.begin(stage)
+    start_file = store.read(start)
+    model = SensorModel.load(start_file)
+    recipe = recipe.resolved(stage, further=model.rendered is not None)
+    run.say("drawing scenes")
+    pool = clean_pool(
+        replace(
+            recipe,
+            seed=recipe.seed + run.rank,
+            scenes=-(-recipe.rendered_scenes // run.processes),
+            image_share=recipe.rendered_image_share,
+        ),
+        torch.device("cpu"),  # cameras are simulated there
+    )
+    network = _seeded(lambda: RenderedNet(RenderedConfig()), recipe.rendered_seed).to(run.device)
+    if model.rendered is not None:
+        network.load_state_dict(model.rendered.state_dict())
+    run.say("rendered pictures")
+    config = run.fit_config(recipe, stage)
+    run.fit(network, rendered_objective(network, pool, recipe.rendered_batch), config, stage, "rendered")
+    if run.leads:
+        finish_rendered(recipe, run, model, network.cpu().eval(), start_file, config)
+
+
+def finish_rendered(
+    recipe: Recipe, run: Run, model: SensorModel, network: RenderedNet, start_file: store.Checkpoint, config: FitConfig
+) -> None:
+    """Calibrate a trained `network` on photographs of scenes it has not seen, and write `model` with it.
+
+    `recipe`, resolved, and `config` are those it was trained with; `start_file` is what `model` was read from.
+    """
+    stage = Stage.rendered
+    run.say("intervals of rendered pictures")
+    fresh = clean_pool(
+        recipe,
+        torch.device("cpu"),
+        part=PoolPart.calibration,
+        count=-(-recipe.rendered_scenes // RENDERED_SHARE),
+    )
+    held_out = _photographs(fresh, recipe.rendered_calibration, recipe, run, "calibration of the rendered part")
+    rendered = rendered_calibration(network, held_out)
+    figures: dict[str, float] = {}
+    if recipe.validation_pictures:
+        unseen = validation.validation_pool(recipe, torch.device("cpu"), recipe.rendered_scenes)
+        sets = _photographs(unseen, recipe.validation_pictures, recipe, run, "validation of the rendered part")
+        figures = validation.validate_rendered(network, sets)
+        run.note(stage, "validation", config.steps, figures)
+    model.rendered = network
+    model.calibration = {**model.calibration, "rendered": rendered}
+    kept = {k: v for k, v in start_file.header.items() if k not in ("kind", "config", "calibration", "rendered")}
+    origin = _origin(start_file, stage, config)
+    model.cpu().save(run.output, {**kept, "rendered": _header(recipe, stage, config, figures, **origin)})
+    run.finish("rendered")
+
+
+def _photographs(pool: CleanPool, count: int, recipe: Recipe, run: Run, purpose: str) -> list[RenderedSet]:
+    """About `count` scenes, half of them CROP px and half LARGE_PX wide, each by a camera of its own."""
+    return [
+        rendered_set(pool, -(-count // 2), size, recipe.seed, purpose=purpose, together=1, report=run.report)
+        for size in (CROP, LARGE_PX)
+    ]
+
+
+def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
+    """The genome `paper` with unlimited labels, starting from the pretrained encoder. Writes the paper model."""
+    stage, recipe = Stage.paper, recipe.resolved(Stage.paper)
+    run.begin(stage)
+    encoder_file = store.read(encoder_path)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    encoder = load_encoder(encoder_file)
+    model = _seeded(lambda: PaperModel(encoder.config), recipe.paper_seed).to(run.device)
+    model.encoder.load_state_dict(encoder.state_dict())
+    run.say("strengths")
+    config = run.fit_config(recipe, stage)
+    run.fit(model, paper_objective(model, pool, recipe.batch), config, stage, "paper")
+    if not run.leads:
+        return
+    figures = _figures(recipe, run, stage, lambda fresh: validation.validate_paper(model, fresh, recipe))
+    model.cpu().save(run.output, _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256))
+    run.finish("paper")
+
+
+def train_paper_encoder(recipe: Recipe, run: Run, encoder_path: Path) -> None:
+    """The encoder trained further by contrast of near genomes `paper`; no strength is used. Writes an encoder."""
+    stage, recipe = Stage.paper_encoder, recipe.resolved(Stage.paper_encoder)
+    run.begin(stage)
+    encoder_file = store.read(encoder_path)
+    before = load_encoder(encoder_file)
+    run.say("drawing scenes")
+    pool = clean_pool(recipe, run.device)
+    encoder = _seeded(lambda: Encoder(replace(before.config, projection=PLACES, near=True)), recipe.near_seed)
+    known = {name: value for name, value in before.state_dict().items() if not name.startswith("projection.")}
+    if before.config.near:  # one that this stage has made already: its projection fits too
+        known = before.state_dict()
+    encoder.load_state_dict(encoder.state_dict() | known)
+    encoder.to(run.device)
+    run.say("contrast of near genomes")
+    config = run.fit_config(recipe, stage)
+    run.fit(encoder, near_objective(encoder, pool, recipe.near_genomes, recipe.near_views), config, stage, "near")
+    if not run.leads:
+        return
+    figures = _figures(recipe, run, stage, lambda fresh: validation.validate_near(encoder, fresh, recipe))
+    origin = _origin(encoder_file if before.config.near else None, stage, config)
+    save_encoder(
+        run.output,
+        encoder.cpu(),
+        _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256, **origin),
+    )
+    run.finish("near")
+
+
+def _assemble(encoder: Encoder, curve: CurveNet, inputs: tuple[int, int], device: torch.device) -> SensorModel:
+    head = SensorHeadConfig(evidence=inputs[0], absolute=inputs[1], embedding=encoder.config.embedding)
+    model = _seeded(lambda: SensorModel(encoder.config, curve.config, head, {}), 0)
+    model.encoder.load_state_dict(encoder.state_dict())
+    model.curve.load_state_dict(curve.state_dict())
+    return model.to(device)
+
+
+def _seeded(make: Callable[[], Made], seed: int | None) -> Made:
+    """`make()` with torch's own generator, which draws first weights, seeded and put back."""
+    if seed is None:
+        raise ValueError("the recipe is not resolved: its seed is open")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def _figures(
+    recipe: Recipe, run: Run, stage: Stage, judge: Callable[[CleanPool], dict[str, float]]
+) -> dict[str, float]:
+    """What `judge` says of the trained network on fresh scenes, put into the log; nothing where none are wanted."""
+    if not recipe.validation_pictures:
+        return {}
+    run.say("validation")
+    figures = judge(validation.validation_pool(recipe, run.device, recipe.scenes))
+    run.note(stage, "validation", getattr(recipe, f"{stage.network}_steps"), figures)
+    return figures
+
+
+def _origin(start_file: store.Checkpoint | None, stage: Stage, config: FitConfig) -> dict[str, Any]:
+    """What the header of a network that was trained further tells of its runs; `config` is that of the last one."""
+    before = None if start_file is None else recorded(start_file.header, stage)
+    steps = [] if before is None else list(before.get("steps_of_runs", [before["fit"]["steps"]]))
+    origin = {} if start_file is None else {"start_sha256": start_file.sha256}
+    return {**origin, "steps_of_runs": [*steps, config.steps]}
+
+
+def _header(
+    recipe: Recipe, stage: Stage, config: FitConfig, figures: dict[str, float], **origin: Any
+) -> dict[str, Any]:
+    """How a checkpoint, or its part, came about: what `recipe.recipe_of` reads back, and figures of the result."""
+    return {
+        "stage": stage.value,
+        "recipe": recipe.record(stage),
+        "fit": asdict(config),
+        "validation": {name: float(f"{value:.6g}") for name, value in figures.items()},
+        "noisediag": __version__,
+        **origin,
+    }
