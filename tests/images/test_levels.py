@@ -111,3 +111,17 @@ def test_a_handful_of_levels_is_no_lattice_by_chance(rng: np.random.Generator) -
 def test_twenty_rounded_levels_show_their_step(rng: np.random.Generator, step: float) -> None:
     levels = np.rint(step * np.arange(20)).astype(np.uint16)
     assert code_step(rng.choice(levels, 4000)) == pytest.approx(step, rel=0.01)
+
+
+@pytest.mark.parametrize(("count", "step", "proven"), [(5, 16, False), (8, 16, True), (4, 100, False), (5, 100, True)])
+def test_a_coarse_step_needs_more_levels_than_chance_would_place(count: int, step: int, proven: bool) -> None:
+    """One chance in 10,000: ln(q) * (n - 2) against ln(span / q) + ln(1e4)."""
+    assert code_step(np.repeat(1000 + step * np.arange(count), 100)) == (step if proven else 1)
+
+
+@pytest.mark.parametrize(("scatter", "step"), [(0, 4.5), (1, 1)])
+def test_codes_that_scatter_more_than_rounding_does_are_no_lattice(scatter: int, step: float) -> None:
+    """Rounding moves a level by half a code; one more code at every other level, by chance, is something else."""
+    number = np.arange(60)
+    levels = np.floor(4.5 * number + 0.5) + scatter * np.random.default_rng(0).integers(0, 2, number.size)
+    assert code_step(np.repeat(levels, 100).astype(np.uint16)) == pytest.approx(step, rel=1e-3)
