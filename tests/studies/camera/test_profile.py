@@ -89,7 +89,7 @@ class TestPooling:
 
     def test_no_light_is_no_negative_variance(self):
         x = np.geomspace(1e-3, 1, 32)
-        slope, offset = profile.fit(x[None], np.log(2e-5 * x**1.1)[None], np.full((1, 32), 0.05))
+        slope, offset = profile.fit_lines(x[None], np.log(2e-5 * x**1.1)[None], np.full((1, 32), 0.05))
         assert offset[0] == 0
         assert slope[0] == pytest.approx(2e-5, rel=0.5)
 
