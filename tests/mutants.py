@@ -50,13 +50,13 @@ MUTANTS = (
         "noisediag/readout/sensor.py",
         "MAX_COMPONENT_RATIO = 1.5 ",
         "MAX_COMPONENT_RATIO = 6.0 ",
-        (SENSOR + "TestUpperBounds", *golden("flat")),
+        (SENSOR + "TestUpperBounds", *golden("column_noise")),
     ),
     Mutant(
         "joint widening",
         "noisediag/readout/sensor.py",
-        "JOINT_WIDENING = 1.6 ",
-        "JOINT_WIDENING = 16.0 ",
+        "JOINT_WIDENING = 1.6",
+        "JOINT_WIDENING = 16.0",
         (SENSOR + "TestPlanesThatDiffer", *golden("raw_planes_differ")),
     ),
     Mutant(
@@ -177,7 +177,7 @@ MUTANTS = (
         "noisediag/cop/curve.py",
         "torch.maximum(RELATIVE_FLOOR * level, expected.uniform[:, 0].double())",
         "RELATIVE_FLOOR * level",
-        (SENSOR + "TestBelowTheLevels", *golden("hidden_below_half_a_step")),
+        (SENSOR + "TestBelowTheLevels", *golden("nothing_but_content")),
     ),
     Mutant(
         "ripple sign flipped",
@@ -201,14 +201,14 @@ MUTANTS = (
         "noisediag/cop/curve.py",
         "(mixed - 1) * expected.cut.leverage)",
         "(mixed - 1))",
-        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("raw_without_pedestal")),
+        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("clipped")),
     ),
     Mutant(
         "clipping shift ignored",
         "noisediag/cop/curve.py",
         "signal = tokens.mean + observed.sqrt() * cut.shift",
         "signal = tokens.mean",
-        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("raw_without_pedestal")),
+        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("clipped")),
     ),
     # Reading
     Mutant(
