@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from noisediag.footprint.plane import counts_as_found
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.reports.figures import number_table
 from noisediag.reports.outliers import OUTLYING, robust_scores
@@ -43,7 +44,7 @@ class Summary:
         if sigma is not None and sigma > 0:
             self.sigmas.setdefault(row["domain"], []).append((sigma, row["path"]))
         for parameter in row["planes"][-1]["parameters"]:
-            if parameter["value"] is not None and (parameter["present"] or 0) >= 0.5:
+            if counts_as_found(parameter["value"], parameter["present"]):
                 self.values.setdefault(parameter["name"], []).append(parameter["value"])
 
     @property

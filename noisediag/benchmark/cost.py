@@ -99,7 +99,7 @@ def run(
     Raises UsageError where the system does not count the CPU time of processes that were started.
     """
     if os.name != "posix":
-        raise UsageError("--cost needs the CPU time of worker processes, which Windows does not tell")
+        raise UsageError("benchmark cost needs the CPU time of worker processes, which Windows does not tell")
     with speed.one_thread(), tempfile.TemporaryDirectory() as folder:
         made = (models or ShippedModels("sensor", options.checkpoint, "cpu", randomised=False, seed=options.seed))()
         model = made[MODEL]

@@ -218,16 +218,16 @@ def _rows(scores: Sequence[FlatScore]) -> tuple[LimitRow, ...]:
 
 
 def _row(method: str, size_px: int, noise: Noise, errors: Floats) -> LimitRow:
-    told = errors[np.isfinite(errors)]
-    rms = float(np.sqrt(np.square(told).mean())) if len(told) else math.nan
+    known = errors[np.isfinite(errors)]
+    rms = float(np.sqrt(np.square(known).mean())) if len(known) else math.nan
     return LimitRow(
         method=method,
         size_px=size_px,
         sigma=noise.sigma,
         step=noise.step,
         n=len(errors),
-        answered=len(told) / len(errors),
-        bias=float(told.mean()) if len(told) else math.nan,
+        answered=len(known) / len(errors),
+        bias=float(known.mean()) if len(known) else math.nan,
         rms=rms,
         over_bound=rms / _bound(size_px),
     )

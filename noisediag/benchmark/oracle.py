@@ -55,46 +55,47 @@ def features(clean: NDArray[np.floating], noisy: NDArray[np.floating]) -> Floats
     return np.array(found)
 
 
-def predict(shown: Floats, strengths: Floats, picture: NDArray[np.int64], *, seed: int) -> Floats | None:
-    """Strengths (n, 6) of every case from its features `shown` (n, f), learnt from the cases of other pictures.
+def predict(inputs: Floats, strengths: Floats, picture: NDArray[np.int64], *, seed: int) -> Floats | None:
+    """Strengths (n, 6) of every case from its `features`, `inputs` (n, f), learnt from the cases of other pictures.
 
     `picture` (n,) numbers the picture of each case: five folds, no picture in two of them. A ridge regression on
     features and their squares, and a kernel ridge regression on its answers and the features; width and ridge are
     chosen by leave-one-out error on the learning folds. None where the cases are too few.
     """
-    if len(shown) < FEWEST or len(np.unique(picture)) < 2 * FOLDS:
+    if len(inputs) < FEWEST or len(np.unique(picture)) < 2 * FOLDS:
         return None
     rng = np.random.default_rng(seed)
     _, group = np.unique(picture, return_inverse=True)
     fold = rng.permutation(group.max() + 1)[group] % FOLDS
-    scaled = np.clip((shown - shown.mean(axis=0)) / np.maximum(shown.std(axis=0), 1e-9), -LIMIT, LIMIT)
+    scaled = np.clip((inputs - inputs.mean(axis=0)) / np.maximum(inputs.std(axis=0), 1e-9), -LIMIT, LIMIT)
     result = np.empty_like(strengths)
     for number in range(FOLDS):
         learn = np.flatnonzero(fold != number)
         learn = learn if len(learn) <= MOST else rng.choice(learn, MOST, replace=False)
-        asked = scaled[fold == number]
         first = _quadratic_ridge(scaled[learn], strengths[learn])
-        known, wanted = (np.concatenate([part / 2, first(part)], axis=1) for part in (scaled[learn], asked))
-        result[fold == number] = _kernel_ridge(known, strengths[learn], wanted)
+        learned_from, asked = (
+            np.concatenate([part / 2, first(part)], axis=1) for part in (scaled[learn], scaled[fold == number])
+        )
+        result[fold == number] = _kernel_ridge(learned_from, strengths[learn], asked)
     return result
 
 
-def _quadratic_ridge(shown: Floats, strengths: Floats) -> Callable[[Floats], Floats]:
+def _quadratic_ridge(inputs: Floats, strengths: Floats) -> Callable[[Floats], Floats]:
     """Answers in standard deviations of the strengths."""
 
     def expand(z: Floats) -> Floats:
         return np.concatenate([np.ones((len(z), 1)), z, np.square(z)], axis=1)
 
-    design = expand(shown)
+    design = expand(inputs)
     normal = design.T @ design + QUADRATIC_RIDGE * np.eye(design.shape[1])
     weights = np.linalg.solve(normal, design.T @ (strengths / strengths.std()))
     return lambda z: expand(z) @ weights
 
 
-def _kernel_ridge(shown: Floats, strengths: Floats, asked: Floats) -> Floats:
+def _kernel_ridge(inputs: Floats, strengths: Floats, asked: Floats) -> Floats:
     mean = strengths.mean(axis=0)
     target = strengths - mean
-    inner, outer = (cdist(points, shown, "sqeuclidean") for points in (shown, asked))
+    inner, outer = (cdist(points, inputs, "sqeuclidean") for points in (inputs, asked))
     scale = float(np.median(inner))
     best, answer = np.inf, np.zeros((len(asked), strengths.shape[1]))
     for length in NEIGHBOUR_LENGTHS:

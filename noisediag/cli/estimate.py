@@ -133,7 +133,7 @@ def estimate(
             return footprint
 
         style = "line" if line_of else "json" if json else "csv" if csv else "table" if output is None else ""
-        outcomes = _each(files, measure, estimator.checkpoint, style, lines)
+        outcomes = _estimate_each(files, measure, estimator.checkpoint, style, lines)
         if style == "json":
             sys.stdout.write(dumped(outcomes, estimator.checkpoint, ".json"))
         if output is not None:
@@ -155,7 +155,7 @@ def _line_of(*, quiet_value: bool, scale: Scale | None, handover: Handover | Non
     return None
 
 
-def _each(
+def _estimate_each(
     files: Sequence[Path],
     measure: Callable[[Path], Footprint],
     checkpoint: CheckpointId,

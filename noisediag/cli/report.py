@@ -11,9 +11,7 @@ from noisediag.cli.common import Force, check_output, errors_in_words
 
 
 def report(
-    source: Annotated[
-        Path, typer.Argument(metavar="REPORT", help="What batch or estimate wrote: .jsonl, .csv, .parquet, .json.")
-    ],
+    source: Annotated[Path, typer.Argument(metavar="REPORT", help="What batch or estimate wrote, in any format.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
     force: Force = False,
     thumbnails: Annotated[

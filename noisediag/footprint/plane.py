@@ -39,6 +39,15 @@ FLAGS = (
 )
 
 
+def counts_as_found(value: float | None, present: float | None) -> bool:
+    """Whether a parameter of a report was found: it has a value, which a low probability of presence does not doubt.
+
+    >>> counts_as_found(0.7, None), counts_as_found(0.7, 0.2), counts_as_found(None, 0.9)
+    (True, False, False)
+    """
+    return value is not None and (present is None or present >= PRESENT)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """One parameter. `value` None: unknown, and `flag` says why (`below_floor`: low 0, high = the detection limit).

@@ -69,11 +69,10 @@ def truth(
     *,
     shape: tuple[int, int],
     container_step: float,
-    mosaic_shape: tuple[int, int] | None = None,
 ) -> Truth:
     """Score sheet of a case. `values` in the order of `NAMES`, impulse being the realised share of visible impulses.
 
-    `shape` is that of the scored pixels (H, W); `mosaic_shape` that of the rows and columns which share an offset.
+    `shape` is that of the scored pixels (H, W), of a mosaic the whole one: its rows and columns share an offset.
     """
     at = dict(zip(NAMES, values, strict=True))
     shot, offset, square = at["shot_gain"], at["read_noise"] ** 2, at["multiplicative"] ** 2
@@ -85,21 +84,21 @@ def truth(
     variance = sum(terms.values()) + at["quantisation"] ** 2 / 12
     sigma = np.sqrt(variance)
     effective = float(np.sqrt((levels.weight * variance).sum()))
-    height, width = mosaic_shape or shape
+    height, width = shape
 
-    def leads(name: str) -> bool:
+    def term_is_scored(name: str) -> bool:
         high = terms[name] >= TERM_SHARE * variance
         return at[name] > 0 and bool(levels.weight[high].sum() >= PIXEL_SHARE)
 
-    def lines(value: float, length_px: int) -> bool:
+    def lines_are_scored(value: float, length_px: int) -> bool:
         return value > 0 and value >= max(LINE_SHARE, LINE_SIGMAS / np.sqrt(length_px)) * effective
 
     scored = {
-        **{name: leads(name) for name in terms},
+        **{name: term_is_scored(name) for name in terms},
         "impulse": at["impulse"] * shape[0] * shape[1] >= IMPULSE_PX - 0.5,
         "quantisation": at["quantisation"] >= STEPS * container_step,
-        "row_noise": lines(at["row_noise"], width),
-        "column_noise": lines(at["column_noise"], height),
+        "row_noise": lines_are_scored(at["row_noise"], width),
+        "column_noise": lines_are_scored(at["column_noise"], height),
         "correlation": at["correlation"] >= CORRELATION_PX,
     }
     kept = levels.inside & (sigma >= at["quantisation"] / 2) & (sigma > 0)

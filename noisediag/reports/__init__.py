@@ -1,4 +1,13 @@
-"""Footprints as files and on the screen. Nothing here knows how an estimate is made."""
+"""Footprints as files and on the screen. Nothing here knows how an estimate is made.
+
+attempt     one file's footprint, or the Failure that whatever went wrong becomes
+document    footprints as plain dicts; json and csv: the reports' texts; writing: reports of any length, row by row
+reading     all of them, read back
+table       for people; plots, maps, denoisers: other forms of one footprint
+page        what `noisediag report` shows; html, charts and templates/: how
+figures     tables, JSON and CSV of the studies and benchmarks, which are no footprints
+files       outputs that appear whole or not at all; progress: a bar on stderr; outliers: what a batch warns of
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file never takes the others with it."""
+"""What goes wrong with one file becomes its Failure, so that it never takes the others with it."""
 
 from __future__ import annotations
 

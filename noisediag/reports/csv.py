@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -137,9 +138,12 @@ def _value(column: str, text: str) -> str | int | float | None:
     if column in TEXT_COLUMNS or column not in _COLUMN_SET:
         return text or None
     try:
-        return int(text) if column in WHOLE_COLUMNS else float(text)
+        if column in WHOLE_COLUMNS:
+            return int(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _file_cells(footprint: Footprint) -> dict[str, Any]:

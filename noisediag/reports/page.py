@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.errors import InputError, UnreadableError
+from noisediag.footprint.plane import counts_as_found
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import read
 from noisediag.reports import Failure
@@ -25,7 +27,6 @@ from noisediag.reports.html import Grouping, Outlier, Page, Section, Thumbnail, 
 from noisediag.reports.outliers import FEWEST_FILES, OUTLYING, robust_scores
 from noisediag.reports.reading import FileRow, rows
 
-PRESENT = 0.5  # Probability of presence from which a noise counts as found.
 MOST_GROUPS = 14  # of one chart
 MOST_LINES = 6  # of one chart
 PICTURED, LISTED = 24, 200  # outliers with pictures, and in all
@@ -277,7 +278,9 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _record(row: FileRow) -> Record:
-    values = {name: found.value for name, found in row.parameters.items() if (found.present or 0) >= PRESENT}
+    values = {
+        name: found.value for name, found in row.parameters.items() if counts_as_found(found.value, found.present)
+    }
     if row.sigma_effective is not None:
         values[SIGMA] = row.sigma_effective
     at, sigma = row.signal_median, row.sigma_at_median
@@ -289,7 +292,10 @@ def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime
     """Camera, ISO and date of a file's tags."""
     camera = " ".join(str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)) or None
     iso = tags.get("ISO")
-    return camera, float(iso) if isinstance(iso, int | float) else None, _date(tags.get("DateTimeOriginal"))
+    date = _date(tags.get("DateTimeOriginal"))
+    if isinstance(iso, int | float) and abs(iso) <= sys.float_info.max:
+        return camera, float(iso), date
+    return camera, None, date
 
 
 def _date(text: Any) -> datetime | None:

@@ -11,6 +11,7 @@ import csv
 import itertools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,23 +85,27 @@ def row_of(image: Mapping[str, Any]) -> FileRow | Failure:
     """The row of one of the `images` of `noisediag.report/1`. Raises LookupError or TypeError where it is none."""
     path = os.fsdecode(row_path(image))
     if image["status"] != "ok":
-        return Failure(path, image["error"]["code"], image["error"]["message"])
-    plane, derived = image["planes"][-1], image["derived"]
-    found = {entry["name"]: entry for entry in plane["parameters"] if entry["value"] is not None}
+        return Failure(path, _text(image["error"], "code"), _text(image["error"], "message"))
+    plane, derived, tags = image["planes"][-1], image["derived"], image["acquisition"]
+    if not isinstance(tags, Mapping):
+        raise TypeError("'acquisition' is no object")
+    parameters = {}
+    for entry in plane["parameters"]:
+        name = entry["name"]
+        value = _number(entry, "value") if name in NAMES else None  # the others are of a head of the user's own
+        if value is not None:
+            bounds = _number(entry, "low"), _number(entry, "high")
+            parameters[name] = ParameterRow(value, *bounds, _number(entry, "present"))
     return FileRow(
         path=path,
-        domain=image["domain"],
-        tags=image["acquisition"],
-        parameters={
-            name: ParameterRow(*(found[name][key] for key in ("value", "low", "high", "present")))
-            for name in NAMES
-            if name in found
-        },
-        sigma_effective=derived["sigma_effective"],
-        sigma_at_18pct=derived["sigma_at_18pct"],
-        signal_median=derived["signal_median"],
-        sigma_at_median=derived["sigma_at_median"],
-        curve=tuple((point["signal"], point["sigma"]) for point in plane["curve"]),
+        domain=_text(image, "domain"),
+        tags=tags,
+        parameters=parameters,
+        sigma_effective=_number(derived, "sigma_effective"),
+        sigma_at_18pct=_number(derived, "sigma_at_18pct"),
+        signal_median=_number(derived, "signal_median"),
+        sigma_at_median=_number(derived, "sigma_at_median"),
+        curve=tuple((_known(point, "signal"), _known(point, "sigma")) for point in plane["curve"]),
     )
 
 
@@ -135,6 +140,29 @@ def row_path(row: Mapping[str, Any]) -> bytes:
     if "path_bytes" in row:
         return base64.b64decode(row["path_bytes"])
     return os.fsencode(row["path"])
+
+
+def _number(entry: Mapping[str, Any], key: str) -> float | None:
+    value = entry[key]
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+        return float(value)
+    raise TypeError(f"{key!r} is no number")
+
+
+def _known(entry: Mapping[str, Any], key: str) -> float:
+    value = _number(entry, key)
+    if value is None:
+        raise TypeError(f"{key!r} is no number")
+    return value
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry[key]
+    if not isinstance(value, str):
+        raise TypeError(f"{key!r} is no text")
+    return value
 
 
 def _json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:

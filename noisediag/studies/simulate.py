@@ -18,7 +18,7 @@ from noisediag import __version__
 from noisediag.batch.folder import TRUTH_SUFFIX
 from noisediag.errors import UnreadableError, UsageError
 from noisediag.footprint.derived import MID_GREY, noise_profile
-from noisediag.footprint.plane import CurvePoint, PlaneFootprint, VarianceLaw
+from noisediag.footprint.plane import CurvePoint, PlaneFootprint, VarianceLaw, counts_as_found
 from noisediag.genome import scenes, sensor
 from noisediag.genome.clean import NEUTRAL, mosaic, read_clean
 from noisediag.genome.parameters import NAMES, PARAMETERS, parameter
@@ -205,7 +205,7 @@ def read_noise_options(report: Path) -> NoiseOptions:
         values = {
             name: float(found[name]["value"])
             for name in NAMES
-            if name in found and found[name]["value"] is not None and (found[name].get("present", 1) or 0) >= 0.5
+            if name in found and counts_as_found(found[name]["value"], found[name].get("present"))
         }
         if "planes" not in told and values.get("quantisation", 1.0) * (told["white_dn"] - told["black_dn"]) < COARSER:
             del values["quantisation"]  # the codes of that file, no noise of it

@@ -93,6 +93,22 @@ def test_resume_measures_only_what_is_new_or_changed(quick, folder, run, tmp_pat
     )
 
 
+def test_a_flipped_bit_in_the_journal_costs_one_measurement(quick, folder, run, tmp_path):
+    output, journal = tmp_path / "r.jsonl", tmp_path / "r.jsonl.journal"
+    run("batch", folder, "-o", output, "--workers", 1)
+    whole, lines = output.read_bytes(), journal.read_bytes().splitlines(keepends=True)
+    damaged = bytearray(lines[4])
+    damaged[len(damaged) // 2] ^= 4
+    journal.write_bytes(b"".join([*lines[:4], damaged, *lines[5:]]))
+    result = run("batch", folder, "-o", output, "--workers", 1, "--resume")
+    assert output.read_bytes() == whole
+    (line,) = [line for line in result.stderr.splitlines() if "short.tif" not in line]
+    at = sum(map(len, lines[:4]))
+    assert line == f"noisediag: {journal}: damaged or unfinished at byte {at}: what stood there is done again"
+    assert journal.read_bytes().splitlines(keepends=True)[-1] == lines[4]
+    assert run("batch", folder, "-o", output, "--workers", 1, "--resume").stderr == ""
+
+
 def test_files_known_by_digest(quick, folder, run, tmp_path):
     output = tmp_path / "r.jsonl"
     run("batch", folder, "-o", output, "--workers", 1, "--by-digest")

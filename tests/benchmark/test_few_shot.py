@@ -103,10 +103,10 @@ def test_many_labelled_pictures_lie_in_a_file(tmp_path: Path, monkeypatch) -> No
 
 
 def test_from_scratch_is_searched_stopped_and_resumed(data: Path, tmp_path: Path, monkeypatch) -> None:
-    asked = few_shot_data.Asked(data, "all", 1, 0, 1)
+    asked = few_shot_data.EvaluationPictures(data, "all", 1, 0, 1)
     pictures = few_shot_data.labelled(100, 0, None, None)
     plan = few_shot_scratch.Plan("scratch", "scratch-100", 0, tmp_path, "cpu")
-    said, settings = few_shot_scratch.train_and_ask(pictures, asked, plan, {})
+    said, settings = few_shot_scratch.train_and_predict(pictures, asked, plan, {})
     assert said.shape == (2, 6)
     assert np.allclose(said.sum(1), 1)
     assert settings["learning_rate"] == 1e-3
@@ -115,17 +115,17 @@ def test_from_scratch_is_searched_stopped_and_resumed(data: Path, tmp_path: Path
 
     chosen = {"learning_rate": 1e-3, "weight_decay": 1e-4}
     whole, best = few_shot_scratch._train(pictures, plan, chosen, 1.0, "final")
-    look = few_shot_scratch._Watch.look
+    look = few_shot_scratch._EarlyStopping.look
     looks = []
 
-    def interrupted(watch: few_shot_scratch._Watch) -> None:
+    def interrupted(watch: few_shot_scratch._EarlyStopping) -> None:
         look(watch)
         looks.append(watch.best)
         if len(looks) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(few_shot_scratch._Watch, "look", interrupted)
+        patch.setattr(few_shot_scratch._EarlyStopping, "look", interrupted)
         with pytest.raises(KeyboardInterrupt):
             few_shot_scratch._train(pictures, plan, chosen, 1.0, "final")
     continued, again = few_shot_scratch._train(pictures, plan, chosen, 1.0, "final")

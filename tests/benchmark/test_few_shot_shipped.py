@@ -52,7 +52,7 @@ def test_a_hundred_labels_read_the_strengths(encoder: Encoder, taken) -> None:
     learn_familiarity(components, embedding, quantile=1.0)
     truth = strengths[-ASKED:].double().numpy()
     nothing = np.zeros(ASKED)
-    test = few_shot.Test(truth, embedding[-ASKED:], nothing, nothing.astype(str), nothing.astype(int))
+    test = few_shot.EvaluationSet(truth, embedding[-ASKED:], nothing, nothing.astype(str), nothing.astype(int))
     said = few_shot._cop(few_shot.Inputs(encoder, components), data, test)
     r2 = 1 - np.square(said - truth).mean() / truth.var()
     assert r2 > 0.8

@@ -18,7 +18,7 @@ from rich.console import Console
 from noisediag.benchmark.baselines import BASELINES
 from noisediag.benchmark.real import report
 from noisediag.benchmark.real import run as real
-from noisediag.benchmark.real.run import RealOptions
+from noisediag.benchmark.real.result import RealOptions
 from noisediag.benchmark.real.truth import FILE, read_truth
 from noisediag.errors import UsageError
 from noisediag.footprint.plane import VarianceLaw

@@ -26,10 +26,8 @@ from noisediag.errors import UsageError
 from noisediag.footprint.file import Rendered, Spatial
 from noisediag.footprint.plane import CurvePoint, SampledCurve
 from noisediag.genome import camera, rendered, srgb
-from noisediag.genome.cases import Job, case_seed
+from noisediag.genome.cases import Job
 from noisediag.genome.rendered import CODES, PLANES
-from noisediag.training.photographs import labelled
-from noisediag.training.rendered import scored
 
 SIZE = 48
 OFF = 1.2
@@ -304,27 +302,3 @@ def test_nothing_scored_is_no_number() -> None:
 def test_impossible_requests_are_usage_errors(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         study.run(replace(RenderedOptions(), **change), models=dict)  # type: ignore[arg-type]
-
-
-def test_the_truth_is_the_photographs_own_and_training_labels_agree_with_it() -> None:
-    """Sigma, lag 1 and the flags by their definitions, in double precision, and what training would have learned."""
-    job = Job(KNOWN, "drawn", "0", None, None, range(1))
-    case = rendered_cases.rendered_case(job, 0, 3)
-    generator = torch.Generator().manual_seed(case_seed(3, job, 0))
-    settings = rendered_cases.camera_of(KNOWN, generator)
-    scene = rendered_cases._scene(job, settings, generator)
-    measured = rendered.measure(scene, settings, SIZE, 8, 8, generator)
-    photographs = measured.pictures[0].double().numpy() / 255
-    residual = photographs - photographs.mean(0)
-    variance = np.square(residual).sum(0) / (len(photographs) - 1)
-    for plane in range(3):
-        total = np.sqrt(np.square(case.truth.sigma[plane]).mean())
-        assert total == pytest.approx(np.sqrt(variance[plane].mean()), rel=0.02)
-        lag = (residual[:, plane, :, 1:] * residual[:, plane, :, :-1]).mean() / np.square(residual[:, plane]).mean()
-        assert case.truth.lag1[plane, 0] == pytest.approx(lag, abs=0.02)
-    labels = labelled(measured, settings)
-    # Pixels of one mean signal may fall to either side of a level's edge, in single and in double precision.
-    assert np.allclose(labels.sigma[0].numpy(), case.truth.sigma, rtol=0.02)
-    assert np.allclose(labels.lag1[0].numpy(), case.truth.lag1, atol=1e-5)
-    assert np.array_equal(labels.flags[0].numpy(), case.flags, equal_nan=True)
-    assert np.mean(scored(labels)[0].numpy() == case.truth.scored) > 0.95

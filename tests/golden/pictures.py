@@ -26,8 +26,8 @@ Make = Callable[[Path, np.random.Generator], Path]
 PICTURES: dict[str, Make] = {}
 # Read as a user does who knows the scale: without its black, a picture shows no read noise.
 KNOWN_SCALE = (
-    "flat clipped quantised hidden_below_half_a_step impulses correlated column_noise multiplicative periodic "
-    "nothing_but_content stronger_than_any_camera outside_of_what_was_trained"
+    "flat flat_on_coarse_levels clipped quantised hidden_below_half_a_step impulses correlated column_noise "
+    "multiplicative periodic nothing_but_content stronger_than_any_camera outside_of_what_was_trained"
 ).split()
 
 
@@ -147,6 +147,18 @@ def flat(path: Path, rng: np.random.Generator) -> Path:
 
 
 @picture
+def flat_on_coarse_levels(path: Path, rng: np.random.Generator) -> Path:
+    """Levels no finer than the noise: where the mean lies between two of them changes what rounding adds."""
+    return tiff(path, 0.03 * np.rint(noisy(np.full((192, 192), 0.4), 0, 0.012, rng) / 0.03))
+
+
+@picture
+def flat_with_unknown_offset(path: Path, rng: np.random.Generator) -> Path:
+    """Neither its gain nor its read noise is told."""
+    return tiff(path, noisy(np.full((160, 160), 0.3), 0, 3e-3, rng))
+
+
+@picture
 def dark_with_rows_and_columns(path: Path, rng: np.random.Generator) -> Path:
     lines = 0.004 * rng.standard_normal((192, 1)) + 0.003 * rng.standard_normal((1, 192))
     return tiff(path, noisy(np.full((192, 192), 0.1), 0, 8e-3, rng) + lines)
@@ -164,7 +176,7 @@ def quantised(path: Path, rng: np.random.Generator) -> Path:
 
 @picture
 def hidden_below_half_a_step(path: Path, rng: np.random.Generator) -> Path:
-    return tiff(path, np.rint(noisy(scene(rng), 0, 2e-3, rng) * 60) / 60)
+    return tiff(path, np.rint(noisy(scene(rng), 0, 5e-3, rng) * 60) / 60)
 
 
 @picture
@@ -232,6 +244,21 @@ def channels_of_12_bits(path: Path, rng: np.random.Generator) -> Path:
 
 
 @picture
+def fits_stars(path: Path, rng: np.random.Generator) -> Path:
+    """A star field over a bright sky; astronomers' unsigned 16 bits, of which FITS knows nothing but an offset."""
+    from astropy.io import fits
+
+    y, x = np.mgrid[:160, :160]
+    sky = 0.05 + 0.02 * x / 160
+    for _ in range(30):
+        row, column = rng.uniform(0, 160, 2)
+        sky += rng.uniform(0.05, 0.6) * np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * 1.6**2))
+    codes = np.rint(noisy(np.minimum(sky, 0.9), 2e-4, 2e-3, rng) * 64535 + 1000).astype(np.uint16)
+    fits.PrimaryHDU(codes).writeto(path.with_suffix(".fits"))
+    return path.with_suffix(".fits")
+
+
+@picture
 def outside_of_what_was_trained(path: Path, rng: np.random.Generator) -> Path:
     """A checkerboard under noise: content that is as fine as the pixels and stronger than any noise."""
     y, x = np.mgrid[:192, :192]
@@ -269,8 +296,15 @@ def upscaled_png(path: Path, rng: np.random.Generator) -> Path:
 
 @picture
 def jpeg_of_quality_90(path: Path, rng: np.random.Generator) -> Path:
-    values = eight_bits(noisy(colour(rng), 1e-3, 2e-2, rng))
+    values = eight_bits(noisy(colour(rng, 300), 1e-3, 2e-2, rng))  # its tiles begin inside of blocks unless aligned
     Image.fromarray(values).save(path.with_suffix(".jpg"), quality=90)
+    return path.with_suffix(".jpg")
+
+
+@picture
+def jpeg_of_quality_40_gray(path: Path, rng: np.random.Generator) -> Path:
+    gray = ndimage.gaussian_filter(noisy(scene(rng, 310, 182), 2e-3, 3e-2, rng), 0.5)
+    Image.fromarray(eight_bits(np.clip(gray, 0, 1) ** (1 / 1.8))).save(path.with_suffix(".jpg"), quality=40)
     return path.with_suffix(".jpg")
 
 

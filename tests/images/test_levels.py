@@ -96,3 +96,32 @@ def test_effective_bits(white: float, step: float | None, bits: int) -> None:
 @pytest.mark.parametrize(("maximum", "white"), [(0.7, 1), (1.0, 1), (1.01, 2), (4000, 4096), (0.0, 1)])
 def test_power_of_two_above(maximum: float, white: float) -> None:
     assert power_of_two_above(maximum) == white
+
+
+def test_a_handful_of_levels_is_no_lattice_by_chance(rng: np.random.Generator) -> None:
+    """Any few codes lie on some coarse lattice; called coarse, an almost empty channel would have no noise to find."""
+    coarse = 0
+    for _ in range(200):
+        codes = rng.choice(np.arange(240), size=int(rng.integers(5, 10)), replace=False).astype(np.uint16)
+        coarse += code_step(rng.choice(codes, 4000)) != 1
+    assert coarse <= 2
+
+
+@pytest.mark.parametrize("step", [2.3, 2.5, 3.3, 4.7])
+def test_twenty_rounded_levels_show_their_step(rng: np.random.Generator, step: float) -> None:
+    levels = np.rint(step * np.arange(20)).astype(np.uint16)
+    assert code_step(rng.choice(levels, 4000)) == pytest.approx(step, rel=0.01)
+
+
+@pytest.mark.parametrize(("count", "step", "proven"), [(5, 16, False), (8, 16, True), (4, 100, False), (5, 100, True)])
+def test_a_coarse_step_needs_more_levels_than_chance_would_place(count: int, step: int, proven: bool) -> None:
+    """One chance in 10,000: ln(q) * (n - 2) against ln(span / q) + ln(1e4)."""
+    assert code_step(np.repeat(1000 + step * np.arange(count), 100)) == (step if proven else 1)
+
+
+@pytest.mark.parametrize(("scatter", "step"), [(0, 4.5), (1, 1)])
+def test_codes_that_scatter_more_than_rounding_does_are_no_lattice(scatter: int, step: float) -> None:
+    """Rounding moves a level by half a code; one more code at every other level, by chance, is something else."""
+    number = np.arange(60)
+    levels = np.floor(4.5 * number + 0.5) + scatter * np.random.default_rng(0).integers(0, 2, number.size)
+    assert code_step(np.repeat(levels, 100).astype(np.uint16)) == pytest.approx(step, rel=1e-3)

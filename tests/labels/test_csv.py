@@ -51,6 +51,8 @@ def test_units_are_converted(folder: Path) -> None:
     )
     assert table.units["read_noise"] == "normalised"
     assert table.units["shot_gain"] == "1/e-"
+    for alias in ("%", "percent"):
+        assert csv.read(write(folder, f"path,impulse[{alias}]\na.npy,5\n")).rows[0].values == {"impulse": 0.05}
 
 
 def test_folders_are_acquisitions_where_there_are_several(folder: Path) -> None:

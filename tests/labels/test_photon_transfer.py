@@ -77,6 +77,29 @@ class TestPhotonTransfer:
         with pytest.raises(UnsupportedError, match=r"small.tif has 32 x 32 px, flat500a.tif 200 x 160 px"):
             photon_transfer.from_files([sensor / "flat500a.tif", tmp_path / "small.tif"], [], READING)
 
+    def test_levels_near_saturation_do_not_count_for_the_gain(self, sensor, tmp_path):
+        """A full well that bends the line: at 90 % of white the variance is a third of what the gain says."""
+        generator = np.random.default_rng(5)
+        for shot in "ab":
+            bent = DARK + 0.9 * (4095 - DARK) + np.sqrt(0.3 * K * 3600) * generator.standard_normal((160, 200))
+            tifffile.imwrite(tmp_path / f"bent{shot}.tif", np.rint(bent).astype(np.uint16))
+        bright = sorted(tmp_path.glob("bent*.tif"))
+        footprint = photon_transfer.from_files([*flats(sensor), *bright], sorted(sensor.glob("dark*.tif")), READING)
+        assert footprint.derived.K.value == pytest.approx(K, rel=0.03)
+        assert "above 70 % of the saturation" in {rejected.reason for rejected in footprint.rejected}
+
+    def test_the_dark_pattern_is_no_response_of_the_light(self, tmp_path):
+        """PRNU1288 is what is left of the pattern of the lit frames after that of the dark ones: EMVA 1288, 3.1."""
+        generator = np.random.default_rng(6)
+        gain = 1 + PRNU * generator.standard_normal((160, 200))
+        offset = 300 + 20 * generator.standard_normal((160, 200))
+        for name, light in (("dark", 0), ("flat2000", 2000), ("flat6500", 6500)):
+            for shot in "ab":
+                codes = offset + K * generator.poisson(light * gain) + generator.normal(0, READ, gain.shape)
+                tifffile.imwrite(tmp_path / f"{name}{shot}.tif", np.rint(codes).astype(np.uint16))
+        footprint = photon_transfer.from_files(flats(tmp_path), sorted(tmp_path.glob("dark*.tif")), READING)
+        assert footprint.derived.PRNU1288.value == pytest.approx(100 * PRNU, rel=0.1)
+
     def test_as_labels(self, sensor):
         footprint = photon_transfer.from_files(flats(sensor), sorted(sensor.glob("dark*.tif")), READING)
         table = label_table([footprint])

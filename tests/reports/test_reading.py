@@ -1,7 +1,8 @@
 """The one reader of our own reports."""
 
 import json
-from dataclasses import replace
+import math
+from dataclasses import astuple, replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from noisediag.errors import TruncatedError, UnreadableError
 from noisediag.footprint.file import CheckpointId
 from noisediag.reports import Failure, csv, writing
 from noisediag.reports import json as json_report
-from noisediag.reports.reading import SUFFIXES, ParameterRow, first_image, json_lines, rows
+from noisediag.reports.reading import SUFFIXES, ParameterRow, first_image, json_lines, row_of, rows
 
 CHECKPOINT = CheckpointId("sensor", "0" * 64)
 
@@ -92,6 +93,38 @@ def test_what_is_no_report_is_named_with_its_place(tmp_path, name, content, reas
         list(rows(tmp_path / name))
     assert str(caught.value).startswith(str(tmp_path / name))
     assert "\n" not in str(caught.value)
+
+
+def replaced(value, new):
+    """Every copy of a JSON value in which one part is `new`."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        for other in (new, *replaced(part, new)):
+            copy = value.copy()
+            copy[key] = other
+            yield copy
+
+
+@pytest.mark.parametrize("new", ["x", 7, True, None, [], {}, float("nan"), 10**400], ids=lambda new: f"{new}"[:9])
+def test_a_part_of_another_kind_is_refused_or_of_no_account(footprint, new):
+    """What row_of gives is what it says, whatever stands in the report; it raises what `rows` turns into words."""
+    given = json_report.image(footprint)
+    accepted = 0
+    for image in replaced({key: given[key] for key in ("path", "status", "domain", "acquisition", "planes")}, new):
+        try:
+            row = row_of({**image, "derived": given["derived"]})
+        except (LookupError, TypeError, ValueError, AttributeError):
+            continue
+        accepted += 1
+        assert isinstance(row.path, str)
+        assert isinstance(row.domain, str)
+        assert all(value is None or math.isfinite(value) for p in row.parameters.values() for value in astuple(p))
+        assert all(math.isfinite(value) for point in row.curve for value in point)
+    assert accepted
+    for name in ("sigma_effective", "sigma_at_18pct", "signal_median", "sigma_at_median"):
+        if new not in (7, None):
+            with pytest.raises(TypeError, match="is no number"):
+                row_of({**given, "derived": {**given["derived"], name: new}})
 
 
 def test_a_line_of_csv_with_other_cells_is_named(outcomes, tmp_path):

@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from noisediag.errors import printable
 from noisediag.footprint.plane import FLAGS
 from noisediag.reports.table import FLAG_WORDS, WIDTH, digits, frames_to_average, number, render
 
@@ -97,3 +98,7 @@ def test_what_lies_beyond_the_signals_of_the_picture_is_called_extrapolated(foot
     dark = make_plane(curve=make_plane().curve[:3])
     assert "extrapolated" in text_of(make_footprint(planes=(dark,)))
     assert "extrapolated" not in text_of(footprint)
+
+
+def test_what_could_act_on_a_terminal_is_escaped():
+    assert printable("a\x1b[31m\udcff\n.tif") == "a\\x1b[31m\\xff\\n.tif"

@@ -87,7 +87,7 @@ def _strengths(seed: int, part: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationPictures:
     """The noisy pictures of the domains, made anew at every pass: the same ones each time."""
 
     data: Path
@@ -104,7 +104,7 @@ class Asked:
         return sum(len(job.draws) for job in self._jobs())
 
     def __iter__(self) -> Iterator[tuple[Tensor, NDArray[np.float64], NDArray[np.float64], str, str]]:
-        """Picture `(H, W)` in whole blocks, strengths (6,), what the oracle is shown, domain, file."""
+        """Picture `(H, W)` in whole blocks, strengths (6,), features of the oracle, domain, file."""
         for job in self._jobs():
             for draw in job.draws:
                 case = paper_case(job, draw, self.seed)

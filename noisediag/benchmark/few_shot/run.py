@@ -22,7 +22,7 @@ from torch import Tensor
 from noisediag.batch.journal import Journal, Place
 from noisediag.benchmark import oracle
 from noisediag.benchmark.few_shot import scratch as few_shot_scratch
-from noisediag.benchmark.few_shot.data import Asked, LabelledPictures, labelled
+from noisediag.benchmark.few_shot.data import EvaluationPictures, LabelledPictures, labelled
 from noisediag.cop import checkpoint as store
 from noisediag.cop import few_shot
 from noisediag.cop.encoder import Encoder
@@ -123,12 +123,12 @@ class FewShotResult:
 
 
 @dataclass(frozen=True)
-class Test:
-    """Everything that is asked: strengths, embeddings, what the oracle sees, domain and picture of each case."""
+class EvaluationSet:
+    """What the arms are judged on: strengths, embeddings, features of the oracle, domain and picture of each case."""
 
     strengths: Floats  # (n, 6)
     embedding: Tensor  # (n, E)
-    shown: Floats
+    oracle_features: Floats
     domain: NDArray[np.str_]
     picture: NDArray[np.int64]
 
@@ -141,10 +141,10 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
     _check(options)
     found = store.read(options.checkpoint if options.checkpoint is not None else store.shipped(ENCODER))
     encoder = load_encoder(found)
-    asked = Asked(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
-    test = _test(encoder, asked, progress)
+    evaluated = EvaluationPictures(options.data, options.split, options.draws, options.seed, options.limit_per_domain)
+    test = _evaluation_set(encoder, evaluated, progress)
     with contextlib.closing(_Arms(options, found.sha256)) as arms:
-        _run_arms(arms, options, encoder, asked, test, progress)
+        _run_arms(arms, options, encoder, evaluated, test, progress)
     scores = arms.scores
     rows = [
         _row(arm, [s for s in scores if s.arm == arm])
@@ -164,7 +164,12 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
 
 
 def _run_arms(
-    arms: _Arms, options: FewShotOptions, encoder: Encoder, asked: Asked, test: Test, progress: Progress
+    arms: _Arms,
+    options: FewShotOptions,
+    encoder: Encoder,
+    evaluated: EvaluationPictures,
+    test: EvaluationSet,
+    progress: Progress,
 ) -> None:
     """Add the scores of the arms that are not there yet."""
     done = {(score.arm, score.seed) for score in arms.scores}
@@ -177,11 +182,11 @@ def _run_arms(
         data = labelled(count, seed, arms.folder, options.images)
         if kind == COP and inputs is not None:
             settings: dict[str, float] = {}
-            said = _cop(inputs, data, test)
+            predicted = _cop(inputs, data, test)
         else:
             plan = few_shot_scratch.Plan(kind, arm, seed, arms.folder, options.device, options.effort)
-            said, settings = few_shot_scratch.train_and_ask(data, asked, plan, arms.choices)
-        arms.add(_score(arm, count, seed, said, test.strengths, settings))
+            predicted, settings = few_shot_scratch.train_and_predict(data, evaluated, plan, arms.choices)
+        arms.add(_score(arm, count, seed, predicted, test.strengths, settings))
 
 
 def _check(options: FewShotOptions) -> None:
@@ -216,14 +221,14 @@ def embed(encoder: Encoder, pictures: Tensor) -> Tensor:
         return torch.cat([encoder(tokenize(part[:, None], grids=1)) for part in torch.split(pictures, 16)])
 
 
-def _test(encoder: Encoder, asked: Asked, progress: Progress) -> Test:
+def _evaluation_set(encoder: Encoder, evaluated: EvaluationPictures, progress: Progress) -> EvaluationSet:
     rows = [
         (strengths, embed(encoder, noisy[None])[0], shown, domain, f"{domain}/{picture}")
-        for noisy, strengths, shown, domain, picture in progress(asked, len(asked))
+        for noisy, strengths, shown, domain, picture in progress(evaluated, len(evaluated))
     ]
     strengths, embeddings, shown, domains, names = zip(*rows, strict=True)
     _, picture = np.unique(names, return_inverse=True)
-    return Test(np.stack(strengths), torch.stack(embeddings), np.stack(shown), np.array(domains), picture)
+    return EvaluationSet(np.stack(strengths), torch.stack(embeddings), np.stack(shown), np.array(domains), picture)
 
 
 def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
@@ -235,7 +240,7 @@ def whitening(encoder: Encoder, images: Path | None) -> Familiarity:
     return components
 
 
-def _cop(inputs: Inputs, data: LabelledPictures, test: Test) -> Floats:
+def _cop(inputs: Inputs, data: LabelledPictures, test: EvaluationSet) -> Floats:
     """The strengths of the test's pictures by a process on what the frozen encoder says of the labelled ones."""
     shots, groups = inputs(embed(inputs.encoder, data.pictures(np.arange(len(data.codes)))))
     columns = [Column(name, "", "linear") for name in paper.NAMES]
@@ -243,18 +248,20 @@ def _cop(inputs: Inputs, data: LabelledPictures, test: Test) -> Floats:
     labels = [Labels(column[:, None].double(), known) for column in data.strengths.T]
     head = few_shot.learn(shots, groups, columns, labels, None)
     asked, _ = inputs(test.embedding)
-    said = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
-    return simplex(said.numpy())
+    predicted = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
+    return simplex(predicted.numpy())
 
 
-def simplex(said: Floats) -> Floats:
+def simplex(predicted: Floats) -> Floats:
     """Strengths that are none below 0 and sum to 1, as the law says."""
-    positive = np.maximum(said, 1e-6)
+    positive = np.maximum(predicted, 1e-6)
     return np.asarray(positive / positive.sum(1, keepdims=True))
 
 
-def _score(arm: str, labels: int, seed: int, said: Floats, truth: Floats, settings: Mapping[str, float]) -> ArmScore:
-    error = np.square(said - truth)
+def _score(
+    arm: str, labels: int, seed: int, predicted: Floats, truth: Floats, settings: Mapping[str, float]
+) -> ArmScore:
+    error = np.square(predicted - truth)
     return ArmScore(
         arm=arm,
         labels=labels,
@@ -282,12 +289,12 @@ def _row(arm: str, scores: Sequence[ArmScore]) -> Row:
     )
 
 
-def _references(test: Test, seed: int) -> Iterator[Row]:
+def _references(test: EvaluationSet, seed: int) -> Iterator[Row]:
     mean = np.full_like(test.strengths, 1 / len(paper.NAMES))
     yield _row("mean predictor", [_score("mean predictor", 0, 0, mean, test.strengths, {})])
-    knows = oracle.predict(test.shown, test.strengths, test.picture, seed=seed)
-    if knows is not None:
-        yield _row("oracle", [_score("oracle", 0, 0, knows, test.strengths, {})])
+    oracle_strengths = oracle.predict(test.oracle_features, test.strengths, test.picture, seed=seed)
+    if oracle_strengths is not None:
+        yield _row("oracle", [_score("oracle", 0, 0, oracle_strengths, test.strengths, {})])
 
 
 def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], picture: NDArray[np.int64]) -> Probe:
@@ -296,15 +303,15 @@ def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], pictur
     scaled = (embedding - embedding.mean(0)) / np.maximum(embedding.std(0), 1e-9)
     design = np.concatenate([scaled, np.ones((len(scaled), 1))], axis=1)
     target = np.concatenate([np.eye(len(words))[index], strengths], axis=1)
-    said = np.empty_like(target)
+    predicted = np.empty_like(target)
     for fold in range(PROBE_FOLDS):
         out = picture % PROBE_FOLDS == fold
         known = design[~out]
         normal = known.T @ known + PROBE_RIDGE * len(known) * np.eye(known.shape[1])
-        said[out] = design[out] @ np.linalg.solve(normal, known.T @ target[~out])
-    read = said[:, len(words) :]
+        predicted[out] = design[out] @ np.linalg.solve(normal, known.T @ target[~out])
+    read = predicted[:, len(words) :]
     return Probe(
-        domain_accuracy=float((said[:, : len(words)].argmax(1) == index).mean()),
+        domain_accuracy=float((predicted[:, : len(words)].argmax(1) == index).mean()),
         domain_chance=float(np.bincount(index).max() / len(index)),
         noise_r2=float(1 - np.square(read - strengths).mean() / strengths.var()),
     )

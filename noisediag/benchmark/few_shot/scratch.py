@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from noisediag.benchmark.few_shot import vit
-from noisediag.benchmark.few_shot.data import Asked, LabelledPictures
+from noisediag.benchmark.few_shot.data import EvaluationPictures, LabelledPictures
 from noisediag.cop.encoder import EncoderConfig
 from noisediag.cop.models import PaperModel
 from noisediag.cop.tokens import BLOCK, tokenize
@@ -55,10 +55,10 @@ class _PlateauError(Exception):
     """Validation has stopped falling."""
 
 
-def train_and_ask(
-    data: LabelledPictures, asked: Asked, plan: Plan, choices: Mapping[str, Mapping[str, float]]
+def train_and_predict(
+    data: LabelledPictures, evaluated: EvaluationPictures, plan: Plan, choices: Mapping[str, Mapping[str, float]]
 ) -> tuple[Floats, dict[str, float]]:
-    """Strengths of every asked picture, and the settings: those of `choices`, found by the arm's first seed, or the
+    """Strengths of every evaluated picture, and the settings: those of `choices`, found by the arm's first seed, or the
     best of a search of 3 learning rates and 2 weight decays.
     """
     chosen = dict(choices.get(plan.arm, {})) or _search(data, plan)
@@ -66,8 +66,8 @@ def train_and_ask(
     device = choose_device(plan.device)
     model = model.to(device).eval()
     with torch.inference_mode():
-        said = [_strengths(model, noisy[None].to(device))[0].double().cpu().numpy() for noisy, *_ in asked]
-    return np.stack(said), {**chosen, "validation_rmse": best}
+        predicted = [_strengths(model, noisy[None].to(device))[0].double().cpu().numpy() for noisy, *_ in evaluated]
+    return np.stack(predicted), {**chosen, "validation_rmse": best}
 
 
 def _search(data: LabelledPictures, plan: Plan) -> dict[str, float]:
@@ -95,7 +95,7 @@ def _train(
     steps = max(int(STEPS[count] * share * plan.effort), CHECKS)
     if share < 1:
         steps = min(steps, MOST_SEARCHED)
-    watch = _Watch(model, data, held, plan.state(f"{name}.best"))
+    watch = _EarlyStopping(model, data, held, plan.state(f"{name}.best"))
     config = FitConfig(
         steps=steps,
         learning_rate=settings["learning_rate"],
@@ -119,10 +119,10 @@ def _train(
 
 
 def _strengths(model: nn.Module, pictures: Tensor) -> Tensor:
-    """What `model` says of pictures (n, H, W), `(n, 6)`; our network by one grid of blocks, as with few labels."""
+    """What `model` predicts for pictures (n, H, W), `(n, 6)`; our network by one grid of blocks, as with few labels."""
     if isinstance(model, PaperModel):
-        said: Tensor = model.head(model.encoder(tokenize(pictures[:, None], grids=1)))
-        return said
+        predicted: Tensor = model.head(model.encoder(tokenize(pictures[:, None], grids=1)))
+        return predicted
     return torch.as_tensor(model(pictures[:, None]))
 
 
@@ -142,14 +142,14 @@ def _objective(model: nn.Module, data: LabelledPictures, learned: NDArray[np.int
                 * torch.randint((data.codes.shape[1] - CROP) // BLOCK + 1, (2,), generator=generator, device=device)
             ).tolist()
             pictures = pictures[:, top : top + CROP, left : left + CROP]
-        said = _strengths(model, pictures.to(device))
-        error = (said - data.strengths[learned[drawn]].to(device)).square().mean()
+        predicted = _strengths(model, pictures.to(device))
+        error = (predicted - data.strengths[learned[drawn]].to(device)).square().mean()
         return 100 * error, {}
 
     return objective
 
 
-class _Watch:
+class _EarlyStopping:
     """Keeps the weights of the lowest validation error; ends a training that no longer gets better."""
 
     def __init__(self, model: nn.Module, data: LabelledPictures, held: NDArray[np.int64], file: Path | None):

@@ -23,12 +23,12 @@ from noisediag.benchmark.real.truth import NOISY, RealPair
 from noisediag.benchmark.running import MODEL, SensorModel
 from noisediag.errors import InputError, UnsupportedError
 from noisediag.footprint.file import CheckpointId, Footprint
+from noisediag.genome.rendered import CODES
 from noisediag.images.image import Image
 from noisediag.reports.figures import decimal, number_table, percent
 
 Floats = NDArray[np.float64]
 
-CODES = 255
 LEVEL_CODES = 16  # a bin of the mean picture
 LEVEL_PX = 400  # pixels that a bin needs for its standard deviation
 SHORT = {"scikit-image": "skimage", "Liu 2013": "Liu", "Chen 2015": "Chen"}  # names for narrow columns
@@ -111,8 +111,8 @@ def score(baselines: bool, models: Mapping[str, SensorModel], pair: RealPair) ->
     try:
         image = images.read(pair.noisy)
         channels = _channels(image, pair)
-        known = _channels(images.read(pair.mean), pair)
-        if list(known) != list(channels) or any(known[n].shape != channels[n].shape for n in channels):
+        means = _channels(images.read(pair.mean), pair)
+        if list(means) != list(channels) or any(means[n].shape != channels[n].shape for n in channels):
             raise UnsupportedError("the mean picture has other channels or another size")
         footprint = models[MODEL].estimate(image)
     except InputError as error:
@@ -120,7 +120,7 @@ def score(baselines: bool, models: Mapping[str, SensorModel], pair: RealPair) ->
     readings: list[PairReading] = []
     doubts: list[str] = []
     for name, values in channels.items():
-        truth = channel_truth(values, known[name])
+        truth = channel_truth(values, means[name])
         if not len(truth.signal):
             return PairScore(pair, failure=f"no level of {name} has {LEVEL_PX} pixels")
         doubts += _doubts(name, truth, pair)
@@ -190,9 +190,9 @@ def _channels(image: Image, pair: RealPair) -> dict[str, Floats]:
 def _readings(
     pair: RealPair, name: str, values: Floats, truth: ChannelTruth, footprint: Footprint, *, baselines: bool
 ) -> Iterator[PairReading]:
-    own = {plane.name: plane for plane in footprint.planes}.get(name, footprint.planes[-1])
+    plane = {plane.name: plane for plane in footprint.planes}.get(name, footprint.planes[-1])
     spatial = {s.name: s for s in footprint.rendered.planes}.get(name) if footprint.rendered else None
-    curves: dict[str, Curve] = {MODEL: own.law.sigma}
+    curves: dict[str, Curve] = {MODEL: plane.law.sigma}
     if baselines:
         curves |= {baseline.name: baseline.function(values / CODES) for baseline in BASELINES}
     for method, curve in curves.items():

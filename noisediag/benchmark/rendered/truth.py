@@ -42,9 +42,8 @@ class MeasuredTruth:
 def measured_truth(photographs: Floats) -> MeasuredTruth:
     """The noise of `photographs` (repeats, 3, H, W), codes of one scene taken by one camera; at least two."""
     repeats = len(photographs)
-    luma = np.tensordot(photographs, np.array(list(LUMA.values())), axes=(1, 0))
-    stack = np.concatenate([photographs, luma[:, None]], axis=1) / CODES
-    mean = stack.mean(axis=0)
+    stack = _with_luma(photographs) / CODES
+    mean = _with_luma(photographs.mean(axis=0)) / CODES  # of whole codes: pixels of equal signal are exactly equal
     # The mean of the repeats takes a share 1/repeats of the variance: residuals are stretched so that their mean
     # square is the unbiased variance.
     residual = (stack - mean) * math.sqrt(repeats / (repeats - 1))
@@ -79,10 +78,22 @@ def flags_of(camera: Camera, denoised: float) -> Floats:
 
 
 def _levels(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
-    """Mean signal and SD in LEVELS groups of equal count, pixels ordered by their clean signal."""
-    order = np.argsort(mean, axis=None, kind="stable")
-    order = order[: order.size // LEVELS * LEVELS].reshape(LEVELS, -1)
-    return mean.reshape(-1)[order].mean(axis=1), np.sqrt(variance.reshape(-1)[order].mean(axis=1))
+    """Mean signal and SD in LEVELS groups of equal count, pixels ordered by their clean signal.
+
+    Pixels of one signal count with the mean of their variances, so that where they lie in the picture does not say
+    which of two levels they belong to.
+    """
+    signals, index, counts = np.unique(mean, return_inverse=True, return_counts=True)
+    variances = np.bincount(index.reshape(-1), variance.reshape(-1)) / counts
+    usable = mean.size // LEVELS * LEVELS
+    signal, spread = (np.repeat(values, counts)[:usable].reshape(LEVELS, -1) for values in (signals, variances))
+    return signal.mean(axis=1), np.sqrt(spread.mean(axis=1))
+
+
+def _with_luma(colours: Floats) -> Floats:
+    """R, G and B of `(..., 3, H, W)` with their luma behind them."""
+    weights = np.array(list(LUMA.values()))[:, None, None]
+    return np.concatenate([colours, (weights * colours).sum(axis=-3, keepdims=True)], axis=-3)
 
 
 def _sigma_after_area(residual: Floats, side_px: int) -> Floats:

@@ -90,7 +90,7 @@ class PaperScore:
     truth: tuple[float, ...]
     answers: Mapping[str, tuple[float, ...]]
     checkpoint: CheckpointId
-    shown: tuple[float, ...]  # what the oracle sees; empty without baselines
+    oracle_features: tuple[float, ...]  # empty without baselines
 
 
 @dataclass(frozen=True)

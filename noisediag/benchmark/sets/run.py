@@ -210,7 +210,7 @@ def _score_paper(options: BenchmarkOptions, models: Mapping[str, PaperModel], jo
                 truth=tuple(case.strengths),
                 answers=answers,
                 checkpoint=models[MODEL].checkpoint,
-                shown=tuple(oracle.features(case.clean, case.noisy)) if options.baselines else (),
+                oracle_features=tuple(oracle.features(case.clean, case.noisy)) if options.baselines else (),
             )
         )
     return tuple(scores)

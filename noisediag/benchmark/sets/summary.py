@@ -240,9 +240,9 @@ def _presence_rows(cases: Sequence[CaseScore]) -> Iterator[PresenceRow]:
         if table is None:
             continue
         for column, name in enumerate(NAMES):
-            told = np.isfinite(table.present[:, column])
+            known = np.isfinite(table.present[:, column])
             positive = table.scored[:, column]
-            used = told & (positive | (table.truth[:, column] == 0))
+            used = known & (positive | (table.truth[:, column] == 0))
             positives = int(positive[used].sum())
             negatives = int(used.sum()) - positives
             if not positives or not negatives:
@@ -288,9 +288,9 @@ def _coverage_rows(cases: Sequence[CaseScore], seed: int) -> Iterator[CoverageRo
                 yield CoverageRow(cases[0].set_name, parameter.name, apart, cover, _median(widths[of, column]))
         curve = np.array([a.curve_covered for _, a in chosen])
         width = np.array([a.curve_width for _, a in chosen]) / math.log(10)
-        told = np.isfinite(curve)
-        cover = scoring.coverage(curve[told], table.picture[told], seed=seed)
-        yield CoverageRow(cases[0].set_name, "curve", apart, cover, _median(width[told]))
+        known = np.isfinite(curve)
+        cover = scoring.coverage(curve[known], table.picture[known], seed=seed)
+        yield CoverageRow(cases[0].set_name, "curve", apart, cover, _median(width[known]))
 
 
 def _median(values: Floats) -> float:
@@ -324,7 +324,7 @@ def sum_up_paper(options: BenchmarkOptions, scores: Sequence[PaperScore]) -> Ben
     if options.baselines:
         number = {key: i for i, key in enumerate(dict.fromkeys((s.domain, s.picture) for s in scores))}
         picture = np.array([number[s.domain, s.picture] for s in scores])
-        best = oracle.predict(np.array([s.shown for s in scores]), expected, picture, seed=options.seed)
+        best = oracle.predict(np.array([s.oracle_features for s in scores]), expected, picture, seed=options.seed)
         read |= {} if best is None else {ORACLE: best}
     rows = [row for method, strengths in read.items() for row in _paper_rows(method, strengths, expected, domain)]
     return BenchmarkResult(
