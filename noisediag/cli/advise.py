@@ -116,10 +116,11 @@ def advise(
         check_plot("--plot", plot, inputs=files, force=force)
 
         from noisediag.estimator import Estimator
-        from noisediag.studies.advise import advice as study
-        from noisediag.studies.advise import report
+        from noisediag.studies.advise import protocol, report
+        from noisediag.studies.advise.advice import advise as advise_on
+        from noisediag.studies.advise.result import AdviseOptions
 
-        options = study.AdviseOptions(
+        options = AdviseOptions(
             black=black_dn,
             white=white,
             channel=channel,
@@ -135,12 +136,12 @@ def advise(
             exposure_s=exposure,
         )
         estimator = Estimator(checkpoint, device.value)
-        advices, failed = measured(files, lambda path: study.advise(path, options, estimator))
+        advices, failed = measured(files, lambda path: advise_on(path, options, estimator))
         if not advices:
             raise typer.Exit(NONE_READABLE)
         exponents = None
         if (powers or dwells) and not failed:
-            exponents = study.exponents(advices, powers, dwells)
+            exponents = protocol.exponents(advices, powers, dwells)
         print_or_write(report, advices, exponents, json=json, output=output, force=force)
         write_file(plot, lambda part: report.plot(advices, part), force=force)
         if failed:

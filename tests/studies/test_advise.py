@@ -15,17 +15,10 @@ from noisediag.cli import app
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome import scenes
-from noisediag.studies.advise.advice import (
-    FRAMES,
-    AdviseOptions,
-    Light,
-    advise,
-    brightness_for,
-    exponents,
-    frames_for,
-    pays_until,
-    power_for,
-)
+from noisediag.studies.advise.advice import FRAMES, advise
+from noisediag.studies.advise.light import Light, brightness_for, frames_for, pays_until, power_for
+from noisediag.studies.advise.protocol import exponents
+from noisediag.studies.advise.result import AdviseOptions
 
 GAIN, READ_DN, OFFSET_DN = 20.0, 10.0, 200.0  # DN a photon
 

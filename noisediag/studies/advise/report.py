@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from noisediag import __version__
-from noisediag.footprint.values import LEVEL
+from noisediag.footprint.values import LEVEL, Bounded
 from noisediag.reports import plots
 from noisediag.reports.figures import dumps_json, number_table, plain
 from noisediag.reports.table import digits, interval, number, printable
-from noisediag.studies.advise.advice import DIMINISHED, Advice, Exponents, Value
+from noisediag.studies.advise.light import DIMINISHED
+from noisediag.studies.advise.protocol import Exponents
+from noisediag.studies.advise.result import Advice
 
 SCHEMA = "noisediag.advice/1"
 _OFFSETS = {
@@ -93,7 +95,7 @@ def unit(advice: Advice) -> str:
     return "effective photons" if advice.effective else "photons"
 
 
-def _ends(value: Value) -> tuple[float, float, float]:
+def _ends(value: Bounded) -> tuple[float, float, float]:
     middle = value.value or 0.0
     return middle, middle if value.low is None else value.low, middle if value.high is None else value.high
 
@@ -139,13 +141,13 @@ def _fact_rows(advice: Advice) -> Iterator[tuple[str, str, str]]:
         yield "averaging pays until", str(advice.pays_until), f"frames: {100 * DIMINISHED:.0f} % of that limit"
 
 
-def _shown(value: Value, unit_: str) -> tuple[str, str]:
+def _shown(value: Bounded, unit_: str) -> tuple[str, str]:
     significant = 2 if value.value is None else digits(value.value, value.low, value.high)
     bounds = interval(value.low, value.high, significant)
     return number(value.value, significant), f"{unit_}  ({bounds})"
 
 
-def _cells(value: Value) -> tuple[str, str]:
+def _cells(value: Bounded) -> tuple[str, str]:
     significant = 2 if value.value is None else max(2, digits(value.value, value.low, value.high))
     return number(value.value, significant), interval(value.low, value.high, significant)
 
