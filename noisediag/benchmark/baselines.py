@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from noisediag.errors import UsageError
+from noisediag.traces.dct import dct_matrix
 
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats], Floats]  # clean signal x, any shape -> sigma(x), the same shape
@@ -205,15 +206,6 @@ def _weak_texture_threshold(size_px: int, confidence: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def _dct() -> Floats:
-    """Orthonormal DCT-II matrix of BLOCK_PX points: rows are frequencies."""
-    k, n = np.mgrid[:BLOCK_PX, :BLOCK_PX]
-    matrix = np.sqrt(2 / BLOCK_PX) * np.cos(np.pi * (2 * n + 1) * k / (2 * BLOCK_PX))
-    matrix[0] /= np.sqrt(2)
-    return np.asarray(matrix)
-
-
-@lru_cache(maxsize=1)
 def _bands() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Middle and high band of the flattened 8x8 coefficients."""
     u, v = np.mgrid[:BLOCK_PX, :BLOCK_PX]
@@ -229,7 +221,8 @@ def _band_sizes() -> tuple[int, int]:
 def _block_bands(image: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean, middle-band and high-band variance of all blocks of two grids half a block apart, each shape (n,)."""
     middle, high = _bands()
-    basis = np.kron(_dct(), _dct()).T  # (64 pixels, 64 coefficients)
+    matrix = dct_matrix(BLOCK_PX)
+    basis = np.kron(matrix, matrix).T  # (64 pixels, 64 coefficients)
     half = BLOCK_PX // 2
     blocks = []
     for grid in (image, image[half:, half:]):

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from noisediag.genome import srgb
 from noisediag.images.image import LUMA as OF_COLOUR
 from noisediag.traces import jpeg as jpeg_traces
+from noisediag.traces.dct import dct_matrix
 
 LUMA = tuple(OF_COLOUR.values())
 BLOCK = 8
@@ -279,7 +282,7 @@ DENOISERS: dict[str, Denoiser] = {
 
 def tone_srgb(x: Tensor, shape: Tensor) -> Tensor:
     """IEC 61966-2-1; `shape` is not used."""
-    return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)
+    return srgb.encode(x)
 
 
 def tone_gamma(x: Tensor, shape: Tensor) -> Tensor:
@@ -360,11 +363,9 @@ def jpeg_tables(quality: int) -> Tensor:
     return torch.from_numpy(steps).float().reshape(2, BLOCK, BLOCK)
 
 
+@cache
 def _dct(device: torch.device) -> Tensor:
-    k = torch.arange(BLOCK, dtype=torch.float32, device=device)
-    rows = torch.cos(math.pi * (2 * k[None] + 1) * k[:, None] / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
-    rows[0] /= math.sqrt(2)
-    return rows
+    return torch.from_numpy(dct_matrix(BLOCK)).float().to(device)
 
 
 def _through_blocks(plane: Tensor, steps: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Footprint
+from noisediag.genome import srgb
 
 DIGITS = 4
 
@@ -69,15 +70,11 @@ def encoded_sigma(signal: np.ndarray, iso: float, width: int, height: int) -> np
     """Noise (0 to 1) that AV1 encoders add at sRGB signals `signal` (0 to 1) of a `width` x `height` picture."""
     at_mid_tone = QUANTUM_EFFICIENCY * PHOTONS_PER_LXS_UM2 * MID_TONE_EXPOSURE_LXS / iso * SENSOR_UM2 / (width * height)
     full = at_mid_tone / MID_TONE
-    linear = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    linear = srgb.decode(signal)
     electrons = full * linear
     noise = np.sqrt(READ_NOISE_E**2 + electrons + (RESPONSE_NON_UNIFORMITY * electrons) ** 2) / full
     start, end = np.maximum(linear - 2 * noise, 0.0), np.minimum(linear + 2 * noise, 1.0)
-    return np.asarray(noise * (_encode(end) - _encode(start)) / (end - start))
+    return np.asarray(noise * (srgb.encode(end) - srgb.encode(start)) / (end - start))
 
 
 FORMATS = {"bm3d": bm3d, "fastdvdnet": fastdvdnet, "av1": av1}
-
-
-def _encode(linear: np.ndarray) -> np.ndarray:
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -19,6 +19,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from noisediag.images.image import LUMA, JpegTables
+from noisediag.traces.dct import dct_matrix
 
 SIDE = 8  # px of a block
 LUMA_WEIGHTS = np.array(list(LUMA.values()), dtype=np.float32)
@@ -295,10 +296,7 @@ def _counted(bins: np.ndarray, count: int) -> np.ndarray:
 
 @cache
 def _dct() -> np.ndarray:
-    """The orthonormal DCT-II of 8 samples, (8, 8)."""
-    order = np.arange(SIDE)
-    wave = np.cos(np.pi * (2 * order[None] + 1) * order[:, None] / (2 * SIDE))
-    return (np.sqrt(np.where(order == 0, 1, 2) / SIDE)[:, None] * wave).astype(np.float32)
+    return dct_matrix(SIDE).astype(np.float32)
 
 
 @cache

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noisediag.genome import rendered, scenes
+from noisediag.genome import rendered, scenes, srgb
 from noisediag.genome.cases import SCENES, Job, case_seed
 from noisediag.genome.clean import Picture, read_clean
 from noisediag.training.photographs import RenderedSet, labelled, mirrored
@@ -109,7 +109,7 @@ def camera_of(group: str, generator: torch.Generator) -> rendered.Camera:
 
 def light(display: Tensor) -> Tensor:
     """The inverse of the sRGB curve, IEC 61966-2-1."""
-    return torch.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055).clamp(min=0) ** 2.4)
+    return srgb.decode(display)
 
 
 def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> Tensor:
