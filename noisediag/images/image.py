@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
+from numpy.typing import NDArray
 
+Codes = NDArray[Any]  # code values (DN) in the file's own dtype: integers or floats
 Domain = Literal["raw-linear", "linear", "rendered"]
 ScaleSource = Literal["file", "override", "assumed"]
 
@@ -39,7 +40,7 @@ class Plane:
 
     name: str
     shape: tuple[int, int]
-    load: Callable[[], np.ndarray]
+    load: Callable[[], Codes]
     black_dn: float
     white_dn: float
     scale_source: ScaleSource
@@ -56,13 +57,11 @@ class Plane:
 class JpegTables:
     """How a JPEG file is compressed: quantiser steps (64,), rows from low to high vertical frequency.
 
-    `chroma`: of the first colour difference, None in gray files. `subsampling`: "4:4:4", "4:2:2", "4:2:0", "4:4:0" or
-    "4:1:1"; None in gray files and for other factors.
+    `chroma`: of the first colour difference, None in gray files.
     """
 
     luma: tuple[int, ...]
     chroma: tuple[int, ...] | None
-    subsampling: str | None
 
 
 @dataclass(frozen=True)

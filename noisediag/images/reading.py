@@ -25,7 +25,7 @@ from noisediag.errors import (
 )
 from noisediag.images import array
 from noisediag.images.formats import Format, identify
-from noisediag.images.image import Domain, Image
+from noisediag.images.image import Codes, Domain, Image
 from noisediag.images.selection import Roi, override, select
 
 _MODULES: dict[Format, str] = {
@@ -77,7 +77,7 @@ def read(
 
 
 def from_array(
-    array_: np.ndarray,
+    array_: Codes,
     *,
     black: float | None = None,
     white: float | None = None,
@@ -145,8 +145,8 @@ def _line(error: Exception) -> str:
     )
 
 
-def _guarded(load: Callable[[], np.ndarray], name: str) -> Callable[[], np.ndarray]:
-    def guarded() -> np.ndarray:
+def _guarded(load: Callable[[], Codes], name: str) -> Callable[[], Codes]:
+    def guarded() -> Codes:
         with _guard(name):
             return load()
 

@@ -218,6 +218,6 @@ def _groups(lines: Sequence[_Line]) -> Iterator[str]:
         if len(folders) > 1:
             yield str(line.path.parent)
             continue
-        tags = exif(line.path)
+        tags = exif(line.path, [])  # a file whose EXIF is damaged stays on its own
         taken = "DateTimeOriginal" in tags
         yield " ".join(str(tags[key]) for key in CAPTURE if key in tags) if taken else str(line.path)
