@@ -1,4 +1,4 @@
-"""Clean pictures for the studies: read from files, reduced to one plane, or laid out as a Bayer mosaic."""
+"""The one reader of clean pictures, for benchmark, training and studies alike; and their Bayer mosaics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag import images
-from noisediag.errors import UsageError
+from noisediag.errors import UnsupportedError, UsageError
 from noisediag.images.image import LUMA
 
 Floats = NDArray[np.float64]
 
 BAYER = "RGGB"
 NEUTRAL = (0.5, 1.0, 0.67)  # what a daylit grey gives in the R, G and B planes of a common sensor (DNG AsShotNeutral)
+# What a folder of clean pictures is searched for: no RAW, HEIC or microscope's formats, which are no clean pictures.
 SUFFIXES = frozenset({".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy", ".fits"})
 
 # Upper bounds of the noise that the pictures of the 12 benchmark domains carry themselves, in steps of 8 bits, as their
@@ -45,16 +46,19 @@ class Clean:
 
     @property
     def luma(self) -> Floats:
+        """BT.601 luma (H, W) of a colour picture; a gray one as it is."""
         return self.signal if self.signal.ndim == 2 else self.signal @ np.array(list(LUMA.values()))
 
 
-def read_clean(path: Path) -> Clean:
+def read_clean(path: Path, *, floats: bool = True) -> Clean:
     """The first frame of a picture, normalised by its file's own black and white; floats are taken as they are.
 
     Raises InputError where the file cannot be read, UsageError where it is neither gray nor RGB, or holds floats beyond
-    0 to 1, of which nobody can tell what is white.
+    0 to 1, of which nobody can tell what is white. Without `floats`, UnsupportedError for any.
     """
     image = images.read(path)
+    if not floats and image.planes[0].bit_depth is None:
+        raise UnsupportedError(f"{path}: floating-point pixels have no stated white level")
     first = [plane for plane in image.planes if plane.frame in (None, image.planes[0].frame)]
     planes = [_normalised(plane, path) for plane in first]
     step = (first[0].step_dn or 0.0) / (first[0].white_dn - first[0].black_dn)
@@ -72,6 +76,11 @@ def _normalised(plane: images.Plane, path: Path) -> Floats:
     if not (values.min() >= 0 and values.max() <= 1):
         raise UsageError(f"{path}: floats beyond 0 to 1 ({values.min():g} to {values.max():g}) in a clean picture")
     return values
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder that are called like pictures, hidden ones left out, in the order of their names."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
 def mosaic(clean: Floats) -> Floats:
@@ -112,7 +121,7 @@ def pictures(data: Path, *, split: str, limit_per_domain: int | None) -> tuple[P
     own = _own_noise(data)
     found: list[Picture] = []
     for folder in folders:
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        files = files_of(folder)
         parity = {"odd": 1, "even": 0}.get(split)
         kept = [p for place, p in enumerate(files) if parity is None or _number(p, place) % 2 == parity]
         for path in kept[:limit_per_domain]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.errors import UnreadableError, UnsupportedError
+from noisediag.errors import UnreadableError
+from noisediag.genome.clean import files_of, read_clean
 from noisediag.genome.painters import PAINTERS
 
 KINDS: tuple[str, ...] = tuple(PAINTERS)
@@ -22,8 +22,6 @@ WEIGHTS = {"photo": 4.0, "leaves": 1.5, "flat": 1.5, "stars": 1.5}  # 1 for the 
 LEVEL_SAMPLES = 1024  # pixels of a picture that its black and white points are read from
 MIN_STRETCHED = 0.2  # of the range; a narrower one would show a photograph's own noise
 BLUR_REACH = 5  # px; the blurs of `vary` end there
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JPEG
 
 
 def make(n: int, size: int, generator: torch.Generator, *, kinds: tuple[str, ...] | None = None) -> Tensor:
@@ -121,16 +119,16 @@ def _soften(batch: Tensor, sigma: Tensor) -> Tensor:
 def folder(path: Path, size: int, generator: torch.Generator | None = None) -> Tensor:
     """One crop (n, size, size) in [0, 1] of the luma of every picture in a folder, in the order of the file names.
 
-    The crops are random, or central without a generator. 8-bit and 16-bit files; pictures smaller than `size` are left
-    out, with a warning that counts them. Raises UnreadableError for a damaged picture or a folder with none that fits,
-    and UnsupportedError for pixels that are neither 8-bit nor 16-bit.
+    The crops are random, or central without a generator. Files as `clean.read_clean` takes them, without floats;
+    pictures smaller than `size` are left out, with a warning that counts them. Raises InputError for a picture that
+    cannot be read (UnsupportedError for floats), UnreadableError for a folder with none that fits.
     """
     if not Path(path).is_dir():
         raise UnreadableError(f"{path}: no such folder")
-    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES)
+    files = files_of(Path(path))
     crops, skipped = [], 0
     for file in files:
-        luma = _luma(file)
+        luma = read_clean(file, floats=False).luma.astype(np.float32).clip(0, 1)
         spare = np.array(luma.shape) - size
         if spare.min() < 0:
             skipped += 1
@@ -148,17 +146,3 @@ def folder(path: Path, size: int, generator: torch.Generator | None = None) -> T
 
 def _below(limit: int, generator: torch.Generator) -> int:
     return int(torch.randint(limit, (), generator=generator, device=generator.device))
-
-
-def _luma(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            if image.mode == "F":
-                raise UnsupportedError(f"{file}: floating-point pixels have no stated white level")
-            if image.mode.startswith("I"):
-                return np.asarray(image, dtype=np.float32) / 65535
-            if image.mode in ("1", "L", "LA"):
-                return np.asarray(image.convert("L"), dtype=np.float32) / 255
-            return np.asarray(image.convert("RGB"), dtype=np.float32) @ LUMA / 255
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UnreadableError(f"{file}: {error}") from error

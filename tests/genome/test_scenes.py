@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
-from noisediag.errors import UnreadableError, UnsupportedError
+from noisediag.errors import InputError, UnreadableError, UnsupportedError
 from noisediag.genome import scenes
+from noisediag.genome.clean import read_clean
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -129,5 +131,22 @@ def test_folder_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     whole = tmp_path / "whole.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)).save(whole)
     (tmp_path / "b.png").write_bytes(whole.read_bytes()[:200])
-    with pytest.raises(UnreadableError, match=r"b\.png"):
+    with pytest.raises(InputError, match=r"b\.png"):
         scenes.folder(tmp_path, 32)
+
+
+def test_one_reader_for_training_and_benchmark(tmp_path: Path) -> None:
+    """A 12-bit OME-TIFF is as bright in both, and so is a colour PNG."""
+    codes = np.full((48, 48), 1000, np.uint16)
+    path = tmp_path / "twelve.tif"
+    tifffile.imwrite(path, codes, ome=True, metadata={"axes": "YX", "SignificantBits": 12})
+    assert float(read_clean(path).luma.mean()) == pytest.approx(1000 / 4095)
+    assert float(scenes.folder(tmp_path, 32).mean()) == pytest.approx(1000 / 4095, abs=1e-6)
+    path.unlink()
+    colour = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(tmp_path / "a.png")
+    (tmp_path / ".hidden.png").write_bytes(b"no picture")
+    (crop,) = scenes.folder(tmp_path, 32).numpy()
+    np.testing.assert_array_equal(crop, read_clean(tmp_path / "a.png").luma.astype(np.float32))
+    # Within one rounding of single precision of what training saw before.
+    np.testing.assert_allclose(crop, colour.astype(np.float32) @ np.float32([0.299, 0.587, 0.114]) / 255, atol=1.2e-7)

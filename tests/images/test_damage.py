@@ -93,17 +93,18 @@ def test_damaged_exif_is_told(tmp_path: Path, block: bytes, reason: str, kind: s
     assert warning.endswith("): camera, ISO and exposure unknown")
 
 
-def test_damaged_exif_of_a_dng_is_told_and_its_levels_stand(tmp_path: Path, write_dng: Callable[..., Path]) -> None:
-    mosaic = np.random.default_rng(0).integers(200, 4000, (64, 64), dtype=np.uint16)
-    assert read(write_dng(mosaic)).warnings == ()
+def test_damaged_exif_of_a_tiff_is_told_and_its_levels_stand(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
     placeholder = 34664  # tifffile itself writes no pointer to EXIF
-    path = write_dng(mosaic, extra=((placeholder, "i", 1, -1, True),))
+    extra = [(placeholder, "i", 1, -1, True), (50714, "H", 1, 480, True), (50717, "I", 1, 4095, True)]
+    tifffile.imwrite(path, np.full(SIZE, 1000, np.uint16), metadata=None, extratags=extra)
+    assert read(path).warnings == ()
     data = bytearray(path.read_bytes())
     entry = data.index(struct.pack("<HHIi", placeholder, 9, 1, -1))
     data[entry : entry + 2] = struct.pack("<H", 0x8769)
     path.write_bytes(bytes(data))
     image = read(path)
-    assert {(plane.black_dn, plane.white_dn) for plane in image.planes} == {(100.0, 16383.0)}
+    assert (image.planes[0].black_dn, image.planes[0].white_dn) == (480.0, 4095.0)
     assert [warning[:15] for warning in image.warnings] == ["EXIF unreadable"]
 
 
