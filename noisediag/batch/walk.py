@@ -90,7 +90,7 @@ class Walk:
         linked: list[str] = []
         while pending or linked:
             inner = pending.pop() if pending else linked.pop(0)
-            here = os.path.join(self.folder, inner)  # noqa: PTH118 - a Path could not tell "./x" from "x"
+            here = str(self.folder / inner)
             try:
                 at = os.stat(here)  # noqa: PTH116
                 if (at.st_dev, at.st_ino) in seen:
@@ -109,7 +109,7 @@ class Walk:
                 if not self._wants(place, child):
                     skipped += not _is_folder(child)
                 elif self._in_shard(place):
-                    entries.append(_entry(child))
+                    entries.append(_entry(child, str(self.folder / place)))
         return Found(tuple(sorted(entries, key=lambda entry: os.fsencode(entry.path))), skipped)
 
     def _wants(self, inner: str, child: os.DirEntry[str]) -> bool:
@@ -150,13 +150,14 @@ def _is_folder(child: os.DirEntry[str]) -> bool:
         return False
 
 
-def _entry(child: os.DirEntry[str]) -> Entry:
+def _entry(child: os.DirEntry[str], path: str) -> Entry:
+    """`path`: as its row will spell it, which is not always `child.path`: "./x" in the folder "." is "x"."""
     try:
         found = child.stat()
     except OSError:  # a link to nothing: the reader says so
-        return Entry(child.path, -1, -1)
-    entry = Entry(child.path, found.st_size, found.st_mtime_ns)
-    return replace(entry, failure=Failure(child.path, "unreadable", "is a directory")) if _is_folder(child) else entry
+        return Entry(path, -1, -1)
+    entry = Entry(path, found.st_size, found.st_mtime_ns)
+    return replace(entry, failure=Failure(path, "unreadable", "is a directory")) if _is_folder(child) else entry
 
 
 def _failed(path: str, error: OSError) -> Entry:

