@@ -17,6 +17,8 @@ from noisediag.images import read
 from noisediag.images.image import JpegTables
 from noisediag.images.picture import jpeg_tables
 from noisediag.traces import jpeg
+from noisediag.traces.jpeg.blocks import MAX_PIXELS, luma_tiles
+from noisediag.traces.jpeg.borders import block_strength
 
 DOMAINS = os.environ.get("NOISEDIAG_DOMAINS")  # a folder of clean pictures, a sub-folder a domain
 KINDS = ("photo", "leaves", "texture", "satellite", "tissue", "underwater")
@@ -149,17 +151,17 @@ def test_resaved_on_the_same_grid(some: list[np.ndarray], first: int, second: in
     found = [jpeg.traces(through(codes, first, second)) for codes in some]
     assert [entry.resaved for entry in found] == [True] * len(some)
     assert [entry.quality for entry in found] == [second] * len(some)
-    assert [jpeg.resaved(through(codes, second)) for codes in some] == [False] * len(some)
+    assert [jpeg.traces(through(codes, second)).resaved for codes in some] == [False] * len(some)
 
 
 @pytest.mark.parametrize(("first", "second"), [(60, 90), (75, 95)])
 def test_resaved_after_a_crop(some: list[np.ndarray], first: int, second: int) -> None:
-    found = [jpeg.resaved(through(through(codes, first)[3:, 5:], second)) for codes in some]
+    found = [jpeg.traces(through(through(codes, first)[3:, 5:], second)).resaved for codes in some]
     assert found == [True] * len(some)
 
 
 def test_same_quality_twice_leaves_no_trace(some: list[np.ndarray]) -> None:
-    assert jpeg.resaved(through(some[0], 85, 85)) is False
+    assert jpeg.traces(through(some[0], 85, 85)).resaved is False
 
 
 def test_table_of_a_camera_is_found_in_pixels(some: list[np.ndarray]) -> None:
@@ -182,9 +184,9 @@ def test_block_strength_is_its_definition() -> None:
     rows, columns = (np.cumsum(np.where(np.arange(64) % 8 == start, 3, 1)) for start in (2, 5))
     codes = ((rows[:, None] + columns[None]) % 256).astype(np.uint8)[:, :64]
     assert codes.max() < 255
-    assert jpeg.block_strength(codes) == pytest.approx(2.0, abs=1e-6)
-    assert jpeg.block_strength(codes, (2, 5)) == pytest.approx(2.0, abs=1e-6)
-    assert jpeg.block_strength(codes, (0, 0)) == 0.0
+    assert block_strength(luma_tiles(codes)) == pytest.approx(2.0, abs=1e-6)
+    assert block_strength(luma_tiles(codes), (2, 5)) == pytest.approx(2.0, abs=1e-6)
+    assert block_strength(luma_tiles(codes), (0, 0)) == 0.0
 
 
 def test_block_strength_falls_with_quality(some: list[np.ndarray]) -> None:
@@ -193,14 +195,14 @@ def test_block_strength_falls_with_quality(some: list[np.ndarray]) -> None:
         assert None not in strengths
         assert strengths == sorted(strengths, reverse=True)  # type: ignore[type-var]
     white = np.random.default_rng(1).normal(128, 20, (256, 256)).clip(0, 255).astype(np.uint8)
-    assert jpeg.block_strength(white) == pytest.approx(0, abs=0.03)
+    assert block_strength(luma_tiles(white)) == pytest.approx(0, abs=0.03)
 
 
 def test_pictures_that_show_nothing() -> None:
     nothing = jpeg.Traces(None, None, None, None, None)
     assert jpeg.traces(np.full((64, 64), 90, np.uint8)) == nothing
     assert jpeg.traces(np.full((8, 9, 3), 255, np.uint8)) == nothing
-    assert jpeg.quality_of_pixels(np.zeros((300, 1), np.uint8)) is None
+    assert jpeg.traces(np.zeros((300, 1), np.uint8)).quality is None
     with pytest.raises(ValueError, match="uint8"):
         jpeg.traces(np.zeros((16, 16)))
 
@@ -210,7 +212,7 @@ def test_large_pictures_are_looked_at_in_part() -> None:
     whole = colours(1, size=640)[0]
     decoded = through(whole, 88)[6:, 3:].copy()
     decoded[:160] = 255
-    assert decoded[..., 0].size > jpeg.MAX_PIXELS
+    assert decoded[..., 0].size > MAX_PIXELS
     found = jpeg.traces(decoded)
     assert (found.quality, found.offset, found.standard, found.resaved) == (88, (2, 5), True, False)
 
@@ -231,7 +233,7 @@ def test_other_lattices_are_no_jpeg(some: list[np.ndarray]) -> None:
             "noise": np.rint(np.clip(decoded + grain, 0, 255)).astype(np.uint8),
             "smaller": np.asarray(PIL.Image.fromarray(decoded).resize((150, 150), PIL.Image.Resampling.BILINEAR)),
         }
-        assert {name: jpeg.quality_of_pixels(values) for name, values in changed.items()} == dict.fromkeys(changed)
+        assert {name: jpeg.traces(values).quality for name, values in changed.items()} == dict.fromkeys(changed)
 
 
 @pytest.mark.skipif(DOMAINS is None, reason="NOISEDIAG_DOMAINS names no folder of clean pictures")
