@@ -6,20 +6,21 @@ Numpy only: shared by simulator, model and report.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 REACH = 4.0  # in units of rho: the kernel is cut at d <= 4 rho
 
 
-def kernel(rho: float) -> np.ndarray:
+def kernel(rho: float) -> NDArray[np.float64]:
     """Sampled kernel exp(-d^2 / (2 rho^2)), d <= 4 rho, of unit energy, `(2r+1, 2r+1)`; `rho` in px, > 0."""
     radius = int(REACH * rho)
     offset = np.arange(-radius, radius + 1, dtype=np.float64)
     distance2 = offset[:, None] ** 2 + offset[None, :] ** 2
     weights = np.where(distance2 <= (REACH * rho) ** 2, np.exp(-distance2 / (2 * rho**2)), 0.0)
-    return weights / np.sqrt((weights**2).sum())
+    return np.asarray(weights / np.sqrt((weights**2).sum()))
 
 
-def autocorrelation(rho: float, reach: int) -> np.ndarray:
+def autocorrelation(rho: float, reach: int) -> NDArray[np.float64]:
     """Autocorrelation at lags 0..reach px, vertical by horizontal, `(reach + 1, reach + 1)`; 1 at lag 0.
 
     `rho` = 0 is white noise.

@@ -85,10 +85,10 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
     draws, further = iter(everything), reversed(everything)  # what came later is drawn from the end
 
     def chance(share: float) -> bool:
-        return next(draws) < share
+        return bool(next(draws) < share)
 
     def between(low: float, high: float) -> float:
-        return low + (high - low) * next(draws)
+        return float(low + (high - low) * next(draws))
 
     def logarithmic(low: float, high: float) -> float:
         return math.exp(between(math.log(low), math.log(high)))
@@ -204,7 +204,7 @@ def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, g
     """Photograph every `scene` (N, 3, side, side) `draws` times and measure what differs."""
     count = len(scene)
     pictures, stages = render(scene.repeat(draws, 1, 1, 1), settings, size, generator)
-    pictures = pictures.unflatten(0, (draws, count)).transpose(0, 1)  # (N, draws, 3, H, W)
+    pictures = pictures.reshape(draws, count, *pictures.shape[1:]).transpose(0, 1)  # (N, draws, 3, H, W)
     stack = torch.cat([pictures, camera.luma(pictures)[:, :, None]], 2) / CODES
     mean, residual = _centre(stack)
     variance = residual.square().mean(1)  # (N, planes, H, W)
@@ -218,12 +218,12 @@ def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, g
         -1,
     )
     areas = [functional.avg_pool2d(residual.flatten(0, 1), k).square().mean((-2, -1)) for k in AREAS]
-    areas = [(a.unflatten(0, (count, draws)).mean(1) / total).sqrt() for a in areas]
+    areas = [(a.reshape(count, draws, -1).mean(1) / total).sqrt() for a in areas]
     red, green, blue, _ = residual.unbind(2)
     pairs = [(a * b).mean((1, 2, 3)) for a, b in ((red, green), (green, blue), (red, blue))]
     norms = [(total[:, a] * total[:, b]).sqrt() for a, b in ((0, 1), (1, 2), (0, 2))]
     before, after = (
-        _centre(stage.unflatten(0, (draws, count)).transpose(0, 1))[1].square().mean((1, 2, 3, 4)).sqrt()
+        _centre(stage.reshape(draws, count, *stage.shape[1:]).transpose(0, 1))[1].square().mean((1, 2, 3, 4)).sqrt()
         for stage in stages
     )
     left = after / before.clamp(min=1e-9)
@@ -327,5 +327,5 @@ def _curve(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     flat, order = mean.flatten(2).sort(-1)
     spread = variance.flatten(2).gather(-1, order)
     usable = flat.shape[-1] // LEVELS * LEVELS
-    signal = flat[..., :usable].unflatten(-1, (LEVELS, -1)).mean(-1)
-    return signal, spread[..., :usable].unflatten(-1, (LEVELS, -1)).mean(-1).sqrt()
+    signal = flat[..., :usable].reshape(*flat.shape[:-1], LEVELS, -1).mean(-1)
+    return signal, spread[..., :usable].reshape(*flat.shape[:-1], LEVELS, -1).mean(-1).sqrt()
