@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from noisediag.errors import TruncatedError, UnsupportedError
-from noisediag.images.image import Domain, Image, Plane
+from noisediag.images.image import Codes, Domain, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, loader, rendered_planes, sampled
 
 
@@ -27,7 +27,7 @@ def read(path: Path) -> Image:
     return image(np.load(path, mmap_mode="r", allow_pickle=False), domain="linear", reader="npy")
 
 
-def image(values: np.ndarray, *, domain: Domain, reader: str) -> Image:
+def image(values: Codes, *, domain: Domain, reader: str) -> Image:
     """`values` as an image; see `noisediag.images.from_array`."""
     check_dtype(values.dtype)
     if values.ndim not in (2, 3) or 0 in values.shape:
@@ -46,7 +46,7 @@ def image(values: np.ndarray, *, domain: Domain, reader: str) -> Image:
     return _stack(values if values.ndim == 3 else values[None], domain, reader)
 
 
-def _stack(values: np.ndarray, domain: Domain, reader: str) -> Image:
+def _stack(values: Codes, domain: Domain, reader: str) -> Image:
     frames, height, width = values.shape
     scale = LinearScale([np.asarray(values[index]) for index in sampled(frames)])
 

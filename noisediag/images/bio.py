@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
 
 _CZI, _ND2 = b"ZISRAWFILE", b"\xda\xce\xbe\x0a"
@@ -32,8 +33,8 @@ def _bioio(path: Path, module: str) -> Image:
     data = reader.xarray_dask_data  # lazy: a chunk is read when its frame is asked for
     sizes = {str(axis): int(length) for axis, length in data.sizes.items()}
 
-    def fetch(place: dict[str, int]) -> np.ndarray:
-        picture: np.ndarray = data.isel(place).transpose("Y", "X").to_numpy()
+    def fetch(place: dict[str, int]) -> Codes:
+        picture: Codes = data.isel(place).transpose("Y", "X").to_numpy()
         return picture
 
     names = [str(name) for name in reader.channel_names or ()]
@@ -48,7 +49,7 @@ def _lif(path: Path) -> Image:
         names = [str(name) for name in picture.coords.get("C", ())]
         dtype, scenes = picture.dtype, len(file.images)
 
-    def fetch(place: dict[str, int]) -> np.ndarray:
+    def fetch(place: dict[str, int]) -> Codes:
         colour = place.pop("S", None)
         with liffile.LifFile(path) as file:
             frame = np.asarray(file.images[0].frame(**place))
@@ -61,11 +62,11 @@ def _lif(path: Path) -> Image:
 def _image(
     sizes: dict[str, int],
     picture: tuple[str, ...],
-    dtype: np.dtype,
+    dtype: np.dtype[Any],
     names: list[str],
     scenes: int,
     reader: str,
-    fetch: Callable[[dict[str, int]], np.ndarray],
+    fetch: Callable[[dict[str, int]], Codes],
 ) -> Image:
     check_dtype(dtype)
     shape = (sizes[picture[0]], sizes[picture[1]])
@@ -79,7 +80,7 @@ def _image(
     loop = {axis: length for axis, length in sizes.items() if axis not in (*picture, channel_axis)}
     frames = int(np.prod(list(loop.values()), dtype=int))
 
-    def load(channel: int, frame: int) -> np.ndarray:
+    def load(channel: int, frame: int) -> Codes:
         index = np.unravel_index(frame, tuple(loop.values())) if loop else ()
         place = {axis: int(position) for axis, position in zip(loop, index, strict=True)}
         if channel_axis in sizes:

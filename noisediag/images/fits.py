@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from noisediag.errors import TruncatedError, UnsupportedError
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
 
 _KEYWORDS = {  # FITS keyword -> ExifTool name; the last ones have no EXIF counterpart and keep their own
@@ -72,7 +73,8 @@ def _planes(path: Path, number: int, hdu: Any, *, single: bool) -> tuple[list[Pl
     name = "gray" if single else hdu.name or f"hdu{number}"
     samples = [_frame(path, number, index) for index in sampled(count)]
     check_dtype(samples[0].dtype)
-    scale = LinearScale(samples, declared_white=_saturation(hdu.header))
+    notes: list[str] = []
+    scale = LinearScale(samples, declared_white=_saturation(hdu.header, notes))
     planes = [
         scale.plane(
             name,
@@ -83,10 +85,10 @@ def _planes(path: Path, number: int, hdu: Any, *, single: bool) -> tuple[list[Pl
         )
         for index in range(count)
     ]
-    return planes, scale.warnings
+    return planes, notes + scale.warnings
 
 
-def _frame(path: Path, number: int, index: int) -> np.ndarray:
+def _frame(path: Path, number: int, index: int) -> Codes:
     """One frame in native byte order. `section` reads and scales only what is asked for."""
     fits = optional("astropy.io.fits", "fits")
     with fits.open(path, memmap=False) as hdus:
@@ -96,9 +98,14 @@ def _frame(path: Path, number: int, index: int) -> np.ndarray:
     return np.array(values, dtype=values.dtype.newbyteorder("="))
 
 
-def _saturation(header: Any) -> float | None:
+def _saturation(header: Any, warnings: list[str]) -> float | None:
+    """The keyword SATURATE, DN of the scaled values; `warnings` is told where it cannot be a level."""
     value = header.get("SATURATE")
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
+        return float(value)
+    if value not in (None, ""):
+        warnings.append(f"SATURATE {value!r} cannot be a level: ignored")
+    return None
 
 
 def _tags(header: Any) -> dict[str, Any]:

@@ -22,12 +22,8 @@ def read(path: Path) -> Image:
     if pixels.ndim == 3:
         pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
     block = primary.info.get("exif")
-    exif = metadata.exif_from_block(block) if block else metadata.Exif()
+    warnings: list[str] = []
+    acquisition = metadata.exif_from_block(block, warnings) if block else {}
     # Deep pictures come in 16-bit containers with the codes at the top: the white level is the container's.
-    return Image(
-        rendered_planes(np.ascontiguousarray(pixels)),
-        "rendered",
-        "pillow-heif",
-        acquisition=exif.tags,
-        warnings=exif.warnings,
-    )
+    planes = rendered_planes(np.ascontiguousarray(pixels))
+    return Image(planes, "rendered", "pillow-heif", acquisition=acquisition, warnings=tuple(warnings))

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
+from numpy.typing import NDArray
 
+Codes = NDArray[Any]  # code values (DN) in the file's own dtype: integers or floats
 Domain = Literal["raw-linear", "linear", "rendered"]
 ScaleSource = Literal["file", "override", "assumed"]
 
@@ -39,7 +40,7 @@ class Plane:
 
     name: str
     shape: tuple[int, int]
-    load: Callable[[], np.ndarray]
+    load: Callable[[], Codes]
     black_dn: float
     white_dn: float
     scale_source: ScaleSource

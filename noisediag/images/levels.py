@@ -12,6 +12,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
+
+from noisediag.images.image import Codes
+
+Counts = NDArray[np.int64]
 
 MIN_LEVELS = 4
 EVIDENCE = math.log(1e4)
@@ -25,7 +30,7 @@ _MAX_CODES = 1 << 24
 _CONTAINERS = (255, 1023, 4095, 16383, 65535)
 
 
-def code_step(values: np.ndarray) -> float | None:
+def code_step(values: Codes) -> float | None:
     """The distance between adjacent levels that `values` really uses, in their own unit.
 
     Integer data: 1 for a plain container, 16 for 12 bits shifted left by 4, 257.3 for a coarse step rounded to
@@ -56,7 +61,7 @@ def code_step(values: np.ndarray) -> float | None:
     return _float_step(levels, counts, epsilon)
 
 
-def _container_step(codes: np.ndarray, counts: np.ndarray, codes_in_one: int) -> float | None:
+def _container_step(codes: Codes, counts: Counts, codes_in_one: int) -> float | None:
     """Step of `codes / codes_in_one`; None if so few levels would fit a container by chance."""
     return _integer_step(codes, counts) / codes_in_one if codes.size >= MIN_LEVELS else None
 
@@ -71,7 +76,7 @@ def power_of_two_above(maximum: float) -> float:
     return 2.0 ** math.ceil(math.log2(maximum)) if maximum > 0 else 1.0
 
 
-def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _histogram(values: Codes) -> tuple[Codes, Counts]:
     """Occupied levels, ascending, with their counts."""
     if values.dtype.itemsize <= 2:
         values = values[:: max(1, -(-values.size // _COUNTED))]
@@ -86,7 +91,7 @@ def _histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return levels, counts
 
 
-def _trim(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _trim(levels: Codes, counts: Counts) -> Codes:
     """Levels without the rarest ones that together hold at most `_TRIM` of the values."""
     order = np.argsort(counts, kind="stable")
     rare = np.cumsum(counts[order]) <= _TRIM * counts.sum()
@@ -95,7 +100,7 @@ def _trim(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return levels[keep]
 
 
-def _shifted(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _shifted(levels: Codes, counts: Counts) -> NDArray[np.bool_]:
     """Mask of the levels that share the low bits of the commonest one, for the widest shift that nearly all share."""
     inside = counts.copy()
     inside[[0, -1]] = 0
@@ -109,7 +114,7 @@ def _shifted(levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return same
 
 
-def _integer_step(levels: np.ndarray, counts: np.ndarray) -> float:
+def _integer_step(levels: Codes, counts: Counts) -> float:
     """Step of integer levels; 1 where nothing coarser is proven."""
     kept = levels[_shifted(levels, counts)]
     if kept.size == levels.size:
@@ -125,7 +130,7 @@ def _integer_step(levels: np.ndarray, counts: np.ndarray) -> float:
     return float(base) if step is None else base * step
 
 
-def _on_lattice(levels: np.ndarray, origin: float, step: float, tolerance: float) -> int:
+def _on_lattice(levels: Codes, origin: float, step: float, tolerance: float) -> int:
     """How many of all levels, the two extreme ones included, lie on the lattice."""
     offset = levels - origin
     return int(np.count_nonzero(np.abs(offset - step * np.rint(offset / step)) <= tolerance))
@@ -137,7 +142,7 @@ def _proven(levels_on: int, step: float, width: float, span: float) -> bool:
     return (levels_on - 2) * math.log(step / width) >= math.log(max(span / step, 1.0)) + EVIDENCE
 
 
-def _rounded_step(codes: np.ndarray, every: np.ndarray) -> float | None:
+def _rounded_step(codes: Codes, every: Codes) -> float | None:
     """The step of a lattice that was rounded to integer codes; None if there is none.
 
     `codes` must all lie on it; `every` also holds the rare and the extreme levels, which count only where they do.
@@ -164,7 +169,7 @@ def _rounded_step(codes: np.ndarray, every: np.ndarray) -> float | None:
     return best
 
 
-def _candidates(gaps: np.ndarray, slack: float) -> list[float]:
+def _candidates(gaps: Codes, slack: float) -> list[float]:
     """First guesses of the step: means of the gaps near low quantiles, and their halves and thirds."""
     guesses: list[float] = []
     for quantile in (0.0, 0.05, 0.25, 0.5, 0.75):
@@ -177,7 +182,7 @@ def _candidates(gaps: np.ndarray, slack: float) -> list[float]:
     return sorted(guesses, reverse=True)
 
 
-def _fit(levels: np.ndarray, gaps: np.ndarray, guess: float) -> tuple[float, float, float] | None:
+def _fit(levels: Codes, gaps: Codes, guess: float) -> tuple[float, float, float] | None:
     """Least-squares (step, origin, largest residual) over level indices; None where the guess cannot index them."""
     if float(np.median(np.abs(gaps / guess - np.rint(gaps / guess)))) > 0.3:
         return None
@@ -199,20 +204,20 @@ def _fit(levels: np.ndarray, gaps: np.ndarray, guess: float) -> tuple[float, flo
     return step, origin, float(np.abs(levels - origin - step * index).max())
 
 
-def _float_epsilon(values: np.ndarray) -> float:
+def _float_epsilon(values: Codes) -> float:
     """Rounding of the values: that of float32 also where such data were widened to float64."""
     if values.dtype.itemsize > 4 and bool(np.all(values == values.astype(np.float32))):
         return float(np.finfo(np.float32).eps)
     return float(np.finfo(values.dtype).eps)
 
 
-def _merge(levels: np.ndarray, counts: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _merge(levels: Codes, counts: Counts, tolerance: float) -> tuple[Codes, Counts]:
     """Levels closer than the rounding are one."""
     starts = np.flatnonzero(np.concatenate([[True], np.diff(levels) > tolerance]))
     return levels[starts], np.add.reduceat(counts, starts)
 
 
-def _float_step(levels: np.ndarray, counts: np.ndarray, epsilon: float) -> float | None:
+def _float_step(levels: Codes, counts: Counts, epsilon: float) -> float | None:
     kept = _trim(levels, counts)
     inner = kept[1:-1] if kept.size > MIN_LEVELS else kept
     if inner.size < MIN_LEVELS - 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.BmpImagePlugin
@@ -15,7 +16,7 @@ import PIL.WebPImagePlugin
 
 from noisediag.errors import TooLargeError, UnsupportedError
 from noisediag.images import metadata
-from noisediag.images.image import Image, JpegTables
+from noisediag.images.image import Codes, Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
@@ -25,18 +26,19 @@ def read(path: Path) -> Image:
     """A picture in one of Pillow's formats; its first frame if it has several."""
     with opened(path) as picture:
         warnings = ["only the first of several frames is read"] if getattr(picture, "n_frames", 1) > 1 else []
-        tags = exif(picture)
-        acquisition, warnings = tags.tags, [*warnings, *tags.warnings]
+        acquisition = exif(picture, warnings)
         if picture.format == "PNG" and _png_depth(path) == 16:
             pixels = _png16(path)
             if pixels.ndim == 2:
                 scale = LinearScale([pixels])
                 plane = scale.plane("gray", (pixels.shape[0], pixels.shape[1]), loader(pixels))
-                return Image((plane,), "linear", "pillow", acquisition=acquisition, warnings=tags.warnings)
+                return Image((plane,), "linear", "pillow", acquisition=acquisition, warnings=tuple(warnings))
         else:
             pixels, notes = to_pixels(picture)
             warnings += notes
         tables = jpeg_tables(picture)
+        if tables is None and isinstance(picture, PIL.JpegImagePlugin.JpegImageFile):
+            warnings.append("a step of 0 in the JPEG quantiser tables: quality is looked for in the pixels")
     return Image(
         rendered_planes(pixels),
         "rendered",
@@ -67,7 +69,7 @@ def opened(path: Path) -> Iterator[PIL.Image.Image]:
         PIL.Image.MAX_IMAGE_PIXELS = before
 
 
-def to_pixels(picture: PIL.Image.Image) -> tuple[np.ndarray, list[str]]:
+def to_pixels(picture: PIL.Image.Image) -> tuple[Codes, list[str]]:
     """(height, width) or (height, width, 3) uint8 codes, and warnings. Palettes are looked up, alpha is dropped."""
     mode = picture.mode
     if mode == "1":
@@ -99,12 +101,12 @@ def jpeg_tables(picture: PIL.Image.Image) -> JpegTables | None:
     return JpegTables(luma, chroma[0] if chroma else None)
 
 
-def exif(picture: PIL.Image.Image) -> metadata.Exif:
-    """The picture's EXIF tags."""
+def exif(picture: PIL.Image.Image, warnings: list[str]) -> dict[str, Any]:
+    """The picture's EXIF tags by ExifTool names; `warnings` is told where they are damaged."""
     block = picture.info.get("exif")
     if not isinstance(block, bytes):
         block = picture.getexif().tobytes()
-    return metadata.exif_from_block(block) if block else metadata.Exif()
+    return metadata.exif_from_block(block, warnings) if block else {}
 
 
 def _png_depth(path: Path) -> int:
@@ -112,11 +114,11 @@ def _png_depth(path: Path) -> int:
         return file.read(25)[24]
 
 
-def _png16(path: Path) -> np.ndarray:
+def _png16(path: Path) -> Codes:
     """A 16-bit PNG with all its bits (Pillow keeps eight of a colour one); alpha dropped."""
     import imagecodecs
 
-    pixels: np.ndarray = imagecodecs.png_decode(path.read_bytes())
+    pixels: Codes = imagecodecs.png_decode(path.read_bytes())
     if pixels.ndim == 3:
         pixels = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., 0]
     return pixels

@@ -25,7 +25,7 @@ from noisediag.errors import (
 )
 from noisediag.images import array
 from noisediag.images.formats import identify
-from noisediag.images.image import Domain, Image
+from noisediag.images.image import Codes, Domain, Image
 from noisediag.images.selection import Roi, override, select
 
 _CHUNK = 1 << 20
@@ -68,7 +68,7 @@ def read(
 
 
 def from_array(
-    array_: np.ndarray,
+    array_: Codes,
     *,
     black: float | None = None,
     white: float | None = None,
@@ -136,8 +136,8 @@ def _line(error: Exception) -> str:
     )
 
 
-def _guarded(load: Callable[[], np.ndarray], name: str) -> Callable[[], np.ndarray]:
-    def guarded() -> np.ndarray:
+def _guarded(load: Callable[[], Codes], name: str) -> Callable[[], Codes]:
+    def guarded() -> Codes:
         with _guard(name):
             return load()
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from noisediag.errors import UsageError
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.levels import effective_bits
 
 Roi = tuple[int, int, int, int]  # x, y, width, height
@@ -97,5 +95,5 @@ def _cropped(plane: Plane, roi: Roi) -> Plane:
     return replace(plane, shape=(height // rows, width // columns), load=_window(plane.load, window))
 
 
-def _window(load: Callable[[], np.ndarray], window: tuple[slice, slice]) -> Callable[[], np.ndarray]:
+def _window(load: Callable[[], Codes], window: tuple[slice, slice]) -> Callable[[], Codes]:
     return lambda: load()[window]

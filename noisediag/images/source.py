@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from noisediag.errors import TooLargeError, UnsupportedError
-from noisediag.images.image import Lattice, Plane, ScaleSource
+from noisediag.images.image import Codes, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step, effective_bits, power_of_two_above
 
 MAX_PIXELS = 1 << 28  # samples of one frame; the largest cameras have 2e8
@@ -25,7 +26,7 @@ def check_size(*shape: int) -> None:
         raise TooLargeError(f"{' x '.join(map(str, shape))} samples in one frame, more than {MAX_PIXELS} (a bomb?)")
 
 
-def check_dtype(dtype: np.dtype) -> None:
+def check_dtype(dtype: np.dtype[Any]) -> None:
     """Raise UnsupportedError for pixel types that are not grey levels."""
     if dtype.kind == "b":
         raise UnsupportedError("a 1-bit picture has no noise to read")
@@ -51,7 +52,7 @@ class LinearScale:
 
     def __init__(
         self,
-        samples: list[np.ndarray],
+        samples: list[Codes],
         *,
         declared_white: float | None = None,
         declared_black: float | None = None,
@@ -81,6 +82,9 @@ class LinearScale:
             )
         else:
             self.white = float(np.iinfo(dtype).max)
+        if declared_black is not None and not declared_black < self.white:
+            self.warnings.append(f"black level {declared_black:g} is not below white {self.white:g}: ignored")
+            declared_black = None
         self.black = 0.0 if declared_black is None else declared_black
         self.offset_known = declared_black is not None
         self.bit_depth = None if dtype.kind == "f" else effective_bits(self.white, self.step)
@@ -89,7 +93,7 @@ class LinearScale:
         self,
         name: str,
         shape: tuple[int, int],
-        load: Callable[[], np.ndarray],
+        load: Callable[[], Codes],
         *,
         channel: str | None = None,
         frame: int | None = None,
@@ -111,7 +115,7 @@ class LinearScale:
         )
 
 
-def rendered_planes(pixels: np.ndarray, *, black: float = 0.0, white: float | None = None) -> tuple[Plane, ...]:
+def rendered_planes(pixels: Codes, *, black: float = 0.0, white: float | None = None) -> tuple[Plane, ...]:
     """Planes R, G, B, or one "gray", of a rendered picture held in memory.
 
     `pixels`: (height, width) or (height, width, 3), unsigned integers. Three equal channels are one gray picture
@@ -141,10 +145,10 @@ def rendered_planes(pixels: np.ndarray, *, black: float = 0.0, white: float | No
     return tuple(planes)
 
 
-def loader(values: np.ndarray, lattice: Lattice | None = None) -> Callable[[], np.ndarray]:
+def loader(values: Codes, lattice: Lattice | None = None) -> Callable[[], Codes]:
     """A `load` that hands out values already in memory, or one CFA position of them."""
 
-    def load() -> np.ndarray:
+    def load() -> Codes:
         if lattice is None:
             return np.ascontiguousarray(values)
         return np.ascontiguousarray(values[lattice.row :: lattice.row_step, lattice.column :: lattice.column_step])
@@ -152,7 +156,7 @@ def loader(values: np.ndarray, lattice: Lattice | None = None) -> Callable[[], n
     return load
 
 
-def _equal_channels(pixels: np.ndarray) -> bool:
+def _equal_channels(pixels: Codes) -> bool:
     # Most colour pictures differ within the first rows; only gray ones are compared whole.
     head = pixels[: max(1, pixels.shape[0] // 16)]
     return all(

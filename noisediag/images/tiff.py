@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
+import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import metadata
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
 
 _GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
-_OME_HEAD = 1000  # characters of an ImageDescription, within which OME-XML opens its element
+_OME_HEAD = 2000  # characters of an image description that hold the XML declaration, a comment and the root element
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
 
@@ -61,28 +61,25 @@ def read(path: Path) -> Image:
 
     Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
-    with tifffile.TiffFile(path) as tiff:
-        series = _series(tiff)
+    warnings: list[str] = []
+    with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
+        series = _series(tiff, log)
         page = series.keyframe
         _refuse(page)
         check_dtype(series.dtype)
         layout = _layout(series)
         check_size(layout.height, layout.width, layout.samples)
         fetch = _fetcher(path, tiff, series, layout)
-        warnings = []
         if len(tiff.series) > 1:
             warnings.append(f"only the first of {len(tiff.series)} series is read")
-        ome, exif = _ome(tiff), metadata.exif(path)
-        warnings += [*ome.warnings, *exif.warnings]
-        acquisition = {**exif.tags, **ome.acquisition}
+        ome = _ome(tiff, warnings)
+        acquisition = metadata.exif(path, warnings) | ome.acquisition
         names = _channel_names(tiff, layout, ome)
-        blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
-        black = float(np.mean(blacks)) if blacks else None
-        if len(set(blacks)) > 1:
-            warnings.append(
-                f"black levels {', '.join(f'{b:g}' for b in blacks)} differ by position: mean {black:g} used"
-            )
-        white = _declared_white(page, ome.significant_bits)
+        black = _declared_black(page, warnings)
+        white = _declared_white(page, ome.significant_bits, warnings)
+        warnings += [
+            f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
+        ]
         rendered = _is_rendered(page, layout)
         if rendered and series.dtype.kind == "u":  # codes as they are, in a stack as in a single picture
             black, white = 0.0, float(np.iinfo(series.dtype).max)
@@ -104,7 +101,7 @@ def read(path: Path) -> Image:
 def _planes(
     layout: _Layout,
     names: list[str | None],
-    fetch: Callable[[int], np.ndarray],
+    fetch: Callable[[int], Codes],
     black: float | None,
     white: float | None,
 ) -> tuple[tuple[Plane, ...], list[str]]:
@@ -136,8 +133,8 @@ def _planes(
 
 
 def _plane_values(
-    fetch: Callable[[int], np.ndarray], layout: _Layout, colour: int | None, channel: int, frame: int
-) -> np.ndarray:
+    fetch: Callable[[int], Codes], layout: _Layout, colour: int | None, channel: int, frame: int
+) -> Codes:
     values = fetch(layout.page(channel, frame))
     return np.ascontiguousarray(values if colour is None else values[..., colour])
 
@@ -161,7 +158,7 @@ def _layout(series: Any) -> _Layout:
     )
 
 
-def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) -> Callable[[int], np.ndarray]:
+def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) -> Callable[[int], Codes]:
     """A function from page index to its pixels, (height, width) or (height, width, samples)."""
     stored: tuple[int, ...] = (layout.height, layout.width)
     if layout.samples > 1:
@@ -176,7 +173,7 @@ def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) 
         if contiguous + count * page_bytes > size:
             raise TruncatedError(f"{count * page_bytes} bytes of pixels announced, {size - contiguous} there")
 
-        def mapped(index: int) -> np.ndarray:
+        def mapped(index: int) -> Codes:
             offset = contiguous + index * page_bytes
             values = np.fromfile(path, dtype=dtype, count=page_bytes // dtype.itemsize, offset=offset)
             return _last_axis(values.reshape(stored).astype(series_dtype, copy=False), layout)
@@ -191,7 +188,7 @@ def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) 
 
 def _decoded(
     path: Path, numbers: tuple[tuple[str, int] | None, ...], stored: tuple[int, ...], layout: _Layout, index: int
-) -> np.ndarray:
+) -> Codes:
     where = numbers[index]
     if where is None:
         raise TruncatedError(f"page {index} of the stack is missing")
@@ -209,35 +206,21 @@ def _decoded(
     return _last_axis(np.asarray(values).reshape(stored), layout)
 
 
-def _last_axis(values: np.ndarray, layout: _Layout) -> np.ndarray:
+def _last_axis(values: Codes, layout: _Layout) -> Codes:
     return np.moveaxis(values, 0, -1) if layout.samples_first else values
 
 
-def _series(tiff: tifffile.TiffFile) -> Any:
+def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
     """The first series. Raises TruncatedError if the chain of directories leads out of the file.
 
     tifffile only logs that, and goes on with the pages it has.
     """
-    logger, errors = logging.getLogger("tifffile"), _Collector(logging.ERROR)
-    logger.addHandler(errors)
-    try:
-        found = tiff.series
-    finally:
-        logger.removeHandler(errors)
-    if any("invalid page offset" in line for line in errors.lines):
+    all_series = tiff.series
+    if any("invalid page offset" in line for line in log.lines):
         raise TruncatedError("the next page lies beyond the end of the file")
-    if not found:
+    if not all_series:
         raise UnreadableError("holds no picture")
-    return found[0]
-
-
-class _Collector(logging.Handler):
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+    return all_series[0]
 
 
 def _refuse(page: Any) -> None:
@@ -266,14 +249,33 @@ def _is_rendered(page: Any, layout: _Layout) -> bool:
     return bool(layout.samples >= 3 and page.dtype == np.uint8)
 
 
-def _declared_white(page: Any, significant_bits: int | None) -> float | None:
-    """White from OME SignificantBits, the DNG WhiteLevel tag, packed samples, or a MaxSampleValue of 2^n - 1."""
+def _declared_black(page: Any, warnings: list[str]) -> float | None:
+    """The mean of the DNG BlackLevel tag, DN."""
+    blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
+    if not blacks:
+        return None
+    listed = ", ".join(f"{b:g}" for b in blacks)
+    black = float(np.mean(blacks))
+    if not math.isfinite(black):
+        warnings.append(f"black level {listed} cannot be one: ignored")
+        return None
+    if len(set(blacks)) > 1:
+        warnings.append(f"black levels {listed} differ by position: mean {black:g} used")
+    return black
+
+
+def _declared_white(page: Any, significant_bits: int | None, warnings: list[str]) -> float | None:
+    """White from the DNG WhiteLevel tag, OME SignificantBits, packed samples, or a MaxSampleValue of 2^n - 1."""
     if page.dtype.kind == "f":
         return None
     container = 8 * page.dtype.itemsize
     levels = metadata.tag_numbers(page, _WHITE_LEVEL)
-    if levels:
+    if levels and math.isfinite(levels[0]) and levels[0] > 0:
         return levels[0]
+    if levels:
+        warnings.append(f"white level {levels[0]:g} cannot be one: ignored")
+    if significant_bits is not None and not 1 < significant_bits <= container:
+        warnings.append(f"OME SignificantBits {significant_bits} of {container}-bit pixels cannot be: ignored")
     for bits in (significant_bits, page.bitspersample):
         if bits is not None and 1 < bits < container:
             return float(2**bits - 1)
@@ -286,53 +288,54 @@ def _declared_white(page: Any, significant_bits: int | None) -> float | None:
 
 @dataclass(frozen=True)
 class _Ome:
-    """What OME-XML says of a TIFF's first image; `warnings`: what of it could not be read."""
-
-    significant_bits: int | None = None
-    channels: tuple[str, ...] = ()
-    acquisition: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    significant_bits: int | None
+    channels: tuple[str, ...]
+    acquisition: dict[str, Any]
 
 
-def _ome(tiff: tifffile.TiffFile) -> _Ome:
-    """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image."""
-    text = tiff.pages.first.description  # tifffile's `is_ome` asks for a closed element, which damaged XML lacks
-    if not tiff.is_ome and "<OME" not in text[:_OME_HEAD]:
-        return _Ome()
+_NO_OME = _Ome(None, (), {})
+
+
+def _ome(tiff: tifffile.TiffFile, warnings: list[str]) -> _Ome:
+    """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image.
+
+    `warnings` is told where they are damaged. tifffile takes only descriptions that end as OME-XML for such.
+    """
+    description = tiff.pages.first.description
+    if "<OME" not in description[:_OME_HEAD]:
+        return _NO_OME
+    unreadable = "OME metadata unreadable ({}): bit depth and channel names unknown"
     try:
-        root = ElementTree.fromstring(tiff.ome_metadata or text)
-    except ElementTree.ParseError as error:
-        return _Ome(warnings=(f"OME metadata unreadable ({error}): bit depth and channel names unknown",))
+        root = ElementTree.fromstring(description)
+    except (ElementTree.ParseError, ValueError) as error:
+        warnings.append(unreadable.format(error))
+        return _NO_OME
     pixels = root.find(".//{*}Pixels")
     if pixels is None:
-        return _Ome(warnings=("OME metadata describe no pixels: bit depth and channel names unknown",))
+        warnings.append(unreadable.format("no Pixels element"))
+        return _NO_OME
+    bits = pixels.get("SignificantBits", "")
+    if bits and not bits.isdecimal():
+        warnings.append(f"OME SignificantBits {bits!r} is no number: bit depth unknown")
     names = tuple(str(node.get("Name") or node.get("ID", "")) for node in pixels.findall("{*}Channel"))
-    warnings: list[str] = []
-
-    def number(node: ElementTree.Element | None, attribute: str) -> float | None:
-        stated = None if node is None else node.get(attribute)
-        try:
-            return float(stated) if stated else None
-        except ValueError:
-            warnings.append(f"OME metadata: {attribute} {stated!r} is no number")
-            return None
-
+    found: dict[str, Any] = {}
+    plane, detector = pixels.find("{*}Plane"), root.find(".//{*}Detector")
     settings = pixels.find(".//{*}DetectorSettings")
-    stated = {
-        "ExposureTime": number(pixels.find("{*}Plane"), "ExposureTime"),
-        "DetectorGain": number(settings, "Gain"),  # a setting, not e-/DN
-        "DetectorOffset": number(settings, "Offset"),
-    }
-    found: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
-    detector = root.find(".//{*}Detector")
+    _put(found, "ExposureTime", plane, "ExposureTime")
+    _put(found, "DetectorGain", settings, "Gain")  # a setting, not e-/DN
+    _put(found, "DetectorOffset", settings, "Offset")
     for name, attribute in (("Make", "Manufacturer"), ("Model", "Model")):
         if detector is not None and detector.get(attribute):
             found[name] = detector.get(attribute)
-    bits = pixels.get("SignificantBits")
-    if bits is not None and not bits.isdecimal():
-        warnings.append(f"OME metadata: SignificantBits {bits!r} is no number: bit depth unknown")
-        bits = None
-    return _Ome(None if bits is None else int(bits), names, found, tuple(warnings))
+    return _Ome(int(bits) if bits.isdecimal() else None, names, found)
+
+
+def _put(found: dict[str, Any], name: str, node: ElementTree.Element | None, attribute: str) -> None:
+    if node is not None and node.get(attribute):
+        try:
+            found[name] = float(node.get(attribute, ""))
+        except ValueError:
+            return
 
 
 def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, ome: _Ome) -> list[str | None]:

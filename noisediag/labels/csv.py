@@ -218,6 +218,6 @@ def _groups(lines: Sequence[_TableRow]) -> Iterator[str]:
         if len(folders) > 1:
             yield str(line.path.parent)
             continue
-        tags = exif(line.path).tags
+        tags = exif(line.path, [])
         taken = "DateTimeOriginal" in tags
         yield " ".join(str(tags[key]) for key in CAPTURE if key in tags) if taken else str(line.path)

@@ -1,4 +1,4 @@
-"""The discrete cosine transform as a matrix."""
+"""The discrete cosine transform of blocks of pixels: one matrix for traces, simulated cameras and networks."""
 
 from __future__ import annotations
 
@@ -8,5 +8,9 @@ from numpy.typing import NDArray
 
 
 def dct_matrix(n: int) -> NDArray[np.float64]:
-    """The orthonormal DCT-II of `n` samples, `(n, n)`: `coefficients = matrix @ samples`."""
-    return np.asarray(scipy.fft.dct(np.eye(n), type=2, norm="ortho", axis=0), dtype=np.float64)
+    """The orthonormal DCT-II of `n` samples, (n, n): `coefficients = matrix @ samples`, low frequencies first.
+
+    Of a block, `matrix @ block @ matrix.T`; of blocks flattened row by row, `np.kron(matrix, matrix) @ flat`. Its
+    inverse is its transpose. For n = 8 it is the DCT of JPEG (ITU-T T.81, A.3.3).
+    """
+    return np.asarray(scipy.fft.dct(np.eye(n), axis=0, norm="ortho"), dtype=np.float64)

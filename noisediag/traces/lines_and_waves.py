@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+Tiles = NDArray[np.floating[Any]]  # (T, H, W), normalised
+Numbers = NDArray[np.float64]
 
 CLIP = 2.5  # robust standard deviations beyond which a difference is an edge, not noise
 CLIPPED_COST = 1.05  # variance of such a mean over that of the plain one
@@ -43,12 +48,12 @@ class Arrangement:
     periodic_share: float | None
 
 
-def arrangement(tiles: np.ndarray) -> Arrangement:
+def arrangement(tiles: Tiles) -> Arrangement:
     """What `tiles` (T, H, W), normalised, show."""
-    return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), waves(tiles))
+    return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), periodic_share(tiles))
 
 
-def offsets(tiles: np.ndarray) -> float | None:
+def offsets(tiles: Tiles) -> float | None:
     """Standard deviation of the offsets that rows of `tiles` (T, H, W) share; 0: no more than chance; None: unseen.
 
     Each row is compared pixel by pixel with the two beside it: slow shading cancels, the offsets have six times their
@@ -84,37 +89,35 @@ def offsets(tiles: np.ndarray) -> float | None:
     return float(np.sqrt(found)) if found > FOUND**2 * float(np.median(chance)) / 6 else 0.0
 
 
-def _around(values: np.ndarray) -> np.ndarray:
+def _around(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Means of `values` (T, H, W) over areas of AREA: (T, H, W / its width), a row apart."""
     down, across = AREA
     columns = values.reshape(*values.shape[:2], -1, across).mean(axis=3)
-    reach = down // 2
-    padded = np.pad(columns, ((0, 0), (reach, reach), (0, 0)), mode="edge")
-    return np.asarray(np.mean([padded[:, i : i + columns.shape[1]] for i in range(down)], axis=0))
+    return np.asarray(uniform_filter1d(columns, down, axis=1, mode="nearest"))
 
 
-def _middle(values: np.ndarray) -> np.ndarray:
+def _middle(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Median along the last axis, `(..., 1)`; the upper one of two. Several times faster than np.median."""
     middle = values.shape[-1] // 2
     return np.sort(values, axis=-1)[..., middle : middle + 1]
 
 
 @cache
-def _window(height: int, width: int) -> np.ndarray:
+def _window(height: int, width: int) -> Numbers:
     """Hann window, `(height, width)`."""
     return np.hanning(height)[:, None] * np.hanning(width)[None, :]
 
 
 @cache
-def _rings(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rings(height: int, width: int) -> tuple[Numbers, NDArray[np.int_], NDArray[np.int_]]:
     """For every bin of a real spectrum: cycles a pixel, number of its ring; and the bins in each ring."""
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
     ring = np.minimum((radius * 2 * RINGS).astype(int), RINGS - 1)
     return radius, ring, np.bincount(ring.ravel(), minlength=RINGS)
 
 
-def waves(tiles: np.ndarray) -> float | None:
-    """Share of the noise's variance in the strongest wave of `tiles` (T, H, W).
+def periodic_share(tiles: Tiles) -> float | None:
+    """Share of the noise's variance in the strongest wave of `tiles` (T, H, W); 0 for none.
 
     A wave is a peak of the mean spectrum that keeps phase and strength over the blocks of a tile: textures do not.
     Unknown (None) for tiles below 64 pixels.
@@ -125,19 +128,13 @@ def waves(tiles: np.ndarray) -> float | None:
     flat = tiles.astype(np.float64) - tiles.mean(axis=(1, 2), keepdims=True)
     window = _window(height, width)
     spectrum = (np.abs(np.fft.rfft2(flat * window)) ** 2).mean(axis=0)
-    radius, ring, count = _rings(height, width)
+    radius, _, _ = _rings(height, width)
     noise = float(np.median(spectrum[radius > 0.35]))
     if not noise > 0:
         return None
-    fast = radius * min(height, width) >= LEAST_CYCLES
-    level = np.log(spectrum + 1e-6 * noise)
-    usual = np.bincount(ring.ravel(), level.ravel(), RINGS) / np.maximum(count, 1)
-    row, column = np.unravel_index(np.argmax(np.where(fast, level - usual[ring], -np.inf)), spectrum.shape)
-    beside = _beside(spectrum, int(row), int(column))
-    if spectrum[row, column] < PEAK * beside:
+    frequency = strongest_wave(flat, spectrum, noise)
+    if frequency is None:
         return 0.0
-    down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
-    frequency = _refined(flat, float(down[row]) * height, float(across[column]) * width)
     amplitudes = _amplitudes(flat, frequency)
     mean = amplitudes.mean(axis=1)
     strength = np.abs(mean)
@@ -152,7 +149,24 @@ def waves(tiles: np.ndarray) -> float | None:
     return share / (1 + share)
 
 
-def _beside(spectrum: np.ndarray, row: int, column: int) -> float:
+def strongest_wave(flat: Numbers, spectrum: Numbers, noise: float) -> tuple[float, float] | None:
+    """Frequency, cycles a tile down and across, of the peak of a mean `spectrum` that stands out; None if none does.
+
+    `flat` (T, H, W): the tiles without their means; `noise`: level of the spectrum at high frequencies.
+    """
+    height, width = flat.shape[1:]
+    radius, ring, count = _rings(height, width)
+    fast = radius * min(height, width) >= LEAST_CYCLES
+    level = np.log(spectrum + 1e-6 * noise)
+    usual = np.bincount(ring.ravel(), level.ravel(), RINGS) / np.maximum(count, 1)
+    row, column = np.unravel_index(np.argmax(np.where(fast, level - usual[ring], -np.inf)), spectrum.shape)
+    if spectrum[row, column] < PEAK * _beside(spectrum, int(row), int(column)):
+        return None
+    down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
+    return _refined(flat, float(down[row]) * height, float(across[column]) * width)
+
+
+def _beside(spectrum: Numbers, row: int, column: int) -> float:
     """Median of the spectrum beside a bin; along the axis for a bin on one, where row and column offsets lie."""
     reach = np.arange(-AROUND, AROUND + 1)
     reach = reach[np.abs(reach) > 2]
@@ -164,7 +178,7 @@ def _beside(spectrum: np.ndarray, row: int, column: int) -> float:
     return float(np.median(spectrum[np.ix_(rows, columns)]))
 
 
-def _refined(flat: np.ndarray, down: float, across: float) -> tuple[float, float]:
+def _refined(flat: Numbers, down: float, across: float) -> tuple[float, float]:
     """The frequency, cycles a tile, of the largest mean amplitude near a bin."""
     blocks = _blocks(flat)
     height, width = flat.shape[1:]
@@ -177,18 +191,17 @@ def _refined(flat: np.ndarray, down: float, across: float) -> tuple[float, float
     return down + float(FINE[row]), across + float(FINE[column])
 
 
-def _amplitudes(flat: np.ndarray, frequency: tuple[float, float]) -> NDArray[np.complex128]:
+def _amplitudes(flat: Numbers, frequency: tuple[float, float]) -> NDArray[np.complex128]:
     """Complex amplitude of one wave in each block: (T, blocks)."""
     blocks = _blocks(flat)
     height, width = flat.shape[1:]
     down = _phases(np.array([frequency[0]]), height, blocks.shape[1])[0]
     across = _phases(np.array([frequency[1]]), width, blocks.shape[3])[0]
-    return np.asarray(
-        np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True).reshape(len(flat), -1) / BLOCK**2
-    )
+    amplitudes = np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True) / BLOCK**2
+    return np.asarray(amplitudes.reshape(len(flat), -1))
 
 
-def _blocks(flat: np.ndarray) -> np.ndarray:
+def _blocks(flat: Numbers) -> Numbers:
     """Whole blocks of `flat` (T, H, W), each about its own mean: (T, rows, BLOCK, columns, BLOCK)."""
     tiles, height, width = flat.shape
     rows, columns = height // BLOCK, width // BLOCK
@@ -196,7 +209,7 @@ def _blocks(flat: np.ndarray) -> np.ndarray:
     return np.asarray(cut - cut.mean(axis=(2, 4), keepdims=True))
 
 
-def _phases(cycles: np.ndarray, side: int, blocks: int) -> NDArray[np.complex128]:
+def _phases(cycles: Numbers, side: int, blocks: int) -> NDArray[np.complex128]:
     """exp(-2 pi i f x) of waves of so many `cycles` (F,) a `side`, in each of its blocks: (F, blocks, BLOCK)."""
     at = np.arange(blocks * BLOCK)
-    return np.exp(-2j * np.pi * cycles[:, None] / side * at).reshape(len(cycles), blocks, BLOCK)
+    return np.asarray(np.exp(-2j * np.pi * cycles[:, None] / side * at).reshape(len(cycles), blocks, BLOCK))

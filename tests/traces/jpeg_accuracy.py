@@ -1,7 +1,7 @@
-"""How well noisediag/jpeg.py reads quality, false alarms and resaving from pixels: the figures of its thresholds.
+"""How well noisediag/traces/jpeg reads quality, false alarms and resaving from pixels: the figures of its thresholds.
 
-Run `python tests/jpeg_accuracy.py --data DIR`, DIR with a sub-folder of clean pictures a domain. Half of the pictures
-get sensor noise. Thresholds were set with `--even`; without it, the odd-numbered files are read.
+Run `python tests/traces/jpeg_accuracy.py --data DIR`, DIR with a sub-folder of clean pictures a domain. Half of the
+pictures get sensor noise. Thresholds were set with `--even`; without it, the odd-numbered files are read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import io
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,9 +70,9 @@ class Tally:
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
-def _timed(tally: Tally, name: str, call: object, *arguments: object) -> object:
+def _timed(tally: Tally, name: str, call: Callable[..., jpeg.Traces], *arguments: object) -> jpeg.Traces:
     start = time.perf_counter()
-    result = call(*arguments)  # type: ignore[operator]
+    result = call(*arguments)
     tally.seconds[name].append(time.perf_counter() - start)
     return result
 
@@ -100,7 +100,7 @@ def measure(named: Iterable[tuple[str, np.ndarray]], seed: int = 0, *, twice: bo
                 if seen.quality is not None:
                     tally.offsets.append(seen.offset == (-top % 8, -left % 8))
                 for route, verdict in (
-                    ("file", _timed(tally, "resaved", jpeg.resaved, decoded, jpeg_tables(whole))),
+                    ("file", _timed(tally, "with tables", jpeg.traces, decoded, jpeg_tables(whole)).resaved),
                     ("pixels", seen.resaved),
                 ):
                     tally.once[route].append(verdict is True)
@@ -110,7 +110,7 @@ def measure(named: Iterable[tuple[str, np.ndarray]], seed: int = 0, *, twice: bo
             for second in SECOND:
                 for aligned in (True, False):
                     again = compressed(before if aligned else before[SHIFT[0] :, SHIFT[1] :], second)
-                    verdict = jpeg.resaved(np.asarray(again), jpeg_tables(again))
+                    verdict = jpeg.traces(np.asarray(again), jpeg_tables(again)).resaved
                     tally.twice[aligned, first, second].append(verdict is True)
     return tally
 

@@ -8,7 +8,7 @@ import torch
 
 from noisediag.genome import scenes
 from noisediag.genome.clean import read_clean
-from noisediag.traces.lines_and_waves import arrangement, offsets, waves
+from noisediag.traces.lines_and_waves import arrangement, offsets, periodic_share, strongest_wave
 
 KINDS = ("photo", "leaves", "gradient", "satellite", "tissue", "retina", "underwater", "stars")
 SIGMA = 0.04
@@ -40,13 +40,19 @@ def test_white_noise_over_content_is_no_structure(clean, rng):
 
 
 @pytest.mark.parametrize("period", [(7.3, 11.7), (math.inf, 6.0), (5.0, math.inf)])
-def test_a_wave_is_found_with_its_share(clean, rng, period):
+def test_a_wave_is_found_with_its_period_and_share(clean, rng, period):
     down, across = (np.arange(256) / length for length in period)
     wave = 0.5 * SIGMA * np.cos(2 * np.pi * (down[:, None] + across[None, :]))
     noisy = rng.normal(0, SIGMA, (2, 256, 256)) + wave
-    assert waves(noisy) == pytest.approx(0.125 / 1.125, rel=0.1)
-    # what is fine in a picture counts as noise here
-    assert waves(noisy + clean[:2]) == pytest.approx(0.125 / 1.125, rel=0.5)
+    assert periodic_share(noisy) == pytest.approx(0.125 / 1.125, rel=0.1)
+    # What is fine in a picture counts as noise here.
+    assert periodic_share(noisy + clean[:2]) == pytest.approx(0.125 / 1.125, rel=0.5)
+    flat = noisy - noisy.mean(axis=(1, 2), keepdims=True)
+    window = np.hanning(256)[:, None] * np.hanning(256)
+    spectrum = (np.abs(np.fft.rfft2(flat * window)) ** 2).mean(axis=0)
+    found = strongest_wave(flat, spectrum, float(np.median(spectrum)))
+    # Cycles a tile; a wave along an axis has none across it, and the sign is that of either direction.
+    assert np.abs(found) == pytest.approx([256 / length for length in period], rel=0.01, abs=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,6 @@ def test_false_alarms_over_real_content(pictures, rng, sized, say):
 
 
 def test_what_a_picture_cannot_show_is_unknown(rng):
-    assert waves(rng.normal(0, 1, (3, 32, 32))) is None
+    assert periodic_share(rng.normal(0, 1, (3, 32, 32))) is None
     assert offsets(np.zeros((1, 64, 64))) is None
     assert arrangement(np.zeros((1, 64, 64))).periodic_share is None
