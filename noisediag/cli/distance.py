@@ -56,7 +56,6 @@ def distance(
 
         from noisediag.batch.folder import files
         from noisediag.studies import distance as study
-        from noisediag.studies import distance_plot
 
         if a.resolve().is_relative_to(b.resolve()) or b.resolve().is_relative_to(a.resolve()):
             raise UsageError(f"{a} and {b}: one folder lies in the other")
@@ -72,6 +71,6 @@ def distance(
         options = study.DistanceOptions(a, b, permutations, seed)
         result = study.compare(options, estimator.checkpoint, embeddings, membership, failed=failed)
         print_or_write(study, result, json=json, csv=csv, output=output, force=force)
-        write_file(plot, lambda part: distance_plot.draw(result, part), force=force)
+        write_file(plot, lambda part: study.draw(result, part), force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from scipy import spatial, stats
 
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
@@ -40,6 +40,8 @@ OVERLAP_PERMUTATIONS = 200
 SAME = 0.05  # p above which nothing speaks against one noise
 GRID = 64  # points of a density, along either axis
 COLUMNS = ("folder", "path", "score")
+STYLES = {"A": ("#0072b2", "o", "-"), "B": ("#d55e00", "^", "--")}  # Okabe & Ito; told apart by shape, too
+CONTOURS = (0.1, 0.4, 0.7)  # of the highest density
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def compare(
             raise UsageError(f"{path}: {count} readable files; a comparison needs {MIN_FILES}")
     values = np.stack([embeddings[path] for path in paths]).astype(np.float64)
     of_a = np.array([membership[path] == "A" for path in paths])
+    # By hand, not by `scipy.stats.permutation_test`: MMD and overlap are judged on the same relabellings.
     generator = np.random.default_rng(options.seed)
     kernel = gaussian_kernel(values)
     mmd2 = float(squared_mmd(kernel, of_a[None])[0])
@@ -127,12 +130,10 @@ def compare(
 
 def gaussian_kernel(values: Floats) -> Floats:
     """exp(-d^2 / median d^2) of all pairs of rows, `(N, N)`; the diagonal is 0: a file is not compared with itself."""
-    square = np.square(values).sum(1)
-    distance2 = np.maximum(square[:, None] + square - 2 * values @ values.T, 0.0)
-    median = float(np.median(distance2[np.triu_indices(len(values), 1)]))
-    kernel = np.exp(-distance2 / median) if median > 0 else np.ones_like(distance2)  # copies of one file
-    np.fill_diagonal(kernel, 0.0)
-    return np.asarray(kernel)
+    distance2 = spatial.distance.pdist(values, "sqeuclidean")
+    median = float(np.median(distance2))
+    similarity = np.exp(-distance2 / median) if median > 0 else np.ones_like(distance2)  # copies of one file
+    return np.asarray(spatial.distance.squareform(similarity))
 
 
 def squared_mmd(kernel: Floats, labels: NDArray[np.bool_]) -> Floats:
@@ -153,13 +154,13 @@ def witness(kernel: Floats, of_a: NDArray[np.bool_]) -> Floats:
 
 
 def density(points: Floats, x: Floats, y: Floats) -> Floats:
-    """Gaussian kernel density estimate of `points` `(N, 2)` on a grid, `(len(x), len(y))`; widths by Scott's rule."""
+    """Gaussian kernel density estimate of `points` `(N, 2)` on a grid, `(len(x), len(y))`; widths by Scott's rule.
+
+    Not `scipy.stats.gaussian_kde`, whose kernel has the covariance of the points: this one has a width along either
+    axis, which stays above 0 where all points lie on a line.
+    """
     widths = np.maximum(points.std(0, ddof=1) * len(points) ** (-1 / 6), 1e-3 * np.array([np.ptp(x), np.ptp(y)]))
-    along_x, along_y = (
-        np.exp(-0.5 * np.square((at[:, None] - points[:, axis]) / widths[axis]))
-        / (widths[axis] * math.sqrt(2 * math.pi))
-        for axis, at in enumerate((x, y))
-    )
+    along_x, along_y = (stats.norm.pdf(at[:, None], points[:, axis], widths[axis]) for axis, at in enumerate((x, y)))
     return np.asarray(along_x @ along_y.T / len(points))
 
 
@@ -236,3 +237,33 @@ def _strays(result: DistanceResult, most: int = 5) -> list[Member]:
         return []
     wrong = [m for m in result.members if (m.score < 0) == (m.folder == "A")]
     return sorted(wrong, key=lambda member: -abs(member.score))[:most]
+
+
+def draw(result: DistanceResult, path: Path) -> None:
+    """Write a PNG: all files in the first two principal components, and each folder's density as contours."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    x, y = grid(np.array([member.principal for member in result.members]))
+    for folder, (colour, marker, line) in STYLES.items():
+        points = np.array([member.principal for member in result.of(folder)])
+        name = printable((result.options.a if folder == "A" else result.options.b).name).replace("$", r"\$")
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=26,
+            c=colour,
+            marker=marker,
+            alpha=0.75,
+            label=f"{folder} {name} ({len(points)})",
+        )
+        height = density(points, x, y).T
+        levels = [share * height.max() for share in CONTOURS]
+        axes.contour(x, y, height, levels, colors=colour, linestyles=line, linewidths=0.8, alpha=0.8)
+    axes.set_xlabel("embedding, first principal component")
+    axes.set_ylabel("second principal component")
+    axes.set_title(f"MMD squared {result.mmd2:.3f}, p = {result.p:.2g}, overlap {100 * result.overlap:.0f} %")
+    axes.legend(title="folder (files), with the contours of its density", fontsize="small", title_fontsize="small")
+    axes.grid(linewidth=0.3)
+    figure.savefig(path, format="png", metadata={"Software": None})

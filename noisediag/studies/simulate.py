@@ -164,14 +164,14 @@ def run(options: SimulateOptions) -> Simulation:
     container: NDArray[np.unsignedinteger[Any]] = codes.astype(np.uint8 if one_byte else np.uint16)
     one = (*container.shape[1:], 3) if len(container) == 3 and colour else container.shape[1:]
     shape = container.shape if options.frames > 1 else one
-    told = Simulation(options, white, shape, tuple(values[name] for name in NAMES), profile)
+    simulation = Simulation(options, white, shape, tuple(values[name] for name in NAMES), profile)
     with (
         files.replacing(truth_path(options.output), force=options.force) as beside,
         files.replacing(options.output, force=options.force) as part,
     ):
         _write(part, container, options, white, colour, profile)
-        beside.write_text(told.dumps(), encoding="utf-8")
-    return told
+        beside.write_text(simulation.dumps(), encoding="utf-8")
+    return simulation
 
 
 def truth_path(output: Path) -> Path:
@@ -200,14 +200,17 @@ def read_noise_options(report: Path) -> NoiseOptions:
     Unknown values and noises that the report calls absent are left out. Raises UnreadableError for anything else.
     """
     try:
-        told = first_image(report)
-        found = {entry["name"]: entry for entry in (told["planes"][-1] if "planes" in told else told)["parameters"]}
+        image = first_image(report)
+        found = {entry["name"]: entry for entry in (image["planes"][-1] if "planes" in image else image)["parameters"]}
         values = {
             name: float(found[name]["value"])
             for name in NAMES
             if name in found and counts_as_found(found[name]["value"], found[name].get("present"))
         }
-        if "planes" not in told and values.get("quantisation", 1.0) * (told["white_dn"] - told["black_dn"]) < COARSER:
+        if (
+            "planes" not in image
+            and values.get("quantisation", 1.0) * (image["white_dn"] - image["black_dn"]) < COARSER
+        ):
             del values["quantisation"]  # the codes of that file, no noise of it
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UnreadableError(f"{report}: is no noisediag report with an estimate in it") from error

@@ -22,8 +22,7 @@ from noisediag.estimator import Estimator
 from noisediag.footprint.file import CheckpointId
 from noisediag.genome import scenes, sensor
 from noisediag.studies import distance
-from noisediag.studies.distance import DistanceOptions, DistanceResult
-from noisediag.studies.distance_plot import draw
+from noisediag.studies.distance import DistanceOptions, DistanceResult, draw
 
 CHECKPOINT = CheckpointId("sensor", "0" * 64)
 WHITE_DN, BLACK_DN = 16383, 512

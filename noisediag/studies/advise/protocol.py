@@ -18,10 +18,7 @@ SKY_LOSSES = (0.10, 0.05, 0.02)  # shares that read noise may add to the noise o
 
 
 def routes_to(light: Light, options: AdviseOptions, headroom: float) -> list[Route]:
-    """Every way from `light` to the target SNR, if one is asked for.
-
-    `headroom`: times the light that clips the peak.
-    """
+    """Every way from `light` to the target SNR, if asked for. `headroom`: times the light that clips the peak."""
     target, budget = options.target_snr, options.max_dose
     if target is None:
         return []

@@ -93,8 +93,8 @@ def read_profile(text: str) -> tuple[tuple[float, float], ...]:
     """
     if Path(text).suffix in (".json", ".jsonl"):
         try:
-            told = first_image(Path(text))["derived"]["dng_noise_profile"]
-            pairs = tuple((float(shot), float(offset)) for shot, offset in told)
+            stated = first_image(Path(text))["derived"]["dng_noise_profile"]
+            pairs = tuple((float(shot), float(offset)) for shot, offset in stated)
         except (ValueError, LookupError, TypeError) as error:
             raise UnreadableError(f"{text}: states no noise profile (derived.dng_noise_profile)") from error
     else:
