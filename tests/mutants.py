@@ -50,13 +50,13 @@ MUTANTS = (
         "noisediag/readout/sensor.py",
         "MAX_COMPONENT_RATIO = 1.5 ",
         "MAX_COMPONENT_RATIO = 6.0 ",
-        (SENSOR + "TestUpperBounds", *golden("flat")),
+        (SENSOR + "TestUpperBounds", *golden("flat_with_unknown_offset", "tiny")),
     ),
     Mutant(
         "joint widening",
         "noisediag/readout/sensor.py",
-        "JOINT_WIDENING = 1.6 ",
-        "JOINT_WIDENING = 16.0 ",
+        "JOINT_WIDENING = 1.6\n",
+        "JOINT_WIDENING = 16.0\n",
         (SENSOR + "TestPlanesThatDiffer", *golden("raw_planes_differ")),
     ),
     Mutant(
@@ -177,14 +177,17 @@ MUTANTS = (
         "noisediag/cop/curve.py",
         "torch.maximum(RELATIVE_FLOOR * level, expected.uniform[:, 0].double())",
         "RELATIVE_FLOOR * level",
-        (SENSOR + "TestBelowTheLevels", *golden("hidden_below_half_a_step")),
+        (SENSOR + "TestBelowTheLevels", *golden("nothing_but_content")),
     ),
     Mutant(
         "ripple sign flipped",
         "noisediag/cop/curve.py",
         "(tails - ripple)",
         "(tails + ripple)",
-        (SENSOR + "TestAtTheLimits::test_coarse_levels_give_the_same_noise_wherever_the_mean_lies_between_two",),
+        (
+            SENSOR + "TestAtTheLimits::test_coarse_levels_give_the_same_noise_wherever_the_mean_lies_between_two",
+            *golden("flat_on_coarse_levels"),
+        ),
     ),
     Mutant(
         "ripple's own sign flipped",
@@ -201,14 +204,14 @@ MUTANTS = (
         "noisediag/cop/curve.py",
         "(mixed - 1) * expected.cut.leverage)",
         "(mixed - 1))",
-        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("raw_without_pedestal")),
+        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("clipped")),
     ),
     Mutant(
         "clipping shift ignored",
         "noisediag/cop/curve.py",
         "signal = tokens.mean + observed.sqrt() * cut.shift",
         "signal = tokens.mean",
-        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("raw_without_pedestal")),
+        (SENSOR + "TestAtTheLimits::test_noise_that_black_cuts_is_given_back", *golden("clipped")),
     ),
     # Reading
     Mutant(

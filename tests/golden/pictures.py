@@ -26,8 +26,8 @@ Make = Callable[[Path, np.random.Generator], Path]
 PICTURES: dict[str, Make] = {}
 # Read as a user does who knows the scale: without its black, a picture shows no read noise.
 KNOWN_SCALE = (
-    "flat flat_on_coarse_levels clipped quantised hidden_below_half_a_step impulses correlated column_noise multiplicative periodic "
-    "nothing_but_content stronger_than_any_camera outside_of_what_was_trained"
+    "flat flat_on_coarse_levels clipped quantised hidden_below_half_a_step impulses correlated column_noise "
+    "multiplicative periodic nothing_but_content stronger_than_any_camera outside_of_what_was_trained"
 ).split()
 
 
