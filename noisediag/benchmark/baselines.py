@@ -40,7 +40,8 @@ def wavelet_mad(image: Floats) -> Curve:
         from skimage.restoration import estimate_sigma
     except ImportError as error:
         raise UsageError("baselines need scikit-image: pip install 'noisediag[benchmark]'") from error
-    return _constant(float(estimate_sigma(image)))  # type: ignore[no-untyped-call]  # scikit-image has no types
+    untyped: Callable[[Floats], float] = estimate_sigma  # scikit-image has no types
+    return _constant(float(untyped(image)))
 
 
 def immerkaer(image: Floats) -> Curve:

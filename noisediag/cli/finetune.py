@@ -119,9 +119,11 @@ def finetune(
         from noisediag.estimator import Estimator
         from noisediag.reports.progress import console_progress
         from noisediag.studies.finetune import labelled, report, study
+        from noisediag.studies.finetune.result import FinetuneOptions
+        from noisediag.studies.finetune.shots import WEAK_ALONE
 
         if stated and not (routes.given or labels or clean):
-            raise UsageError(study.WEAK_ALONE)
+            raise UsageError(WEAK_ALONE)
         sources, failed = _labelled_files(labels, routes)
         if clean is not None and genome is not None:
             sources.append(labelled.from_clean(clean, genome.value, count=labelled.enough(shots), seed=seed))
@@ -130,7 +132,7 @@ def finetune(
             sources.append(source)
             failed += unstated
         estimator = Estimator(checkpoint, device.value)
-        options = study.FinetuneOptions(
+        options = FinetuneOptions(
             shots=shots, seed=seed, full=full, learning_curve=curve is not None, encoder=_encoder(encoder, estimator)
         )
         made = study.run(sources, options, estimator, console_progress)

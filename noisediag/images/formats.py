@@ -16,7 +16,8 @@ _SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif"
 _PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif"
 SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES}".split())
 
-Format = Literal["raw", "tiff", "picture", "npy", "fits", "bio", "heif"]
+# Each is the module of this package that reads it: `noisediag.images.<Format>.read(path)`.
+Format = Literal["raw", "tiff", "picture", "array", "fits", "bio", "heif"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # RAW containers with a signature of their own; NEF, CR2, ARW, PEF, DNG are TIFF files and are told apart by their tags.
@@ -66,7 +67,7 @@ def identify(path: Path) -> Format:
     if head.startswith(_PICTURE) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return "picture"
     if head.startswith(b"\x93NUMPY"):
-        return "npy"
+        return "array"
     if head.startswith(b"SIMPLE  ="):
         return "fits"
     if head.startswith(_BIO):

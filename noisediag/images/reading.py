@@ -24,19 +24,10 @@ from noisediag.errors import (
     UnreadableError,
 )
 from noisediag.images import array
-from noisediag.images.formats import Format, identify
+from noisediag.images.formats import identify
 from noisediag.images.image import Domain, Image
 from noisediag.images.selection import Roi, override, select
 
-_MODULES: dict[Format, str] = {
-    "raw": "raw",
-    "tiff": "tiff",
-    "picture": "picture",
-    "npy": "array",
-    "fits": "fits",
-    "bio": "bio",
-    "heif": "heif",
-}
 _CHUNK = 1 << 20
 
 
@@ -66,7 +57,7 @@ def read(
             raise UnreadableError("is a directory")
         if not stat.S_ISREG(mode):
             raise UnreadableError("is not a regular file")
-        reader = importlib.import_module(f"noisediag.images.{_MODULES[identify(file)]}")
+        reader = importlib.import_module(f"noisediag.images.{identify(file)}")
         image: Image = reader.read(file)
         image = replace(image, path=str(file), sha256=_sha256(file))
         if not image.planes:

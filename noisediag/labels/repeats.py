@@ -150,8 +150,8 @@ def measure(
         warnings.append("impulses that do not stand out of the noise remain in its variance")
     if drift is not None and drift > 1 + MAX_DRIFT:
         warnings.append(
-            f"frames further apart differ more ({100 * (drift - 1):.0f} % in variance over two): something drifts "
-            "slowly"
+            f"frames further apart differ more ({100 * (drift - 1):.0f} % in variance over two): "
+            "something drifts slowly"
         )
     return Repeats(
         frames=len(planes),

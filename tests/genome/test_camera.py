@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisediag.genome import camera
+from noisediag.genome.camera import denoising
 
 ANY_SHAPE = torch.tensor([0.3, 0.8, 0.6, 0.2, 0.5])
 QUALITIES = (50, 75, 92, 100)
@@ -186,4 +187,4 @@ def test_luma_is_that_of_bt_601() -> None:
 def test_patches_at_the_border_are_means_of_what_is_there() -> None:
     values = torch.rand(2, 3, 20, 17, generator=seeded(5))
     expected = functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
-    assert torch.allclose(camera._patch_mean(values), expected, atol=1e-6)
+    assert torch.allclose(denoising._patch_mean(values), expected, atol=1e-6)

@@ -12,7 +12,7 @@ from noisediag.reports import figures
 from noisediag.reports.charts import COLOURS
 from noisediag.reports.figures import decimal, number_table, percent
 from noisediag.reports.table import number, printable
-from noisediag.studies.finetune.study import SCHEMA, FinetuneResult, Verdict
+from noisediag.studies.finetune.result import SCHEMA, FinetuneResult, Verdict
 
 NAN = float("nan")
 MARKERS = "o^sDvP*X"

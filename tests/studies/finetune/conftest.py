@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from noisediag.cop import few_shot
-from noisediag.studies.finetune import study as finetune
+from noisediag.studies.finetune import shots
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def quick_heads(sized) -> Iterator[None]:
 
     Several threads that wait for each other on matrices this small cost more than the work itself.
     """
-    plain, threads = finetune._shot, torch.get_num_threads()
-    seen: dict[tuple, tuple[finetune.Shot, tuple[int, ...]]] = {}
+    plain, threads = shots.describe, torch.get_num_threads()
+    seen: dict[tuple, tuple[shots.Shot, tuple[int, ...]]] = {}
 
     def once(load, row, estimator, known, options):
         key = (str(row.path), tuple(known), options.full)
@@ -29,7 +29,7 @@ def quick_heads(sized) -> Iterator[None]:
         return replace(shot, row=row), groups
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "_shot", once)
+        patch.setattr(shots, "describe", once)
         patch.setattr(few_shot, "SEARCH_STEPS", sized(few_shot.SEARCH_STEPS // 4, few_shot.SEARCH_STEPS))
         torch.set_num_threads(1)
         yield

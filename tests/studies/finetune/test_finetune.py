@@ -28,9 +28,12 @@ from noisediag.labels.table import LabelRow, LabelTable
 from noisediag.readout import own_head as tuned
 from noisediag.reports.files import replacing
 from noisediag.studies.finetune import report as finetune_report
+from noisediag.studies.finetune import shots as shots_module
 from noisediag.studies.finetune import study as finetune
 from noisediag.studies.finetune.labelled import Labelled, from_clean, of_files
-from noisediag.studies.finetune.study import Finetuned, FinetuneOptions, NoBetterError
+from noisediag.studies.finetune.result import FinetuneOptions, NoBetterError
+from noisediag.studies.finetune.shots import Shot, choose
+from noisediag.studies.finetune.study import Finetuned
 
 SIDE = 128
 LEARNED, SHOTS, ASKED = 125, 100, 40
@@ -271,9 +274,9 @@ class TestJudging:
     def points(self, monkeypatch) -> Callable[..., LabelTable]:
         def shot(load, row, estimator, known, options):
             x = torch.tensor([float(part) for part in row.path.name.split("_")], dtype=torch.float64)
-            return finetune.Shot(row, x, {}), (len(x),)
+            return Shot(row, x, {}), (len(x),)
 
-        monkeypatch.setattr(finetune, "_shot", shot)
+        monkeypatch.setattr(shots_module, "describe", shot)
 
         def table(n: int, groups: int, *, noise_: float = 0.1, seed: int = 0) -> LabelTable:
             rng = np.random.default_rng(seed)
@@ -296,14 +299,14 @@ class TestJudging:
         table = points(60, 7)
         strong = np.ones(60, dtype=bool)
         for shots in (20, 100):
-            split = finetune._split(table.rows, strong, FinetuneOptions(shots=shots))
+            split = choose(table.rows, strong, FinetuneOptions(shots=shots))
             for learned, judged in split.parts:
                 assert not {table.rows[i].group for i in learned} & {table.rows[i].group for i in judged}
             assert len(split.learn) <= shots
 
     def test_bursts_share_the_shots(self, points) -> None:
         table = points(400, 20)
-        split = finetune._split(table.rows, np.ones(400, dtype=bool), FinetuneOptions(shots=100))
+        split = choose(table.rows, np.ones(400, dtype=bool), FinetuneOptions(shots=100))
         learned = [table.rows[i].group for i in split.learn]
         assert len(learned) == 100
         assert {learned.count(group) for group in learned} <= {6, 7}

@@ -1,0 +1,37 @@
+"""Filters of planes and the luma of pictures, shared by the stages."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.images.image import LUMA as WEIGHT_OF_COLOUR
+
+LUMA = tuple(WEIGHT_OF_COLOUR.values())
+Kernel = list[list[float]]
+
+
+def luma(picture: Tensor) -> Tensor:
+    """BT.601 luma of `(..., 3, H, W)`: `(..., H, W)`."""
+    red, green, blue = picture.unbind(-3)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def filtered(picture: Tensor, kernel: Kernel) -> Tensor:
+    """`kernel` over the last two axes, mirrored at the border."""
+    weight = torch.tensor(kernel, device=picture.device)
+    down, across = weight.shape[0] // 2, weight.shape[1] // 2
+    planes = picture.reshape(-1, 1, *picture.shape[-2:])
+    padded = functional.pad(planes, (across, across, down, down), mode="reflect")
+    return functional.conv2d(padded, weight[None, None]).reshape(picture.shape)
+
+
+def blur(planes: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of `(..., H, W)`, `sigma` in px, mirrored at the border."""
+    reach = max(1, math.ceil(3 * sigma))
+    line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    weights = (line / line.sum()).tolist()
+    return filtered(filtered(planes, [weights]), [[w] for w in weights])
