@@ -50,13 +50,13 @@ MUTANTS = (
         "noisediag/readout/sensor.py",
         "MAX_COMPONENT_RATIO = 1.5 ",
         "MAX_COMPONENT_RATIO = 6.0 ",
-        (SENSOR + "TestUpperBounds", *golden("column_noise")),
+        (SENSOR + "TestUpperBounds", *golden("flat_with_unknown_offset", "tiny")),
     ),
     Mutant(
         "joint widening",
         "noisediag/readout/sensor.py",
-        "JOINT_WIDENING = 1.6",
-        "JOINT_WIDENING = 16.0",
+        "JOINT_WIDENING = 1.6\n",
+        "JOINT_WIDENING = 16.0\n",
         (SENSOR + "TestPlanesThatDiffer", *golden("raw_planes_differ")),
     ),
     Mutant(
@@ -184,7 +184,10 @@ MUTANTS = (
         "noisediag/cop/curve.py",
         "(tails - ripple)",
         "(tails + ripple)",
-        (SENSOR + "TestAtTheLimits::test_coarse_levels_give_the_same_noise_wherever_the_mean_lies_between_two",),
+        (
+            SENSOR + "TestAtTheLimits::test_coarse_levels_give_the_same_noise_wherever_the_mean_lies_between_two",
+            *golden("flat_on_coarse_levels"),
+        ),
     ),
     Mutant(
         "ripple's own sign flipped",
