@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -256,17 +256,9 @@ def _expose(light: Tensor, settings: Camera, gains: Tensor, generator: torch.Gen
         light = (light * masks).sum(1)
     flat = light.reshape(-1, *light.shape[-2:])
     exact = torch.zeros(len(flat))
-    noise = sensor.SensorNoise(
-        shot_gain=exact + settings.shot_gain,
-        read_noise=exact + settings.read_noise,
-        multiplicative=exact,
-        impulse=exact,
-        salt_share=exact,
-        quantisation=exact,
-        row_noise=exact,
-        column_noise=exact,
-        correlation=exact,
-    )
+    absent = {entry.name: exact for entry in fields(sensor.SensorNoise)}
+    present = {"shot_gain": exact + settings.shot_gain, "read_noise": exact + settings.read_noise}
+    noise = sensor.SensorNoise(**absent | present)
     exposed = sensor.corrupt(flat, noise, generator, black_clip=-0.05).image.reshape(light.shape)
     if not mosaicked:
         return exposed * gains

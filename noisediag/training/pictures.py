@@ -5,7 +5,7 @@ All of it runs on the device of the generator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from noisediag.cop.tokens import BLOCK
 from noisediag.genome import clean, scenes, sensor
+from noisediag.genome.parameters import PARAMETERS
 from noisediag.genome.seeds import stream
 from noisediag.training.recipe import Recipe
 
@@ -185,17 +186,9 @@ def sensor_batch(
     scored = (x < 1 - CLIP_MARGIN) & ((x > CLIP_MARGIN) | (x - low_clip[:, None] > 3 * sigma))
     scored &= noise.sigma(x, quantised=False) >= noise.quantisation[:, None] / 2
     scored &= sigma > 0
-    scaled = sensor.SensorNoise(
-        shot_gain=noise.shot_gain * scale,
-        read_noise=noise.read_noise * scale,
-        multiplicative=noise.multiplicative,
-        impulse=noise.impulse,
-        salt_share=noise.salt_share,
-        quantisation=noise.quantisation * scale,
-        row_noise=noise.row_noise * scale,
-        column_noise=noise.column_noise * scale,
-        correlation=noise.correlation,
-    )
+    in_dn = {declared.name for declared in PARAMETERS if declared.scales_with_dn}
+    values = {entry.name: getattr(noise, entry.name) for entry in fields(noise)}
+    scaled = sensor.SensorNoise(**{name: value * scale if name in in_dn else value for name, value in values.items()})
     return SensorBatch(
         image=image,
         signal=x * scale[:, None] + pedestal[:, None],
