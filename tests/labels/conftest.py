@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,7 @@ from noisediag.genome import scenes, sensor
 from noisediag.images import Image, from_array
 
 BLACK, WHITE = 6000.0, 65535.0
-NAMES = (
-    *("shot_gain", "read_noise", "multiplicative", "impulse", "salt_share"),
-    *("quantisation", "row_noise", "column_noise", "correlation"),
-)
+NAMES = tuple(entry.name for entry in fields(sensor.SensorNoise))
 
 
 def scene(kind: str, size: int, seed: int = 1) -> np.ndarray:
