@@ -112,8 +112,8 @@ def _planes(
     warnings: list[str] = []
     for channel in range(layout.channels):
         for colour in colours:
-            look = functools.partial(_plane_values, fetch, layout, colour, channel)
-            samples = [look(frame) for frame in sampled(layout.frames)]
+            values_of = functools.partial(_plane_values, fetch, layout, colour, channel)
+            samples = [values_of(frame) for frame in sampled(layout.frames)]
             scale = LinearScale(samples, declared_white=white, declared_black=black)
             warnings += scale.warnings
             label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
@@ -121,7 +121,7 @@ def _planes(
                 scale.plane(
                     label or "gray",
                     shape,
-                    functools.partial(look, frame),
+                    functools.partial(values_of, frame),
                     channel=label if layout.channels > 1 or layout.samples > 1 else None,
                     frame=frame if layout.frames > 1 else None,
                 )
@@ -321,21 +321,30 @@ def _ome(tiff: tifffile.TiffFile, warnings: list[str]) -> _Ome:
     found: dict[str, Any] = {}
     plane, detector = pixels.find("{*}Plane"), root.find(".//{*}Detector")
     settings = pixels.find(".//{*}DetectorSettings")
-    _put(found, "ExposureTime", plane, "ExposureTime")
-    _put(found, "DetectorGain", settings, "Gain")  # a setting, not e-/DN
-    _put(found, "DetectorOffset", settings, "Offset")
+    for name, node, attribute in (
+        ("ExposureTime", plane, "ExposureTime"),
+        ("DetectorGain", settings, "Gain"),  # a setting, not e-/DN
+        ("DetectorOffset", settings, "Offset"),
+    ):
+        value = _number(node, attribute, warnings)
+        if value is not None:
+            found[name] = value
     for name, attribute in (("Make", "Manufacturer"), ("Model", "Model")):
         if detector is not None and detector.get(attribute):
             found[name] = detector.get(attribute)
     return _Ome(int(bits) if bits.isdecimal() else None, names, found)
 
 
-def _put(found: dict[str, Any], name: str, node: ElementTree.Element | None, attribute: str) -> None:
-    if node is not None and node.get(attribute):
-        try:
-            found[name] = float(node.get(attribute, ""))
-        except ValueError:
-            return
+def _number(node: ElementTree.Element | None, attribute: str, warnings: list[str]) -> float | None:
+    """An attribute as a number; None where it is absent, and, told to `warnings`, where it is none."""
+    text = None if node is None else node.get(attribute)
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        warnings.append(f"OME {attribute} {text!r} is no number: ignored")
+        return None
 
 
 def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, ome: _Ome) -> list[str | None]:

@@ -16,24 +16,24 @@ from scipy.ndimage import uniform_filter1d
 Tiles = NDArray[np.floating[Any]]  # (T, H, W), normalised
 Numbers = NDArray[np.float64]
 
-CLIP = 2.5  # robust standard deviations beyond which a difference is an edge, not noise
+CLIP_SD = 2.5  # robust standard deviations beyond which a difference is an edge, not noise
 CLIPPED_COST = 1.05  # variance of such a mean over that of the plain one
-CLIPPED_VARIANCE = 0.9112  # of values within 2.5 standard deviations, normal ones
-MAD_SD = 0.6745  # of a standard deviation
-MEAN_SD = 0.7979  # of a standard deviation: the mean distance
-AREA = (5, 8)  # px, down and across: where it is as quiet as at a pixel
+CLIPPED_VARIANCE = 0.9112  # of normal values within c = CLIP_SD: 1 - 2 c phi(c) / (2 Phi(c) - 1)
+MAD_SD = 0.6745  # median distance over the standard deviation of normal values
+MEAN_SD = 0.7979  # mean distance over it, sqrt(2 / pi)
+QUIET_AREA_PX = (5, 8)  # down and across: the area that tells how loud it is around a pixel
 STRAY = 8.0  # median distances beyond which a single one no longer says how loud it is around
-LEAST_SCALE = 0.3  # of the median one: what is quieter is clipped in part
-QUIET_ROWS = 0.7
-FOUND = 2.0  # times its own standard deviation from which an offset is no chance
-LEAST_CYCLES = 8  # a tile; slower waves are picture
-AROUND = 5  # bins beside a peak that show the spectrum without it
-PEAK = 50.0  # times their median: white noise reaches 25 in one of 1,000 pictures of 256 x 256 pixels
+MIN_SCALE = 0.3  # of the median one: what is quieter is clipped in part
+QUIET_ROWS = 0.7  # share of the rows that is looked at, those with the smaller errors
+MIN_SIGNIFICANCE = 2.0  # times its own standard deviation from which an offset is no chance
+MIN_CYCLES = 8  # a tile; slower waves are picture
+BESIDE_BINS = 5  # to both sides of a peak, that show the spectrum without it
+MIN_PEAK = 50.0  # times their median: white noise reaches 25 in one of 1,000 pictures of 256 x 256 pixels
 RINGS = 40  # of equal distance from the origin, to compare a bin with its like
-LEAST_SHARE = 0.01  # of the noise's variance, that a wave holds
-BLOCK = 32  # px; a wave must be the same in the blocks of a tile
-EVERYWHERE = 0.75  # of its mean amplitude that the median block must hold
-FINE = np.linspace(-0.5, 0.5, 9)  # bins; waves lie between two
+MIN_SHARE = 0.01  # of the noise's variance, that a wave holds
+BLOCK_PX = 32  # a wave must be the same in the blocks of a tile
+MIN_STEADINESS = 0.75  # of its mean amplitude, that the median block must hold
+SUB_BINS = np.linspace(-0.5, 0.5, 9)  # bins; waves lie between two
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ def offsets(tiles: Tiles) -> float | None:
     """
     tiles = np.ascontiguousarray(tiles, dtype=np.float32)
     difference = tiles[:, :-2] - 2 * tiles[:, 1:-1] + tiles[:, 2:]
-    difference = difference[:, :, : difference.shape[2] // AREA[1] * AREA[1]]
-    centre = _middle(difference)
+    difference = difference[:, :, : difference.shape[2] // QUIET_AREA_PX[1] * QUIET_AREA_PX[1]]
+    centre = _upper_median(difference)
     difference = difference - centre
     distance = np.abs(difference)
-    around = _around(np.minimum(distance, STRAY * _middle(distance))) / np.float32(MEAN_SD)
+    around = _area_means(np.minimum(distance, STRAY * _upper_median(distance))) / np.float32(MEAN_SD)
     if not around.any():
         return None
-    least = LEAST_SCALE * np.median(around[around > 0])
+    least = MIN_SCALE * np.median(around[around > 0])
     around = np.where(around > 0, np.maximum(around, least), np.float32(np.inf))  # clipped areas show nothing
-    near = distance.reshape(*around.shape, AREA[1]) <= (CLIP * around)[..., None]
+    near = distance.reshape(*around.shape, QUIET_AREA_PX[1]) <= (CLIP_SD * around)[..., None]
     weight = np.where(near, (1 / np.square(around))[..., None], np.float32(0)).reshape(distance.shape)
     total = weight.sum(axis=2)
     seen = total > 0
@@ -83,20 +83,20 @@ def offsets(tiles: Tiles) -> float | None:
     error = CLIPPED_COST * np.square(weight * (difference - mean[..., None])).sum(axis=2) / total**2
     seen &= error <= np.quantile(error[seen], QUIET_ROWS)
     offset, chance = (mean + centre[..., 0])[seen], error[seen]
-    kept = np.abs(offset) <= CLIP / MAD_SD * np.median(np.abs(offset))
+    kept = np.abs(offset) <= CLIP_SD / MAD_SD * np.median(np.abs(offset))
     measured = float(np.mean(offset[kept] ** 2)) / CLIPPED_VARIANCE
     found = (measured - float(np.mean(chance[kept]))) / 6
-    return float(np.sqrt(found)) if found > FOUND**2 * float(np.median(chance)) / 6 else 0.0
+    return float(np.sqrt(found)) if found > MIN_SIGNIFICANCE**2 * float(np.median(chance)) / 6 else 0.0
 
 
-def _around(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Means of `values` (T, H, W) over areas of AREA: (T, H, W / its width), a row apart."""
-    down, across = AREA
+def _area_means(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Means of `values` (T, H, W) over areas of QUIET_AREA_PX: (T, H, W / its width), a row apart."""
+    down, across = QUIET_AREA_PX
     columns = values.reshape(*values.shape[:2], -1, across).mean(axis=3)
     return np.asarray(uniform_filter1d(columns, down, axis=1, mode="nearest"))
 
 
-def _middle(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _upper_median(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Median along the last axis, `(..., 1)`; the upper one of two. Several times faster than np.median."""
     middle = values.shape[-1] // 2
     return np.sort(values, axis=-1)[..., middle : middle + 1]
@@ -123,7 +123,7 @@ def periodic_share(tiles: Tiles) -> float | None:
     Unknown (None) for tiles below 64 pixels.
     """
     height, width = tiles.shape[1:]
-    if min(height, width) < 2 * BLOCK:
+    if min(height, width) < 2 * BLOCK_PX:
         return None
     flat = tiles.astype(np.float64) - tiles.mean(axis=(1, 2), keepdims=True)
     window = _window(height, width)
@@ -143,8 +143,8 @@ def periodic_share(tiles: Tiles) -> float | None:
     # median is to their mean is from Wilson and Hilferty (1931).
     variance = noise / (1 - 1 / (9 * len(tiles))) ** 3 / float((window**2).sum())
     share = float(np.median(2 * strength**2) / variance)
-    everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= EVERYWHERE
-    if share < LEAST_SHARE or not everywhere:
+    everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= MIN_STEADINESS
+    if share < MIN_SHARE or not everywhere:
         return 0.0
     return share / (1 + share)
 
@@ -156,19 +156,19 @@ def strongest_wave(flat: Numbers, spectrum: Numbers, noise: float) -> tuple[floa
     """
     height, width = flat.shape[1:]
     radius, ring, count = _rings(height, width)
-    fast = radius * min(height, width) >= LEAST_CYCLES
+    fast = radius * min(height, width) >= MIN_CYCLES
     level = np.log(spectrum + 1e-6 * noise)
     usual = np.bincount(ring.ravel(), level.ravel(), RINGS) / np.maximum(count, 1)
     row, column = np.unravel_index(np.argmax(np.where(fast, level - usual[ring], -np.inf)), spectrum.shape)
-    if spectrum[row, column] < PEAK * _beside(spectrum, int(row), int(column)):
+    if spectrum[row, column] < MIN_PEAK * _level_beside(spectrum, int(row), int(column)):
         return None
     down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
-    return _refined(flat, float(down[row]) * height, float(across[column]) * width)
+    return _refined_frequency(flat, float(down[row]) * height, float(across[column]) * width)
 
 
-def _beside(spectrum: Numbers, row: int, column: int) -> float:
+def _level_beside(spectrum: Numbers, row: int, column: int) -> float:
     """Median of the spectrum beside a bin; along the axis for a bin on one, where row and column offsets lie."""
-    reach = np.arange(-AROUND, AROUND + 1)
+    reach = np.arange(-BESIDE_BINS, BESIDE_BINS + 1)
     reach = reach[np.abs(reach) > 2]
     rows, columns = (row + reach) % spectrum.shape[0], np.clip(column + reach, 0, spectrum.shape[1] - 1)
     if column == 0:
@@ -178,17 +178,17 @@ def _beside(spectrum: Numbers, row: int, column: int) -> float:
     return float(np.median(spectrum[np.ix_(rows, columns)]))
 
 
-def _refined(flat: Numbers, down: float, across: float) -> tuple[float, float]:
+def _refined_frequency(flat: Numbers, down: float, across: float) -> tuple[float, float]:
     """The frequency, cycles a tile, of the largest mean amplitude near a bin."""
     blocks = _blocks(flat)
     height, width = flat.shape[1:]
     # The mean over the blocks is a sum over the tile, which is done once along each axis for all frequencies.
-    rows = _phases(down + FINE, height, blocks.shape[1]).reshape(len(FINE), -1)
-    columns = _phases(across + FINE, width, blocks.shape[3]).reshape(len(FINE), -1)
+    rows = _phases(down + SUB_BINS, height, blocks.shape[1]).reshape(len(SUB_BINS), -1)
+    columns = _phases(across + SUB_BINS, width, blocks.shape[3]).reshape(len(SUB_BINS), -1)
     amplitudes = rows @ blocks.reshape(len(flat), rows.shape[1], -1) @ columns.T
     power = np.sum(np.abs(amplitudes) ** 2, axis=0)
     row, column = np.unravel_index(np.argmax(power), power.shape)
-    return down + float(FINE[row]), across + float(FINE[column])
+    return down + float(SUB_BINS[row]), across + float(SUB_BINS[column])
 
 
 def _amplitudes(flat: Numbers, frequency: tuple[float, float]) -> NDArray[np.complex128]:
@@ -197,19 +197,19 @@ def _amplitudes(flat: Numbers, frequency: tuple[float, float]) -> NDArray[np.com
     height, width = flat.shape[1:]
     down = _phases(np.array([frequency[0]]), height, blocks.shape[1])[0]
     across = _phases(np.array([frequency[1]]), width, blocks.shape[3])[0]
-    amplitudes = np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True) / BLOCK**2
+    amplitudes = np.einsum("traCb,ra,Cb->trC", blocks, down, across, optimize=True) / BLOCK_PX**2
     return np.asarray(amplitudes.reshape(len(flat), -1))
 
 
 def _blocks(flat: Numbers) -> Numbers:
-    """Whole blocks of `flat` (T, H, W), each about its own mean: (T, rows, BLOCK, columns, BLOCK)."""
+    """Whole blocks of `flat` (T, H, W), each about its own mean: (T, rows, BLOCK_PX, columns, BLOCK_PX)."""
     tiles, height, width = flat.shape
-    rows, columns = height // BLOCK, width // BLOCK
-    cut = flat[:, : rows * BLOCK, : columns * BLOCK].reshape(tiles, rows, BLOCK, columns, BLOCK)
+    rows, columns = height // BLOCK_PX, width // BLOCK_PX
+    cut = flat[:, : rows * BLOCK_PX, : columns * BLOCK_PX].reshape(tiles, rows, BLOCK_PX, columns, BLOCK_PX)
     return np.asarray(cut - cut.mean(axis=(2, 4), keepdims=True))
 
 
 def _phases(cycles: Numbers, side: int, blocks: int) -> NDArray[np.complex128]:
-    """exp(-2 pi i f x) of waves of so many `cycles` (F,) a `side`, in each of its blocks: (F, blocks, BLOCK)."""
-    at = np.arange(blocks * BLOCK)
-    return np.asarray(np.exp(-2j * np.pi * cycles[:, None] / side * at).reshape(len(cycles), blocks, BLOCK))
+    """exp(-2 pi i f x) of waves of so many `cycles` (F,) a `side`, in each of its blocks: (F, blocks, BLOCK_PX)."""
+    at = np.arange(blocks * BLOCK_PX)
+    return np.asarray(np.exp(-2j * np.pi * cycles[:, None] / side * at).reshape(len(cycles), blocks, BLOCK_PX))

@@ -70,6 +70,14 @@ def test_impossible_significant_bits_are_told(tmp_path: Path, bits: str, warning
     assert warning in image.warnings[0]
 
 
+def test_an_exposure_of_ome_that_is_no_number_is_told(tmp_path: Path) -> None:
+    plane = '<Plane TheC="0" TheT="0" TheZ="0" ExposureTime="{}"/></Pixels>'
+    for value, exposure in (("0.5", 0.5), ("long", None)):
+        image = ome_tiff(tmp_path / "a.tif", spoil=lambda xml, v=value: xml.replace("</Pixels>", plane.format(v)))
+        assert image.acquisition.get("ExposureTime") == exposure
+        assert image.warnings == (() if exposure else ("OME ExposureTime 'long' is no number: ignored",))
+
+
 @pytest.mark.parametrize(
     ("block", "reason"),
     [
