@@ -96,6 +96,7 @@ class Footprint:
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     cfa_plane_colors: tuple[str, ...] = ()  # order of the NoiseProfile's pairs; empty: one pair
+    uneven: tuple[float, float] | None = None  # sigma in parts of the picture over the curve's: least, greatest
     rendered: Rendered | None = None  # of pictures whose domain is "rendered"
     measurement: Measurement | None = None
     measured: Footprint | None = None

@@ -36,7 +36,14 @@ FLAGS = (
     "denoised",
     "upscaled",
     "resaved",
+    "misfit",
+    "black_doubtful",
+    "saturation_measured",
+    "smoothed",
+    "uneven",
+    "empty",
 )
+LIGHT_LAWS = ("photon", "additive", "speckle", "rician", "grain", "processed")
 
 
 def counts_as_found(value: float | None, present: float | None) -> bool:
@@ -151,6 +158,36 @@ class SampledCurve:
 
 
 @dataclass(frozen=True)
+class LightLaw:
+    """What the noise follows, one of LIGHT_LAWS, and the probability of that. Electrons stand under `photon` alone."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class SaturationLevel:
+    """Where the picture saturates, as its pixels show it: DN, standard deviation about it, share of the pixels there.
+
+    `stated_white_dn`: what the file, or the user, says.
+    """
+
+    level_dn: float
+    scatter_dn: float
+    share: float
+    stated_white_dn: float
+
+
+@dataclass(frozen=True)
+class BlackCheck:
+    """A black that the picture contradicts. `source`: `variance` (the line's zero), `masked` (borders) or `floor`."""
+
+    stated_dn: float
+    fitted_dn: float
+    source: str
+
+
+@dataclass(frozen=True)
 class PlaneFootprint:
     """The footprint of one plane, or of one bag of planes (`all`, `luma`)."""
 
@@ -171,6 +208,11 @@ class PlaneFootprint:
     offset_known: bool = True
     flags: tuple[str, ...] = ()
     arrangement: Arrangement | None = None  # of the file's own footprint; None: not looked at
+    light: LightLaw | None = None  # None: not told
+    saturation: SaturationLevel | None = None  # None: none is seen
+    black: BlackCheck | None = None  # None: the black that is used is not contradicted
+    missing_share: float = 0.0  # of the pixels: without a value, left out
+    correlated_share: float | None = None  # of the noise's variance: what `correlation` describes; None: unknown
     dark_pattern: Quantity | None = None  # EMVA 1288 DSNU, where dark frames were measured
 
     @property

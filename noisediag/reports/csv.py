@@ -54,13 +54,23 @@ COLUMNS: tuple[str, ...] = (
     *("jpeg_quality", "block_strength", "processed", "denoised", "upscaled", "resaved"),
     "how",
     "own_parameters",  # of a head of the user's own, as JSON
+    *("law", "law_probability", "saturation_level_dn", "saturation_scatter_dn", "saturation_share"),
+    *("black_fitted_dn", "missing_share", "noise_correlated_share", "uneven_low", "uneven_high"),
 )
 TEXT_COLUMNS = frozenset(
     (
         *("path", "status", "error_code", "error_message", "sha256", "reader", "domain"),
         *("plane", "channel", "scale_source", "plane_flags", "flags", "warnings", "Make", "Model"),
         *(f"{parameter.name}_flag" for parameter in PARAMETERS),
-        *("noisediag_version", "checkpoint_name", "checkpoint_sha256", "DateTimeOriginal", "how", "own_parameters"),
+        *(
+            "noisediag_version",
+            "checkpoint_name",
+            "checkpoint_sha256",
+            "DateTimeOriginal",
+            "how",
+            "own_parameters",
+            "law",
+        ),
     )
 )
 WHOLE_COLUMNS = frozenset(
@@ -160,6 +170,7 @@ def _file_cells(footprint: Footprint) -> dict[str, Any]:
         "DateTimeOriginal": tags.get("DateTimeOriginal"),
         **(_processing_cells(footprint.rendered) if footprint.rendered is not None else {}),
         "how": "estimated" if footprint.measurement is None else "measured",
+        **({} if footprint.uneven is None else dict(zip(("uneven_low", "uneven_high"), footprint.uneven, strict=True))),
     }
 
 
@@ -207,6 +218,7 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
         "pixel_independent": None if structure.pixel_independent is None else int(structure.pixel_independent),
         "plane_flags": ";".join(plane.flags),
         "own_parameters": _own_parameters(plane),
+        **_evidence_cells(plane),
     }
     rendered = footprint.rendered.planes if footprint.rendered is not None else ()
     for spatial in (spatial for spatial in rendered if spatial.name == plane.name):
@@ -216,6 +228,21 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
     for parameter in PARAMETERS:
         cells |= _parameter_cells(parameter, plane[parameter.name])
     return cells
+
+
+def _evidence_cells(plane: PlaneFootprint) -> dict[str, Any]:
+    """What the pixels say of the law, the levels and the parts of the noise."""
+    light, ceiling = plane.light, plane.saturation
+    return {
+        "law": None if light is None else light.name,
+        "law_probability": None if light is None else light.probability,
+        "saturation_level_dn": None if ceiling is None else ceiling.level_dn,
+        "saturation_scatter_dn": None if ceiling is None else ceiling.scatter_dn,
+        "saturation_share": None if ceiling is None else ceiling.share,
+        "black_fitted_dn": None if plane.black is None else plane.black.fitted_dn,
+        "missing_share": plane.missing_share,
+        "noise_correlated_share": plane.correlated_share,
+    }
 
 
 def _own_parameters(plane: PlaneFootprint) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from noisediag.footprint.derived import Derived, Structure
 from noisediag.footprint.file import Footprint, Measurement, Rejected, Rendered
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.plane import BlackCheck, CurvePoint, Estimate, LightLaw, PlaneFootprint, SaturationLevel
 from noisediag.footprint.values import Quantity
 
 
@@ -53,6 +53,11 @@ def plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
         "parameters": [_parameter_dict(estimate) for estimate in plane.parameters],
         "channel": None if plane.channel is None else _text(plane.channel),
         "flags": list(plane.flags),
+        "law": _plain(plane.light),
+        "saturation": _plain(plane.saturation),
+        "black": _plain(plane.black),
+        "missing_share": _number(plane.missing_share),
+        "correlated_share": _number(plane.correlated_share),
     }
 
 
@@ -118,7 +123,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Quantity):
         keys = ("value", "low", "high", "unit", "symbol")
         return {key: _plain(getattr(value, key)) for key in keys}
-    if isinstance(value, CurvePoint | Derived | Measurement | Rejected | Structure):
+    if isinstance(
+        value, BlackCheck | LightLaw | SaturationLevel | CurvePoint | Derived | Measurement | Rejected | Structure
+    ):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {_text(str(key)): _plain(item) for key, item in value.items()}
@@ -149,11 +156,16 @@ def image_dict(footprint: Footprint) -> dict[str, Any]:
         "derived": _plain(footprint.derived),
         "structure": {**_plain(footprint.structure), "verdict": footprint.structure.verdict},
         "rendered": None if footprint.rendered is None else _rendered_dict(footprint.rendered),
+        "uneven": _uneven(footprint.uneven),
         "flags": list(footprint.flags),
         "warnings": [_text(warning) for warning in footprint.warnings],
         **({} if footprint.measurement is None else {"how": "measured", "measurement": _plain(footprint.measurement)}),
         **({} if footprint.measured is None else {"measured": image_dict(footprint.measured)}),
     }
+
+
+def _uneven(factors: tuple[float, float] | None) -> dict[str, float | None] | None:
+    return None if factors is None else {"low": _number(factors[0]), "high": _number(factors[1])}
 
 
 def tags(footprint: Footprint) -> dict[str, Any]:

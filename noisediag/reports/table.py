@@ -37,6 +37,12 @@ FLAG_WORDS = {
     "denoised": "denoised",
     "upscaled": "upscaled",
     "resaved": "saved again",
+    "misfit": "law does not fit",
+    "black_doubtful": "black doubtful",
+    "saturation_measured": "saturation measured",
+    "smoothed": "smoothed",
+    "uneven": "uneven",
+    "empty": "empty",
 }
 _CURVE_ROWS = 5
 _MOST_PLANES = 8

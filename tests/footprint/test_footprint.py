@@ -173,7 +173,7 @@ class TestFootprint:
             footprint["shotgain"]
 
     def test_flags_are_closed_and_distinct(self):
-        assert len(set(FLAGS)) == len(FLAGS) == 12
+        assert len(set(FLAGS)) == len(FLAGS) == 18
 
 
 class TestDictionary:
