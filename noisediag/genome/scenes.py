@@ -13,7 +13,7 @@ from torch.nn import functional
 from noisediag.genome.painters import PAINTERS
 
 KINDS: tuple[str, ...] = tuple(PAINTERS)
-WEIGHTS = {"photo": 4.0, "leaves": 1.5, "flat": 1.5, "stars": 1.5}  # 1 for the other kinds
+WEIGHTS = {"photo": 4.0, "leaves": 1.5, "flat": 1.5, "stars": 1.5, "glow": 2.5}  # 1 for the other kinds
 LEVEL_SAMPLES = 1024  # pixels of a picture that its black and white points are read from
 MIN_STRETCHED = 0.2  # of the range; a narrower one would show a photograph's own noise
 BLUR_REACH = 5  # px; the blurs of `vary` end there
