@@ -62,7 +62,7 @@ def grain_sigma(signal: Tensor, strength: Tensor) -> Tensor:
     return 2 * strength * (signal * (1 - signal)).clamp(min=0).sqrt()
 
 
-# How programs filter pixels: registration by interpolation, binning without thinning, smoothing, along one axis or both.
+# How programs filter pixels: interpolation, binning without thinning, smoothing, along one axis or both.
 KERNELS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (  # down, across
     ((0.0, 0.5, 0.5), (0.0, 0.5, 0.5)),
     ((0.0, 1.0, 0.0), (0.0, 0.5, 0.5)),
@@ -76,7 +76,7 @@ KERNELS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (  # down, ac
 
 
 def filtered(noise: Tensor, kernel: Tensor) -> Tensor:
-    """`noise` (B, H, W), each picture filtered by one of KERNELS, its number in `kernel` (B,); mirrored at the border."""
+    """`noise` (B, H, W), each picture by one of KERNELS, its number in `kernel` (B,); mirrored at the border."""
     lines = torch.tensor(KERNELS, device=noise.device)[kernel]  # (B, 2, 3)
     square = lines[:, 0, :, None] * lines[:, 1, None, :]
     padded = functional.pad(noise[None], (1, 1, 1, 1), mode="reflect")
