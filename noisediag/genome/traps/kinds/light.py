@@ -80,8 +80,8 @@ def pixels_missing(scenes: Scenes, rng: Generator) -> Trap:
     """Unobserved pixels are NaN at one border and here and there, as in mosaics and masked frames."""
     picture, truth = _calm_floats(scenes, rng)
     picture[:, : rng.integers(1, 20)] = np.nan
-    rows, columns = rng.integers(0, len(picture), (2, 9))
-    picture[rows, columns] = np.nan
+    at = rng.integers(0, picture.size, 9)
+    picture.flat[at] = np.nan
     return Trap(Tiff(picture), (truth,))
 
 
