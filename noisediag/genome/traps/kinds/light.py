@@ -22,7 +22,7 @@ HIGH_SNR = (8.0, 12.0)  # sigmas of signal, where a magnitude's noise is Gaussia
 @kind
 def rician_magnitude(scenes: Scenes, rng: Generator) -> Trap:
     """A magnitude picture of magnetic resonance, with air around the body."""
-    signal = scenes.cells(rng, 30, 350, blur_px=2.0)
+    signal = scenes.cells(rng, rng.uniform(0, 40), 350, blur_px=2.0)
     y, x = np.mgrid[:SCIENCE_PX, :SCIENCE_PX] - SCIENCE_PX / 2
     signal[x**2 + y**2 > (0.41 * SCIENCE_PX) ** 2] = 0
     return _magnitude(signal, rng.uniform(12, 25), rng)
