@@ -22,9 +22,9 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
+from noisediag.readout import doubts, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
-from noisediag.readout import sensor
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
     Bag,
@@ -69,29 +69,44 @@ class Estimator:
         planes: list[PlaneFootprint] = []
         whole: list[PlaneFootprint] = []
         rendered: Rendered | None = None
-        unread: list[str] = []
+        warnings: list[str] = []
+        domain = image.domain
+        uneven: tuple[float, float] | None = None
         for part in plan(image):
             answers, tokens = self._ask(part.bags)
+            black = None if domain == "rendered" else doubts.black_check(self.model.calibration, answers, part)
+            if black is not None:
+                part = doubts.without_black(part)
+                answers, tokens = self._ask(part.bags)
+                warnings.append(doubts.black_words(black))
             own, together = sensor.read_part(self.model, part, answers, image, gain)
             if image.domain == "rendered":
                 reason = processed.why_unread(self.model, part)
                 if reason is None:
                     own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
+                    domain = "linear" if processed.as_from_a_sensor(rendered, image) else domain
                 else:
-                    unread = [f"what processing does to noise was not looked at: {reason}"]
+                    warnings.append(f"what processing does to noise was not looked at: {reason}")
             elif len(own) > 1:
                 together = sensor.reconcile(together, own)
+            if rendered is None or not rendered.noise_processed:
+                own, doubted = doubts.doubt_part(self.model.calibration, answers, own, together, domain)
+                together, uneven = doubted.plane, doubted.uneven or uneven
+                warnings += doubted.warnings
+            if black is not None:
+                own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
             planes += own
             whole.append(together)
         if self.own is not None:
             wanted = self.describe(image)
             whole = [self.own.add(plane, d.inputs) for plane, d in zip(whole, wanted, strict=True)]
         flags = {flag for plane in whole for flag in plane.flags}
-        if image.domain == "rendered":
-            flags |= {"rendered"} | (set() if rendered is None else rendered.flags)
+        flags |= set() if rendered is None else rendered.flags
+        if domain == "rendered":
+            flags.add("rendered")
         return Footprint(
             planes=(*planes, *whole),
-            domain=image.domain,
+            domain=domain,
             reader=image.reader,
             checkpoint=self.checkpoint,
             path=image.path,
@@ -99,7 +114,8 @@ class Estimator:
             acquisition=image.acquisition,
             cfa_plane_colors=image.cfa_plane_colors,
             flags=tuple(sorted(flags)),
-            warnings=(*image.warnings, *sensor.gain_doubts(whole, gain), *unread),
+            warnings=(*image.warnings, *sensor.gain_doubts(whole, gain), *dict.fromkeys(warnings)),
+            uneven=uneven,
             rendered=rendered,
         )
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, VarianceLaw
+from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, VarianceLaw, counts_as_found
 from noisediag.footprint.values import Quantity
 from noisediag.genome.correlation import autocorrelation, kernel
 from noisediag.traces.lines_and_waves import Arrangement
 
+SURELY_SHARED = 0.9  # probability of correlation from which no electrons are counted
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
 
 
@@ -85,13 +86,15 @@ def derive(
 ) -> Derived:
     """What follows from `plane` in physical units.
 
-    Electrons need a linear domain, values relative to white a known black and white, and an SNR a known black. The
+    Electrons need a linear domain and noise that neighbouring pixels do not share, values relative to white a known black and white, and an SNR a known black. The
     interval of read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
     """
     linear = domain != "rendered"
     scaled = linear and plane.offset_known and plane.white_known
     shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
-    shot_value = shot.value if linear else None
+    shared = plane["correlation"]  # neighbours that share noise: the variance of a pixel no longer counts electrons
+    filtered = counts_as_found(shared.value, shared.present) and (shared.present or 0.0) >= SURELY_SHARED
+    shot_value = shot.value if linear and not filtered else None
 
     system_gain = Quantity(None, symbol="K", unit="DN/e-")
     if shot_value is not None:

@@ -277,9 +277,8 @@ def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, A
 
 def groups_of(data: HeadSet, *, raw: bool) -> list[str]:
     """The conformal group of every picture."""
-    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
-    pictures = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
-    return [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in pictures]
+    pictures = zip(data.blocks.tolist(), data.evidence.signal.tolist(), data.evidence.smooth.tolist(), strict=True)
+    return [group(blocks, signal, smooth, raw=raw) for blocks, signal, smooth in pictures]
 
 
 def _tables(
