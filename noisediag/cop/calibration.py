@@ -23,7 +23,7 @@ EVERYTHING = "all"  # the group of pictures whose own group had too few cases to
 
 
 def group(blocks: int, signal: Sequence[float], smooth: float, *, raw: bool = False) -> str:
-    """The name of the conformal group: `blocks` in the picture, its 3 %, 50 % and 97 % `signal`, trusted share `smooth`.
+    """The name of the conformal group: `blocks` in the picture, the 3, 50 and 97 % of its `signal`, trusted share.
 
     RAW files have groups of their own, by size: their noise is weaker, of fewer kinds, and seen in four planes at once.
     """
@@ -32,8 +32,8 @@ def group(blocks: int, signal: Sequence[float], smooth: float, *, raw: bool = Fa
         return f"raw-size{size}"
     dark, middle, bright = signal
     span = bright - dark
-    lean = int(middle - dark < LEAN * span)
-    return f"size{size}-span{sum(span >= edge for edge in SPANS)}-smooth{sum(smooth >= edge for edge in SMOOTH)}-lean{lean}"
+    wide, trusted = sum(span >= edge for edge in SPANS), sum(smooth >= edge for edge in SMOOTH)
+    return f"size{size}-span{wide}-smooth{trusted}-lean{int(middle - dark < LEAN * span)}"
 
 
 def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer, *, raw: bool) -> tuple[float, float]:

@@ -86,7 +86,8 @@ def derive(
 ) -> Derived:
     """What follows from `plane` in physical units.
 
-    Electrons need a linear domain and noise that neighbouring pixels do not share, values relative to white a known black and white, and an SNR a known black. The
+    Electrons need a linear domain and noise that neighbouring pixels do not share, values relative to white a known
+    black and white, and an SNR a known black. The
     interval of read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
     """
     linear = domain != "rendered"

@@ -13,11 +13,12 @@ from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtHead, gat
 from noisediag.cop.heads import gather_evidence
 from noisediag.cop.models import SensorModel
 from noisediag.cop.tokens import tokenize
-from noisediag.genome import sensor
+from noisediag.genome import paper, sensor
 from noisediag.training.calibration import conformal_quantile
 from noisediag.training.fit import Objective, Report
 from noisediag.training.objectives import curve_error
-from noisediag.training.pictures import CleanPool, SensorBatch, sensor_batch
+from noisediag.training.pictures import CROP, CleanPool, SensorBatch, sensor_batch
+from noisediag.training.recipe import Recipe
 from noisediag.training.sensor_head import bags, presence, raw_bags
 from noisediag.training.streams import drawing
 
@@ -33,6 +34,7 @@ UNFELT = 0.02
 OFF = 0.2  # |ln sigma ratio|: a curve that is so far off does not fit
 SPECKLE_GAIN = 0.2  # from this gain noise on, pictures without shot noise count as speckle
 NO_LABEL = -1
+PAPER_AT_ONCE = 32  # pictures of one forward pass
 SEEN = 0.1  # of the signals that must show where a law departs from others
 RICIAN_DARK, RICIAN_BRIGHT = (
     0.9,
@@ -309,3 +311,15 @@ def doubt_alarms(head: DoubtHead, sets: list[DoubtSet]) -> dict[str, float]:
 def _raise(alarms: dict[str, float], name: str, logits: Tensor) -> None:
     if len(logits):
         alarms[name] = max(alarms.get(name, 0.0), float(conformal_quantile(logits.double(), ALARM)))
+
+
+def paper_embeddings(model: SensorModel, pool: CleanPool, recipe: Recipe, count: int) -> Tensor:
+    """Where pictures of the genome `paper`, which the encoder knows too, lie in its embedding, (count, E)."""
+    parts: list[Tensor] = []
+    for number in range(-(-count // PAPER_AT_ONCE)):
+        generator = drawing("familiar pictures of the genome paper", recipe.seed, number, device=pool.pictures.device)
+        clean = pool.draw(PAPER_AT_ONCE, CROP, generator)
+        image = paper.corrupt(clean, paper.sample(PAPER_AT_ONCE, generator), generator)
+        with torch.inference_mode():
+            parts.append(model.embed(tokenize(image[:, None])))
+    return torch.cat(parts)[:count]

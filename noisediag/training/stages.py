@@ -18,7 +18,14 @@ from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.training import validation
-from noisediag.training.doubts import DoubtSet, doubt_alarms, doubt_objective, doubt_set, standardise_doubts
+from noisediag.training.doubts import (
+    DoubtSet,
+    doubt_alarms,
+    doubt_objective,
+    doubt_set,
+    paper_embeddings,
+    standardise_doubts,
+)
 from noisediag.training.fit import FitConfig
 from noisediag.training.objectives import contrastive_objective, curve_objective, near_objective, paper_objective
 from noisediag.training.photographs import RenderedSet, rendered_set
@@ -91,7 +98,9 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | Non
         run.note(stage, "head validation", recipe.head_steps, judged)
         figures |= judged
     run.say("doubts")
-    fit_doubts(recipe, run, model, pools)
+    doubted = fit_doubts(recipe, run, model, pools)
+    known = [sets.training.embedding, doubted.embedding, paper_embeddings(model, pool, recipe, len(doubted.law) // 4)]
+    learn_familiarity(model.familiarity, torch.cat(known), quantile=FAMILIAR_QUANTILE)
     origin = _origin(start_file, stage, config)
     model.cpu().save(run.output, _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256, **origin))
     run.finish("curve", "head", "doubts")
@@ -153,19 +162,21 @@ def _head_sets(recipe: Recipe, run: Run, draft: SensorModel, pools: Pools) -> He
 
 
 def fit_head(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, sets: HeadSets) -> SensorModel:
-    """Head, familiarity and interval calibration on top of a trained curve and encoder, both frozen."""
+    """Head and interval calibration on top of a trained curve and encoder, both frozen."""
     inputs = sets.training.evidence.features.shape[1], sets.training.evidence.absolute.shape[1]
     model = _assemble(encoder, curve, inputs, run.device)
     standardise(model.head, sets.training)
-    learn_familiarity(model.familiarity, sets.training.embedding, quantile=FAMILIAR_QUANTILE)
     config = replace(HEAD_FIT, steps=recipe.head_steps, seed=recipe.seed)
     run.fit(model.head, head_objective(model.head, sets.training, HEAD_BATCH), config, Stage.sensor, "head")
     model.calibration = calibration_of(model.head, sets.calibration, sets.raw)
     return model.eval()
 
 
-def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> None:
-    """Train the head of `model` that doubts, on pictures that leave the law in known ways, and set its alarms."""
+def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> DoubtSet:
+    """Train the head of `model` that doubts, on pictures that leave the law in known ways, and set its alarms.
+
+    Returns what it was trained on.
+    """
 
     def pictures(clean: CleanPool, count: int, purpose: str, *, raw: bool = False) -> DoubtSet:
         return doubt_set(model, clean, count, recipe.seed, purpose=purpose, raw=raw, report=run.report)
@@ -180,6 +191,7 @@ def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> No
     raw = pictures(pools.raw, recipe.raw_pictures, "calibration of doubts on RAW", raw=True)
     model.doubts = head.eval()
     model.calibration = {**model.calibration, "doubts": doubt_alarms(head, [ordinary, raw])}
+    return training
 
 
 def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
