@@ -42,6 +42,7 @@ class OtherFits:
     grain: Tensor  # (B, 2) coefficients of x and x^2 in the variance
     line: Tensor  # (B, 2) slope and intercept of the straight line, both free
     line_error: Tensor  # (B,) standard error of the intercept
+    line_excess: Tensor  # (B,) chi-square by which the line fits worse than the law; negative: better
     by_signal: Tensor  # (B, PARTS, 2) signal, and the blocks' variance over the fitted one
     by_cell: (
         Tensor  # (B, 2) lowest and highest of the cells' variance over the fitted one, without the outermost tenths
@@ -92,8 +93,8 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     return Doubts(features, OtherFits(*fits, by_signal=parts, by_cell=cells))
 
 
-def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """Rician sigma, grain, line and the error of its intercept; and how well each law fits, `(B, .)`."""
+def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """What OtherFits begins with, and how well each law fits, `(B, .)`."""
     x, one = blocks.signal, torch.ones_like(blocks.signal)
     whole, full = _least_squares(blocks, (one, x, x.square()))
     line, of_line = _least_squares(blocks, (x, one))
@@ -123,7 +124,8 @@ def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor],
         _log(bright.clamp(min=1e-6) / scale.sqrt()),
         _log(dark.clamp(min=1e-6) / scale.sqrt()),
     ]
-    return (rician, grain, line, error), torch.stack(features, 1)
+    excess = effective * (of_line - fitted) / (2 * full + 1e-9)  # both grids: half independent
+    return (rician, grain, line, error, excess), torch.stack(features, 1)
 
 
 def _least_squares(blocks: _Blocks, basis: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

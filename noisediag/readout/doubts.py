@@ -27,6 +27,9 @@ from noisediag.footprint.plane import (
 from noisediag.images.image import Domain, Plane
 from noisediag.readout.tiles import Part
 
+BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
+DOUBTFUL_ERRORS = 3.0  # standard errors of the intercept below zero
+LINE_EXCESS = 4.0  # chi-square: a straight line that fits no worse than by this
 SAMPLES = 129  # of a curve without a formula
 LEAST_SIGMA = 0.05  # of the greatest one: a sampled curve is not laid lower
 PART_DIFFERS = 1.15  # sigma over the fitted one, or the inverse, that is named as the way in which the law fails
@@ -79,9 +82,25 @@ def black_check(calibration: Mapping[str, Any], answers: Sequence[SensorAnswer],
     members, _ = part.bags[-1]
     answer, plane = answers[-1], members[0]
     zero = black_zero(answer)
-    if not plane.offset_known or zero <= 0 or "black" not in raised(calibration, answer):
+    if not plane.offset_known or zero <= 0:
+        return None
+    if not ("black" in raised(calibration, answer) or _gain_noise_stands_in(answer, part)):
         return None
     return BlackCheck(plane.black_dn, plane.black_dn + zero * (plane.white_dn - plane.black_dn), "variance")
+
+
+def _gain_noise_stands_in(answer: SensorAnswer, part: Part) -> bool:
+    """Whether the fit of a RAW file bends by a gain noise where a straight line on another black does as well.
+
+    No sensor's pixels differ by as much as most inventions do.
+    """
+    members, _ = part.bags[-1]
+    if members[0].lattice is None:
+        return False
+    fits, square = answer.doubts.fits, float(answer.curve.law[0, 2])
+    intercept, error = float(fits.line[0, 1]), float(fits.line_error[0])
+    bends = square * float(answer.evidence.signal[0, 2]) ** 2 > BENT * float(answer.evidence.sigma[0, 2]) ** 2
+    return bends and intercept < -DOUBTFUL_ERRORS * error and float(fits.line_excess[0]) < LINE_EXCESS
 
 
 def without_black(part: Part) -> Part:

@@ -34,6 +34,7 @@ UNFELT = 0.02
 OFF = 0.2  # |ln sigma ratio|: a curve that is so far off does not fit
 SPECKLE_GAIN = 0.2  # from this gain noise on, pictures without shot noise count as speckle
 NO_LABEL = -1
+LEAST_MARGIN = -1.5  # over the ordinary laws: one that is told must be about as likely as they are
 PAPER_AT_ONCE = 32  # pictures of one forward pass
 SEEN = 0.1  # of the signals that must show where a law departs from others
 RICIAN_DARK, RICIAN_BRIGHT = (
@@ -302,15 +303,15 @@ def doubt_alarms(head: DoubtHead, sets: list[DoubtSet]) -> dict[str, float]:
         lawful = data.ordinary & (data.law >= 0) & (data.law < OTHER_LAWS_FROM)
         margin = law_margin(reading.law)
         for i, name in enumerate(LAWS[OTHER_LAWS_FROM:]):
-            _raise(alarms, name, margin[lawful, i])
+            _raise(alarms, name, margin[lawful, i], LEAST_MARGIN)
         for i, name in enumerate(TROUBLES):
-            _raise(alarms, name, reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i])
+            _raise(alarms, name, reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i], 0.0)
     return alarms
 
 
-def _raise(alarms: dict[str, float], name: str, logits: Tensor) -> None:
+def _raise(alarms: dict[str, float], name: str, logits: Tensor, least: float) -> None:
     if len(logits):
-        alarms[name] = max(alarms.get(name, 0.0), float(conformal_quantile(logits.double(), ALARM)))
+        alarms[name] = max(alarms.get(name, least), float(conformal_quantile(logits.double(), ALARM)))
 
 
 def paper_embeddings(model: SensorModel, pool: CleanPool, recipe: Recipe, count: int) -> Tensor:

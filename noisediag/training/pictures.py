@@ -22,6 +22,7 @@ from noisediag.training.recipe import Recipe
 
 CROP = 128  # px; the side of most crops that networks are trained on
 SCENE_PX = 2 * CROP
+GLOWING = 0.11  # of the scenes: fluorescence on wide dark ground
 SCENES_AT_ONCE = 100  # of one generator
 HELD_OUT = 10  # one of so many images of the folder is never trained on
 QUANTILES = 33  # of the clean signal, where the curve is scored
@@ -134,7 +135,11 @@ def clean_pool(
     pictures = []
     for number in range(-(-total // SCENES_AT_ONCE)):
         generator = torch.Generator().manual_seed(stream(recipe.seed, part, number))
-        pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), side, generator))
+        wanted = min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE)
+        glowing = round(GLOWING * wanted)
+        pictures.append(scenes.make(wanted - glowing, side, generator))
+        if glowing:
+            pictures.append(scenes.make(glowing, side, generator, kinds=("glow",)))
     drawn = torch.cat(pictures).to(device)
     if recipe.images is None:
         return CleanPool(drawn)
