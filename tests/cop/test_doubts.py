@@ -8,7 +8,7 @@ from torch import Tensor
 
 from noisediag.cop.curve import CORRELATIONS, CurvePass
 from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, gather_doubts, law_margin, rician_variance
-from noisediag.cop.tokens import RADIAL, SHARES, Tokens, tokenize
+from noisediag.cop.tokens import BLOCK, RADIAL, SHARES, Tokens, tokenize
 from noisediag.genome import light
 
 SIDE = 256
@@ -19,7 +19,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def ramp(low: float, high: float) -> Tensor:
-    return torch.linspace(low, high, SIDE).expand(1, SIDE, SIDE)
+    """From left to right, of one level in each block."""
+    return torch.linspace(low, high, SIDE // BLOCK).repeat_interleave(BLOCK).expand(1, SIDE, SIDE)
 
 
 def fitted(tokens: Tokens, shot: float, intercept: float) -> CurvePass:
@@ -48,7 +49,7 @@ def fitted(tokens: Tokens, shot: float, intercept: float) -> CurvePass:
 
 
 def doubts(image: Tensor, shot: float, intercept: float):
-    tokens = tokenize(image[:, None])
+    tokens = tokenize(image[:, None], grids=1)
     return gather_doubts(tokens, fitted(tokens, shot, intercept), torch.zeros(1))
 
 
