@@ -204,7 +204,7 @@ def _parameters(
         brightest - darkest,
         hidden=bag.step is not None and law.sigma(signal) < bag.step / 2,
     )
-    upper_bounds = _upper_bounds(answer, law)
+    upper_bounds = _upper_bounds(answer, law, free=free)
     result = []
     for declared in PARAMETERS:
         name = declared.name
@@ -260,15 +260,19 @@ def _any_pixel_noise(estimates: Sequence[Estimate]) -> bool:
     )
 
 
-def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
-    """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller."""
+def _upper_bounds(answer: SensorAnswer, law: VarianceLaw, *, free: bool) -> dict[str, float]:
+    """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller.
+
+    `free`: black is not known; then only what the light has added from the darkest to the brightest signal counts.
+    """
     signals = answer.evidence.signal[0].double().cpu().numpy()
     sigmas = MAX_COMPONENT_RATIO * law.sigma(signals)
-    lit = signals > 0
     bounds = {"read_noise": float(sigmas.min())}
+    light = signals - signals.min() if free else signals
+    lit = light > 0
     if lit.any():
-        bounds["shot_gain"] = float((sigmas[lit] ** 2 / signals[lit]).min())
-        bounds["multiplicative"] = float((sigmas[lit] / signals[lit]).min())
+        bounds["shot_gain"] = float((sigmas[lit] ** 2 / light[lit]).min())
+        bounds["multiplicative"] = float((sigmas[lit] / light[lit]).min())
     return bounds
 
 
