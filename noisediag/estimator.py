@@ -164,20 +164,24 @@ def estimate(
     channel: str | int | None = None,
     frame: int | None = None,
     roi: tuple[int, int, int, int] | None = None,
+    linear: bool = False,
     checkpoint: Path | None = None,
     device: str = "auto",
 ) -> Footprint:
     """The noise footprint of a file, or of an array `(H, W)` or `(frames, H, W)` in DN.
 
     `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN;
-    `domain` applies to arrays; `roi`: x, y, width, height in px. Raises the errors of `noisediag.errors`.
+    `domain` applies to arrays; `roi`: x, y, width, height in px; `linear`: the codes are proportional to light, whatever
+    the format. Raises the errors of `noisediag.errors`.
     """
     if isinstance(source, np.ndarray):
         if channel is not None or frame is not None or roi is not None:
             raise UsageError("channel, frame and roi select from a file; slice an array instead")
-        image = images.from_array(source, black=black, white=white, domain=domain)
+        if linear and domain == "rendered":
+            raise UsageError("an array is either linear or rendered")
+        image = images.from_array(source, black=black, white=white, domain=domain, linear=linear)
     else:
-        image = images.read(source, black=black, white=white, channel=channel, frame=frame, roi=roi)
+        image = images.read(source, black=black, white=white, channel=channel, frame=frame, roi=roi, linear=linear)
     return Estimator(checkpoint, device).estimate(image, gain=gain)
 
 

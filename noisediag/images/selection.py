@@ -35,6 +35,28 @@ def _rescaled(plane: Plane, black: float | None, white: float | None) -> Plane:
     return changed
 
 
+def as_linear(image: Image) -> Image:
+    """`image` with codes that are proportional to light, whatever its format makes of them.
+
+    The planes of a rendered picture become those of a linear file that says nothing of its levels: colours are channels
+    of their own, black is assumed, white is the container's.
+    """
+    if image.domain != "rendered":
+        return image
+    several = len({plane.channel or plane.name for plane in image.planes}) > 1
+    planes = tuple(
+        replace(
+            plane,
+            channel=plane.channel or (plane.name if several else None),
+            offset_known=False,
+            white_known=False,
+            scale_source="assumed",
+        )
+        for plane in image.planes
+    )
+    return replace(image, planes=planes, domain="linear", jpeg=None)
+
+
 def select(
     image: Image, *, channel: str | int | None = None, frame: int | None = None, roi: Roi | None = None
 ) -> Image:
