@@ -56,8 +56,8 @@ class FakeModel:
                 model.gains.append(gain)
                 return model.make_footprint(path=image.path, warnings=("black level unknown",))
 
-            def sigma_map(self, image, footprint):
-                return np.full((4, 6), 2.5, np.float32)
+            def sigma_map(self, image, footprint, scale=None):
+                return np.full((4, 6), 2.5 if scale is None else scale, np.float32)
 
         estimator, images = ModuleType("noisediag.estimator"), ModuleType("noisediag.images")
         estimator.Estimator, images.read = Estimator, self.read

@@ -71,7 +71,8 @@ class Handover(str, Enum):
 _output = panel(OUTPUT_PANEL)
 Curve = Annotated[Path | None, _output(metavar="FILE.png", help="Plot the noise curve of the one FILE.")]
 SigmaMap = Annotated[
-    Path | None, _output("--map", metavar="FILE.tif|.npy", help="Sigma of every pixel of the one FILE, in DN or --scale.")
+    Path | None,
+    _output("--map", metavar="FILE.tif|.npy", help="Sigma of every pixel of the one FILE, in DN or --scale."),
 ]
 QuietValue = Annotated[bool, _output("--quiet-value", help="Only the sigma, one number a file.")]
 QuietScale = Annotated[Scale | None, _output(help="Of --quiet-value and --map: what white - black counts.")]
