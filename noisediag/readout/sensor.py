@@ -165,7 +165,7 @@ def hot_pixels_told(planes: Sequence[PlaneFootprint]) -> list[str]:
     """A warning for each of the file's own `planes` with hot pixels."""
     return [
         f"hot pixels{'' if plane.channel is None else f' in {plane.channel}'}: {100 * hot.share:.2g} % of the pixels "
-        f"stand alone above the others, by {hot.mean_excess_dn:.3g} DN in the mean"
+        f"stand alone above the others, by {float(f'{hot.mean_excess_dn:.2g}'):g} DN in the mean"
         for plane in planes
         if (hot := plane.hot_pixels) is not None
     ]
