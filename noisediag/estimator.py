@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ class Estimator:
                 own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
             planes += own
             whole.append(together)
+        if image.luma_only:
+            planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:
             wanted = self.describe(image)
             whole = [self.own.add(plane, d.inputs) for plane, d in zip(whole, wanted, strict=True)]
@@ -114,14 +117,19 @@ class Estimator:
             acquisition=image.acquisition,
             cfa_plane_colors=image.cfa_plane_colors,
             flags=tuple(sorted(flags)),
-            warnings=(*image.warnings, *sensor.gain_doubts(whole, gain), *dict.fromkeys(warnings)),
+            warnings=(
+                *image.warnings,
+                *sensor.gain_doubts(whole, gain),
+                *sensor.hot_pixels_told(whole),
+                *dict.fromkeys(warnings),
+            ),
             uneven=uneven,
             rendered=rendered,
         )
 
-    def sigma_map(self, image: Image, footprint: Footprint) -> NDArray[np.float32]:
+    def sigma_map(self, image: Image, footprint: Footprint, scale: float | None = None) -> NDArray[np.float32]:
         """See `readout.sigma_map`."""
-        return sigma_map(image, footprint)
+        return sigma_map(image, footprint, scale)
 
     def embed(self, image: Image) -> NDArray[np.float32]:
         """The file's own noise in the encoder's embedding, `(E,)` float32; colours and CFA planes are one bag.
@@ -180,20 +188,24 @@ def estimate(
     channel: str | int | None = None,
     frame: int | None = None,
     roi: tuple[int, int, int, int] | None = None,
+    linear: bool = False,
     checkpoint: Path | None = None,
     device: str = "auto",
 ) -> Footprint:
     """The noise footprint of a file, or of an array `(H, W)` or `(frames, H, W)` in DN.
 
     `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN;
-    `domain` applies to arrays; `roi`: x, y, width, height in px. Raises the errors of `noisediag.errors`.
+    `domain` applies to arrays; `roi`: x, y, width, height in px; `linear`: the codes are proportional to light in
+    whatever format. Raises the errors of `noisediag.errors`.
     """
     if isinstance(source, np.ndarray):
         if channel is not None or frame is not None or roi is not None:
             raise UsageError("channel, frame and roi select from a file; slice an array instead")
-        image = images.from_array(source, black=black, white=white, domain=domain)
+        if linear and domain == "rendered":
+            raise UsageError("an array is either linear or rendered")
+        image = images.from_array(source, black=black, white=white, domain=domain, linear=linear)
     else:
-        image = images.read(source, black=black, white=white, channel=channel, frame=frame, roi=roi)
+        image = images.read(source, black=black, white=white, channel=channel, frame=frame, roi=roi, linear=linear)
     return Estimator(checkpoint, device).estimate(image, gain=gain)
 
 

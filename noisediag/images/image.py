@@ -77,4 +77,5 @@ class Image:
     cfa_plane_colors: tuple[str, ...] = ()  # colours in the order of DNG CFAPlaneColor, e.g. ("R", "G", "B")
     frames: int = 1
     jpeg: JpegTables | None = None
+    luma_only: bool = False  # of a rendered colour picture: its planes are there, but their luma alone is asked for
     warnings: tuple[str, ...] = ()

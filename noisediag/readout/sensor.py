@@ -31,6 +31,7 @@ from noisediag.footprint.plane import (
 from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
+from noisediag.traces.hot_pixels import HotPixels, hot_pixels
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
@@ -68,6 +69,8 @@ def read_part(
     together = replace(described[-1], name=name, frame=None, channel=part.channel)
     if image.domain != "rendered" and count > 1:
         together = replace(together, shape=whole_shape([p for members in part.groups for p in members]))
+    if image.domain != "rendered":
+        together = replace(together, hot_pixels=_hot_pixels(part))
     return described[:count], together
 
 
@@ -158,6 +161,26 @@ def gain_doubts(planes: Sequence[PlaneFootprint], gain: float | None) -> list[st
     return doubts
 
 
+def hot_pixels_told(planes: Sequence[PlaneFootprint]) -> list[str]:
+    """A warning for each of the file's own `planes` with hot pixels."""
+    return [
+        f"hot pixels{'' if plane.channel is None else f' in {plane.channel}'}: {100 * hot.share:.2g} % of the pixels "
+        f"stand alone above the others, by {float(f'{hot.mean_excess_dn:.2g}'):g} DN in the mean"
+        for plane in planes
+        if (hot := plane.hot_pixels) is not None
+    ]
+
+
+def _hot_pixels(part: Part) -> HotPixels | None:
+    """Those of all planes. Colours of a mosaic whose tiles lie at other places cannot be compared: nothing is said."""
+    groups = part.bags[: len(part.groups)]
+    colours = len(groups) > 1 and part.groups[0][0].lattice is not None
+    if colours and (len({bag.tiles.shape for _, bag in groups}) > 1 or any(len(members) > 1 for members, _ in groups)):
+        return None
+    planes = [(bag.tiles, members[0].white_dn - members[0].black_dn) for members, bag in groups]
+    return hot_pixels(planes, colours=colours)
+
+
 def _curve(
     calibration: Mapping[str, Any],
     answer: SensorAnswer,
@@ -244,6 +267,8 @@ def _law(answer: SensorAnswer) -> VarianceLaw:
 
 
 def _quantisation(bag: Bag) -> Estimate:
+    if bag.tiles.min() == bag.tiles.max():  # one level has no step
+        return Estimate("quantisation", None, None, None, None, "weakly_identified")
     if bag.step is None:
         return Estimate("quantisation", None, None, None, 0.0, "below_floor")
     coarser = bag.container is None or bag.step > COARSER * bag.container
@@ -277,8 +302,13 @@ def _upper_bounds(answer: SensorAnswer, law: VarianceLaw, *, free: bool) -> dict
 
 
 def _to_physical(declared: Parameter, value: float) -> float:
-    """From the head's scale, the natural logarithm but for the parameters of UNIFORM, none of which can be negative."""
-    return max(float(value), 0.0) if declared.name in UNIFORM else float(np.exp(value))
+    """From the head's scale, the natural logarithm but for the parameters of UNIFORM, none of which can be negative.
+
+    No share of the pixels is above 1, and neither are its bounds.
+    """
+    if declared.name in UNIFORM:
+        return max(float(value), 0.0)
+    return min(float(np.exp(value)), 1.0 if declared.unit == "fraction" else np.inf)
 
 
 def _detected(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:

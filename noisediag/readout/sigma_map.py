@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from noisediag.footprint.file import Footprint
-from noisediag.images.image import Image
-from noisediag.readout.tiles import fills_mosaic, whole_shape
+from noisediag.images.image import Image, Plane
+from noisediag.readout.tiles import by_frame, fills_mosaic, luma, whole_shape
 
 
-def sigma_map(image: Image, footprint: Footprint) -> NDArray[np.float32]:
-    """Standard deviation of the pixel noise at each pixel, DN, float32.
+def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) -> NDArray[np.float32]:
+    """Standard deviation of the pixel noise at each pixel, float32, where each plane's white - black counts `scale`.
 
-    `(H, W)`, or `(planes, H, W)` for several channels or frames.
+    `scale` None: DN. `(H, W)`, or `(planes, H, W)` for several colours, channels or frames, in the file's order.
 
     The clean signal is taken as the mean of 5 x 5 pixels of the same plane. Frames of a stack that were not sampled
     have the law of `all`; a part of the planes of a RAW file has maps of its own.
@@ -24,14 +27,14 @@ def sigma_map(image: Image, footprint: Footprint) -> NDArray[np.float32]:
     maps: list[NDArray[np.float32]] = []
     mosaic: NDArray[np.float32] | None = None
     mosaicked = fills_mosaic(image.planes)
-    for plane in image.planes:
+    for plane in _lumas(image) if image.luma_only else image.planes:
         law = by_name.get((plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])).law
         span = plane.white_dn - plane.black_dn
         values = torch.from_numpy(((plane.load().astype(np.float32) - plane.black_dn) / span).astype(np.float32))[
             None, None
         ]
         smooth = torch.nn.functional.avg_pool2d(values, 5, 1, 2, count_include_pad=False)[0, 0].numpy()
-        sigma = (law.sigma(smooth) * span).astype(np.float32)
+        sigma = (law.sigma(smooth) * (span if scale is None else scale)).astype(np.float32)
         if not mosaicked:
             maps.append(sigma)
             continue
@@ -43,3 +46,9 @@ def sigma_map(image: Image, footprint: Footprint) -> NDArray[np.float32]:
     if mosaic is not None:
         return mosaic
     return maps[0] if len(maps) == 1 else np.stack(maps)
+
+
+def _lumas(image: Image) -> list[Plane]:
+    """The luma of each frame."""
+    frames = by_frame([[plane] for plane in image.planes])
+    return [replace(members[0], name="luma", load=partial(luma, members), step_dn=None) for members in frames]

@@ -160,12 +160,16 @@ def thinned(bag: Bag, most: int) -> Bag:
     return replace(bag, tiles=bag.tiles[index])
 
 
-def luma_bag(members: Sequence[Plane]) -> Bag:
-    """The luma of one frame's colours."""
+def luma(members: Sequence[Plane]) -> NDArray[np.float32]:
+    """The luma of one frame's colours, `(H, W)` in DN."""
     weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
-    luma = sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True))
+    return np.asarray(sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True)))
+
+
+def luma_bag(members: Sequence[Plane]) -> Bag:
+    """The luma of one frame's colours, in tiles."""
     # The weights' own lattice is no quantisation of the picture.
-    return cut([(members[0], np.asarray(luma))], MAX_TILES, align=BLOCK, lattice=False)
+    return cut([(members[0], luma(members))], MAX_TILES, align=BLOCK, lattice=False)
 
 
 def by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:
