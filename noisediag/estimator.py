@@ -23,7 +23,7 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, sensor
+from noisediag.readout import doubts, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.sigma_map import sigma_map
@@ -75,6 +75,9 @@ class Estimator:
         uneven: tuple[float, float] | None = None
         for part in plan(image):
             answers, tokens = self._ask(part.bags)
+            if not saturation.outshone(part, answers[-1]):
+                part = part.under(None)  # no ceiling: a bright and quiet surface
+                answers, tokens = self._ask(part.bags)
             black = None if domain == "rendered" else doubts.black_check(self.model.calibration, answers, part)
             if black is not None:
                 part = doubts.without_black(part)
@@ -96,8 +99,8 @@ class Estimator:
                 warnings += doubted.warnings
             if black is not None:
                 own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
-            planes += own
-            whole.append(together)
+            planes += [saturation.told(p, part) for p in own]
+            whole.append(saturation.told(together, part))
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:
@@ -151,7 +154,7 @@ class Estimator:
         answers: list[SensorAnswer] = []
         for group in groups:
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(np.stack([bag.tiles for bag in group])).to(self.device))
+                tokens = tokenize(torch.from_numpy(np.stack([bag.seen for bag in group])).to(self.device))
                 answer = self.model.answer(
                     tokens,
                     torch.tensor([bag.step or 0.0 for bag in group], dtype=torch.float32, device=self.device),

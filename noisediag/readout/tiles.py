@@ -13,6 +13,7 @@ from noisediag import images
 from noisediag.cop.tokens import BLOCK
 from noisediag.errors import UnreadableError
 from noisediag.images.image import LUMA, Image, Plane
+from noisediag.traces.saturation import Plateau, plateau
 
 TILE_PX = 256  # largest tile
 MIN_TILE_PX = 16
@@ -28,6 +29,12 @@ class Bag:
     tiles: NDArray[np.float32]
     step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
     container: float | None  # distance of adjacent codes of the container, normalised; None: floats
+    ceiling: float | None = None  # normalised; pixels at and above it are saturated. None: none is seen
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """The tiles with all that is saturated at one level, as a hard clip would have left it."""
+        return self.tiles if self.ceiling is None else np.minimum(self.tiles, np.float32(self.ceiling))
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,17 @@ class Part:
     channel: str | None
     groups: tuple[tuple[Plane, ...], ...]
     bags: tuple[tuple[tuple[Plane, ...], Bag], ...]
+    saturation: Plateau | None = None  # normalised, of all planes together; None: none is seen
+
+    def under(self, saturation: Plateau | None) -> Part:
+        """The same with this ceiling over all bags; values beyond white are saturated in any case."""
+        edge = 1.0 if saturation is None else min(saturation.edge, 1.0)
+
+        def capped(bag: Bag) -> Bag:
+            return replace(bag, ceiling=edge if saturation is not None or bag.tiles.max() > 1 else None)
+
+        bags = tuple((members, capped(bag)) for members, bag in self.bags)
+        return replace(self, bags=bags, saturation=saturation)
 
 
 def plan(image: Image) -> Iterator[Part]:
@@ -55,7 +73,14 @@ def plan(image: Image) -> Iterator[Part]:
             bags.append((tuple(members), bag))
         if len(bags) > 1:
             bags.append(_together(image, groups, bags))
-        yield Part(channel, tuple(tuple(members) for members in groups), tuple(bags))
+        part = Part(channel, tuple(tuple(members) for members in groups), tuple(bags))
+        yield part if image.domain == "rendered" else part.under(_saturation(part))
+
+
+def _saturation(part: Part) -> Plateau | None:
+    """The plateau that most pixels of any plane lie on, normalised."""
+    found = [plateau(bag.tiles) for _, bag in part.bags[: len(part.groups)]]
+    return max((one for one in found if one is not None), key=lambda one: one.share, default=None)
 
 
 def _together(
