@@ -16,7 +16,7 @@ from noisediag import images
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
-from noisediag.cop.tokens import Tokens, tokenize
+from noisediag.cop.tokens import Tokens
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
@@ -26,6 +26,7 @@ from noisediag.images.image import Domain, Image, Plane
 from noisediag.readout import doubts, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
+from noisediag.readout.mending import tokens_of
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
     Bag,
@@ -139,7 +140,7 @@ class Estimator:
         embeddings = []
         for _, bag in own_bags(image):
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(bag.tiles)[None].to(self.device))
+                tokens = tokens_of([bag], self.device)
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
         return mean
@@ -151,7 +152,7 @@ class Estimator:
         answers: list[SensorAnswer] = []
         for group in groups:
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(np.stack([bag.tiles for bag in group])).to(self.device))
+                tokens = tokens_of(group, self.device)
                 answer = self.model.answer(
                     tokens,
                     torch.tensor([bag.step or 0.0 for bag in group], dtype=torch.float32, device=self.device),
@@ -169,7 +170,7 @@ class Estimator:
         return [
             tuned.describe(
                 self.model,
-                torch.from_numpy(bag.tiles).to(self.device),
+                tokens_of([bag], self.device),
                 bag.step or 0.0,
                 free_intercept=not plane.offset_known,
                 encoder=chosen,

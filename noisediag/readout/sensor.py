@@ -117,6 +117,7 @@ def plane_footprint(
         offset_known=plane.offset_known,
         flags=flags,
         arrangement=_lines_and_waves(bag) if whole else None,
+        missing_share=bag.missing_share,
     )
 
 
@@ -258,7 +259,7 @@ def _parameters(
 def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
     index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
-    return arrangement(bag.tiles[index])
+    return arrangement(bag.tiles[index], None if bag.missing is None else bag.missing[index])
 
 
 def _law(answer: SensorAnswer) -> VarianceLaw:
