@@ -84,8 +84,8 @@ def offsets(tiles: Tiles, missing: Mask | None = None) -> float | None:
     near = distance.reshape(*around.shape, QUIET_AREA_PX[1]) <= (CLIP_SD * around)[..., None]
     weight = np.where(near, (1 / np.square(around))[..., None], np.float32(0)).reshape(distance.shape)
     if missing is not None:
-        touched = np.logical_or.reduce([missing[:, :-2], missing[:, 1:-1], missing[:, 2:]])
-        weight = np.where(touched[:, :, : weight.shape[2]], np.float32(0), weight)
+        touched = missing[:, :-2] | missing[:, 1:-1] | missing[:, 2:]
+        weight = np.where(touched[:, :, : distance.shape[2]], np.float32(0), weight)
     total = weight.sum(axis=2)
     seen = total > 0
     if seen.sum() < tiles.shape[1] // 2:
