@@ -23,7 +23,7 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, sensor
+from noisediag.readout import doubts, emptiness, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
@@ -76,13 +76,19 @@ class Estimator:
         uneven: tuple[float, float] | None = None
         for part in plan(image):
             answers, tokens = self._ask(part.bags)
-            black = None if domain == "rendered" else doubts.black_check(self.model.calibration, answers, part)
+            nothing = emptiness.of_part(part)
+            seen = nothing[-1] is None
+            black = (
+                None if domain == "rendered" or not seen else doubts.black_check(self.model.calibration, answers, part)
+            )
             if black is not None:
                 part = doubts.without_black(part)
                 answers, tokens = self._ask(part.bags)
                 warnings.append(doubts.black_words(black))
-            own, together = sensor.read_part(self.model, part, answers, image, gain)
-            if image.domain == "rendered":
+            own, together = sensor.read_part(self.model, part, answers, image, gain, nothing)
+            if nothing[-1] is not None:
+                warnings.append(emptiness.words(nothing[-1], part.channel))
+            elif image.domain == "rendered":
                 reason = processed.why_unread(self.model, part)
                 if reason is None:
                     own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
@@ -91,7 +97,7 @@ class Estimator:
                     warnings.append(f"what processing does to noise was not looked at: {reason}")
             elif len(own) > 1:
                 together = sensor.reconcile(together, own)
-            if rendered is None or not rendered.noise_processed:
+            if seen and (rendered is None or not rendered.noise_processed):
                 own, doubted = doubts.doubt_part(self.model.calibration, answers, own, together, domain)
                 together, uneven = doubted.plane, doubted.uneven or uneven
                 warnings += doubted.warnings

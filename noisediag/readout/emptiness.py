@@ -10,7 +10,7 @@ import numpy as np
 from noisediag import images
 from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, VarianceLaw, in_units
 from noisediag.images.image import Plane
-from noisediag.readout.tiles import Bag
+from noisediag.readout.tiles import Bag, Part
 
 HANDFUL = 200  # pixels that differ from the others: a variance by so few is wrong by 10 % and more, a law by anything
 HANDFUL_SHARE = 0.05  # and of the pixels of small pictures
@@ -26,24 +26,35 @@ class Bare:
     sigma: float  # normalised standard deviation of the pixels about it
     all_equal: bool  # in the planes as a whole
 
-    @property
-    def words(self) -> str:
-        """The warning that goes with it."""
-        if self.all_equal:
-            return "all pixels are equal: there is no noise to see"
-        return (
-            f"nearly empty: {self.differing} of {self.pixels} pixels differ from the others, too few to tell their "
-            "noise by"
-        )
+
+def words(found: Bare, channel: str | None) -> str:
+    """The warning that goes with it."""
+    where = "" if channel is None else f"channel {channel}: "
+    if found.all_equal:
+        return f"{where}all pixels are equal: there is no noise to see"
+    return (
+        f"{where}nearly empty: only {found.differing} of {found.pixels} pixels differ from the others: no noise is told"
+    )
 
 
-def bare(members: Sequence[Plane], bag: Bag) -> Bare | None:
+def of_part(part: Part) -> list[Bare | None]:
+    """What is to be said of each of the part's bags that shows nothing; None: it shows something.
+
+    The file's own shows nothing where none of those that it was joined of does.
+    """
+    found = [bare(members, bag) for members, bag in part.bags]
+    if len(found) > 1 and None not in found[:-1]:
+        found[-1] = bare(*part.bags[-1], handful=len(found) * HANDFUL)
+    return found
+
+
+def bare(members: Sequence[Plane], bag: Bag, *, handful: int = HANDFUL) -> Bare | None:
     """What is to be said of a bag, cut from `members`, that shows nothing; None: it shows something."""
     tiles = bag.tiles.reshape(len(bag.tiles), -1)
     probe = np.sort(tiles[:, :: max(1, tiles.shape[1] // PROBED)], axis=1)
     commonest = probe[:, probe.shape[1] // 2, None]  # what more than half of the pixels are is the middle one, too
     differing = int(np.count_nonzero(tiles != commonest))
-    if differing >= min(HANDFUL, HANDFUL_SHARE * tiles.size):
+    if differing >= min(handful, HANDFUL_SHARE * tiles.size):
         return None
     sigma = float(np.sqrt(np.mean(np.square(tiles - commonest, dtype=np.float64))))
     return Bare(differing, tiles.size, sigma, differing == 0 and all(map(_all_equal, members)))
