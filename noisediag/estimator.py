@@ -16,16 +16,17 @@ from noisediag import images
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
-from noisediag.cop.tokens import Tokens, tokenize
+from noisediag.cop.tokens import Tokens
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, saturation, sensor
+from noisediag.readout import doubts, emptiness, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
+from noisediag.readout.mending import tokens_of
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
     Bag,
@@ -78,13 +79,19 @@ class Estimator:
             if not saturation.outshone(part, answers[-1]):
                 part = part.under(None)  # no ceiling: a bright and quiet surface
                 answers, tokens = self._ask(part.bags)
-            black = None if domain == "rendered" else doubts.black_check(self.model.calibration, answers, part)
+            nothing = emptiness.of_part(part)
+            seen = nothing[-1] is None
+            black = (
+                None if domain == "rendered" or not seen else doubts.black_check(self.model.calibration, answers, part)
+            )
             if black is not None:
                 part = doubts.without_black(part)
                 answers, tokens = self._ask(part.bags)
                 warnings.append(doubts.black_words(black))
-            own, together = sensor.read_part(self.model, part, answers, image, gain)
-            if image.domain == "rendered":
+            own, together = sensor.read_part(self.model, part, answers, image, gain, nothing)
+            if nothing[-1] is not None:
+                warnings.append(emptiness.words(nothing[-1], part.channel))
+            elif image.domain == "rendered":
                 reason = processed.why_unread(self.model, part)
                 if reason is None:
                     own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
@@ -93,7 +100,7 @@ class Estimator:
                     warnings.append(f"what processing does to noise was not looked at: {reason}")
             elif len(own) > 1:
                 together = sensor.reconcile(together, own)
-            if rendered is None or not rendered.noise_processed:
+            if seen and (rendered is None or not rendered.noise_processed):
                 own, doubted = doubts.doubt_part(self.model.calibration, answers, own, together, domain)
                 together, uneven = doubted.plane, doubted.uneven or uneven
                 warnings += doubted.warnings
@@ -142,7 +149,7 @@ class Estimator:
         embeddings = []
         for _, bag in own_bags(image):
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(bag.tiles)[None].to(self.device))
+                tokens = tokens_of([bag], self.device)
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
         return mean
@@ -154,7 +161,7 @@ class Estimator:
         answers: list[SensorAnswer] = []
         for group in groups:
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(np.stack([bag.seen for bag in group])).to(self.device))
+                tokens = tokens_of(group, self.device)
                 answer = self.model.answer(
                     tokens,
                     torch.tensor([bag.step or 0.0 for bag in group], dtype=torch.float32, device=self.device),
@@ -172,7 +179,7 @@ class Estimator:
         return [
             tuned.describe(
                 self.model,
-                torch.from_numpy(bag.tiles).to(self.device),
+                tokens_of([bag], self.device),
                 bag.step or 0.0,
                 free_intercept=not plane.offset_known,
                 encoder=chosen,

@@ -51,6 +51,7 @@ class Plane:
     channel: str | None = None
     frame: int | None = None
     lattice: Lattice | None = None
+    missing_code: float | None = None  # DN that stands for "no pixel here", see `images.missing`; None: no such code
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from noisediag.errors import UnsupportedError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.footprint.values import Bounded
 from noisediag.images.image import Image, Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.screening import smooth
 from noisediag.studies.advise.light import PhotonLaw
@@ -75,7 +76,7 @@ def law_of(
     footprint = estimator.estimate(replace(image, planes=(plane,), frames=1)).planes[-1]
     if not shows_noise([footprint]):
         raise UnsupportedError("shows no pixel noise")
-    values = plane.load().astype(np.float64)
+    values = complete(plane).astype(np.float64)
     span = plane.white_dn - plane.black_dn
     (slope, level), (slopes, levels) = line([[footprint]], generator, free=not plane.offset_known)
     doubt = footprint["shot_gain"].flag == "weakly_identified" and options.gain is None
