@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from noisediag.readout.mending import tokens_of
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
     Bag,
+    Part,
     own_bags,
     plan,
     side_by_side,
@@ -37,6 +38,17 @@ from noisediag.readout.tiles import (
 
 DEFAULT_CHECKPOINT = "sensor"
 TOGETHER_PX = 1 << 19  # of bags of one size in one forward pass: what a step costs in itself is shared
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One part of a picture: its planes, their own together, and what is to be said of it."""
+
+    planes: tuple[PlaneFootprint, ...]
+    whole: PlaneFootprint
+    warnings: tuple[str, ...]
+    uneven: tuple[float, float] | None
+    rendered: Rendered | None
 
 
 class Estimator:
@@ -68,46 +80,10 @@ class Estimator:
             raise UsageError("the conversion gain must be a positive number of e-/DN")
         if gain is not None and image.domain == "rendered":
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
-        planes: list[PlaneFootprint] = []
-        whole: list[PlaneFootprint] = []
-        rendered: Rendered | None = None
-        warnings: list[str] = []
-        domain = image.domain
-        uneven: tuple[float, float] | None = None
-        for part in plan(image):
-            answers, tokens = self._ask(part.bags)
-            if not saturation.outshone(part, answers[-1]):
-                part = part.under(None)  # no ceiling: a bright and quiet surface
-                answers, tokens = self._ask(part.bags)
-            nothing = emptiness.of_part(part)
-            seen = nothing[-1] is None
-            black = (
-                None if domain == "rendered" or not seen else doubts.black_check(self.model.calibration, answers, part)
-            )
-            if black is not None:
-                part = doubts.without_black(part)
-                answers, tokens = self._ask(part.bags)
-                warnings.append(doubts.black_words(black))
-            own, together = sensor.read_part(self.model, part, answers, image, gain, nothing)
-            if nothing[-1] is not None:
-                warnings.append(emptiness.words(nothing[-1], part.channel))
-            elif image.domain == "rendered":
-                reason = processed.why_unread(self.model, part)
-                if reason is None:
-                    own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
-                    domain = "linear" if processed.as_from_a_sensor(rendered, image) else domain
-                else:
-                    warnings.append(f"what processing does to noise was not looked at: {reason}")
-            elif len(own) > 1:
-                together = sensor.reconcile(together, own)
-            if seen and (rendered is None or not rendered.noise_processed):
-                own, doubted = doubts.doubt_part(self.model.calibration, answers, own, together, domain)
-                together, uneven = doubted.plane, doubted.uneven or uneven
-                warnings += doubted.warnings
-            if black is not None:
-                own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
-            planes += [saturation.told(p, part) for p in own]
-            whole.append(saturation.told(together, part))
+        parts = [self._read(part, image, gain) for part in plan(image)]
+        planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
+        rendered = next((part.rendered for part in parts if part.rendered is not None), None)
+        domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:
@@ -131,11 +107,51 @@ class Estimator:
                 *image.warnings,
                 *sensor.gain_doubts(whole, gain),
                 *sensor.hot_pixels_told(whole),
-                *dict.fromkeys(warnings),
+                *dict.fromkeys(warning for part in parts for warning in part.warnings),
             ),
-            uneven=uneven,
+            uneven=next((part.uneven for part in parts if part.uneven is not None), None),
             rendered=rendered,
         )
+
+    def _read(self, part: Part, image: Image, gain: float | None) -> _Read:
+        """What the model says of one part, held against the part's own pixels."""
+        calibration = self.model.calibration
+        answers, tokens = self._ask(part.bags)
+        if not saturation.outshone(part, answers[-1]):
+            part = part.under(None)  # no ceiling: a bright and quiet surface
+            answers, tokens = self._ask(part.bags)
+        nothing = emptiness.of_part(part)
+        warnings: list[str] = []
+        black = None
+        if nothing[-1] is None and image.domain != "rendered":
+            black = doubts.black_check(calibration, answers, part)
+        if black is not None:
+            part = doubts.without_black(part)
+            answers, tokens = self._ask(part.bags)
+            warnings.append(doubts.black_words(black))
+        own, together = sensor.read_part(self.model, part, answers, image, gain, nothing)
+        rendered: Rendered | None = None
+        domain = image.domain
+        if nothing[-1] is not None:
+            warnings.append(emptiness.words(nothing[-1], part.channel))
+        elif domain == "rendered":
+            reason = processed.why_unread(self.model, part)
+            if reason is None:
+                own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
+                domain = "linear" if processed.as_from_a_sensor(rendered, image) else domain
+            else:
+                warnings.append(f"what processing does to noise was not looked at: {reason}")
+        elif len(own) > 1:
+            together = sensor.reconcile(together, own)
+        uneven = None
+        if nothing[-1] is None and (rendered is None or not rendered.noise_processed):
+            own, doubted = doubts.doubt_part(calibration, answers, own, together, domain)
+            together, uneven = doubted.plane, doubted.uneven
+            warnings += doubted.warnings
+        if black is not None:
+            own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
+        told = [saturation.told(plane, part) for plane in (*own, together)]
+        return _Read(tuple(told[:-1]), told[-1], tuple(warnings), uneven, rendered)
 
     def sigma_map(self, image: Image, footprint: Footprint, scale: float | None = None) -> NDArray[np.float32]:
         """See `readout.sigma_map`."""
