@@ -76,5 +76,6 @@ class Image:
     acquisition: Mapping[str, Any] = field(default_factory=dict)  # ExifTool tag names
     cfa_plane_colors: tuple[str, ...] = ()  # colours in the order of DNG CFAPlaneColor, e.g. ("R", "G", "B")
     frames: int = 1
+    frame_axes: tuple[tuple[str, int], ...] = ()  # letter and length of each, the last one fastest; (): not said
     jpeg: JpegTables | None = None
     warnings: tuple[str, ...] = ()

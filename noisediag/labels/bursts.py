@@ -27,6 +27,7 @@ from noisediag.labels.variance_law import fit_law, rescaled
 Floats = NDArray[np.float64]
 
 MAX_VALUES_KEPT = 1 << 28  # of all frames, in memory (1 GiB of float32); more are read again where they are needed
+DEPTH = "Z"  # the axis of the frames of a focus series
 MIN_CORRELATION = 0.02  # with the next pixel, of noise that counts as correlated: a kernel of 0.33 px
 
 
@@ -78,6 +79,7 @@ def from_stack(image: Image) -> Footprint:
     if image.frames < 2:
         raise UnsupportedError("is a single picture: repeats are a stack, or a folder of files")
     files = [] if image.path is None else [Path(image.path)]
+    image = over_time(image)
     return _measure_columns(image, columns_of(image), (), files)
 
 
@@ -88,6 +90,29 @@ def with_repeats(estimate: Footprint, image: Image) -> Footprint:
     except UnsupportedError as error:
         reason = str(error).removeprefix(f"{image.path}: ")
         return replace(estimate, warnings=(*estimate.warnings, f"nothing measured beside the estimate: {reason}"))
+
+
+def over_time(image: Image, *, single: bool = False) -> Image:
+    """`image` without its depths: of an axis Z the middle one is kept, and told, since depths are no repeats.
+
+    Raises UnsupportedError where frames lie along Z alone; `single`: then the picture in the middle is kept.
+    """
+    lengths = [length for _, length in image.frame_axes]
+    place = next((place for place, (letter, _) in enumerate(image.frame_axes) if letter == DEPTH), None)
+    if place is None or math.prod(lengths) != image.frames:
+        return image
+    middle = lengths[place] // 2
+    times = image.frames // lengths[place]
+    if times == 1 and not single:
+        raise UnsupportedError(f"its {image.frames} frames lie along Z, depths and not times: they are no repeats")
+    kept = [
+        plane
+        for plane in image.planes
+        if plane.frame is not None and np.unravel_index(plane.frame, lengths)[place] == middle
+    ]
+    axes = tuple(axis for axis in image.frame_axes if axis[0] != DEPTH)
+    note = f"frames along Z are depths and no repeats: of {lengths[place]} the middle one is used"
+    return replace(image, planes=tuple(kept), frames=times, frame_axes=axes, warnings=(*image.warnings, note))
 
 
 def columns_of(image: Image) -> list[list[Plane]]:
@@ -157,6 +182,7 @@ def _normalised(measured: Repeats, plane: Plane) -> PlaneMeasurement:
         lag1=neighbour_correlation((down + right) / 2, error),
         impulse=Detection(impulses, impulses / math.sqrt(max(measured.impulses.count, 1)), repeats.MIN_IMPULSE_SHARE),
         clipped=measured.clipped,
+        no_noise=measured.evidence.no_noise is not None,
     )
 
 
@@ -184,6 +210,7 @@ def pooled_colours(parts: Sequence[tuple[Plane, PlaneMeasurement]]) -> PlaneFoot
         impulse=quadratic_mean([one.impulse for one in measured]),
         multiplicative=quadratic_mean([one.multiplicative for one in measured]),
         clipped=max(one.clipped for one in measured),
+        no_noise=any(one.no_noise for one in measured),
     )
     same = len({(plane.black_dn, plane.white_dn) for plane in planes}) == 1
     return describe(whole, planes[0], name="all", same_scale=same)
