@@ -137,14 +137,15 @@ def _measure_columns(
         repeats.measure(frames, generator, names=names, curved=first.offset_known)
         for frames, first in zip(columns, firsts, strict=True)
     ]
-    parts = [(plane, _normalised(one, plane)) for plane, one in zip(firsts, measured, strict=True)]
+    linear = image.domain != "rendered"
+    parts = [(plane, _normalised(one, plane, linear=linear)) for plane, one in zip(firsts, measured, strict=True)]
     planes = [describe(one, plane, name=plane.name, channel=plane.channel) for plane, one in parts]
     if image.domain == "raw-linear" and len(parts) > 1:
         planes.append(pooled_colours(parts))
     elif image.domain == "rendered" and {plane.name for plane in firsts} == set(LUMA):
         frames = [luma(members) for members in zip(*columns, strict=True)]
         measured.append(repeats.measure(frames, generator, names=names, curved=frames[0].offset_known))
-        planes.append(describe(_normalised(measured[-1], frames[0]), frames[0], name="luma"))
+        planes.append(describe(_normalised(measured[-1], frames[0], linear=linear), frames[0], name="luma"))
     elif len(planes) == 1:
         planes = [replace(planes[0], name="all", channel=None)]
     rejected = dict.fromkeys(pair for one in measured for pair in one.rejected)
@@ -157,7 +158,8 @@ def _measure_columns(
         rejected=tuple(rejected),
         quantities=tuple(_brightness_changes(own, firsts[0])),
     )
-    warnings = dict.fromkeys((*image.warnings, *(warning for one in measured for warning in one.warnings)))
+    told = [warning for one in measured for warning in (*one.warnings, *(_doubts(one) if linear else ()))]
+    warnings = dict.fromkeys((*image.warnings, *told))
     return footprint_of(image, planes, measurement, warnings=tuple(warnings))
 
 
@@ -167,8 +169,8 @@ def _frames_used(measured: Repeats) -> int:
     return sum(one or other for one, other in zip(before, after, strict=True))
 
 
-def _normalised(measured: Repeats, plane: Plane) -> PlaneMeasurement:
-    """One plane's measurement, normalised."""
+def _normalised(measured: Repeats, plane: Plane, *, linear: bool) -> PlaneMeasurement:
+    """One plane's measurement, normalised. `linear`: its codes count light; processing shares noise in others."""
     span = plane.white_dn - plane.black_dn
     down, right, error = measured.lag1
     impulses = measured.impulses.white + measured.impulses.black
@@ -182,8 +184,21 @@ def _normalised(measured: Repeats, plane: Plane) -> PlaneMeasurement:
         lag1=neighbour_correlation((down + right) / 2, error),
         impulse=Detection(impulses, impulses / math.sqrt(max(measured.impulses.count, 1)), repeats.MIN_IMPULSE_SHARE),
         clipped=measured.clipped,
-        no_noise=measured.evidence.no_noise is not None,
+        no_noise=linear and measured.evidence.no_noise is not None,
     )
+
+
+def _doubts(measured: Repeats) -> list[str]:
+    """What speaks against counting electrons by the measured variance of linear frames."""
+    evidence = measured.evidence
+    if evidence.no_noise is not None:
+        return [evidence.no_noise]
+    if not evidence.shared:
+        return []
+    return [
+        f"neighbouring pixels share noise, {evidence.power:.2g} times the variance of a pixel over all of them: the shot "
+        "gain is that of a pixel's variance and counts no electrons"
+    ]
 
 
 def neighbour_correlation(lag1: float, error: float) -> Detection:

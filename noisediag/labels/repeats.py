@@ -157,8 +157,6 @@ def measure(
             f"frames further apart differ more ({100 * (drift - 1):.0f} % in variance over two): "
             "something drifts slowly"
         )
-    if evidence.no_noise is not None:
-        warnings.append(evidence.no_noise)
     return Repeats(
         frames=len(planes),
         pairs=pair_sums.pairs,

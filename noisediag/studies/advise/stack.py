@@ -62,7 +62,7 @@ class Picture:
 class Reading:
     """What the frames show. `law`: of the light before an interpolation, if there was one; `pixel_law`: of the frames.
 
-    `no_gain`: why the slope of the law is no gain; `no_noise`: why even its variance is not the frames' noise, at no level.
+    `no_gain`: why the slope of the law is no gain; `no_noise`: why its variance is no noise either.
     """
 
     law: PhotonLaw
