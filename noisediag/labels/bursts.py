@@ -195,10 +195,11 @@ def _doubts(measured: Repeats) -> list[str]:
         return [evidence.no_noise]
     if not evidence.shared:
         return []
-    return [
-        f"neighbouring pixels share noise, {evidence.power:.2g} times the variance of a pixel over all of them: the shot "
-        "gain is that of a pixel's variance and counts no electrons"
-    ]
+    words = (
+        f"neighbouring pixels share noise, {evidence.power:.2g} times the variance of a pixel over all of them: "
+        "the shot gain is that of a pixel's variance and counts no electrons"
+    )
+    return [words]
 
 
 def neighbour_correlation(lag1: float, error: float) -> Detection:
