@@ -36,6 +36,7 @@ class _Layout:
     samples_first: bool  # planar colour: S before Y
     loop: tuple[int, ...]
     channel_axis: int | None  # within `loop`
+    letters: str  # of `loop`, as tifffile calls axes: T time, Z depth
 
     @property
     def channels(self) -> int:
@@ -44,6 +45,12 @@ class _Layout:
     @property
     def frames(self) -> int:
         return int(np.prod(self.loop, dtype=int)) // self.channels
+
+    @property
+    def frame_axes(self) -> tuple[tuple[str, int], ...]:
+        """Letter and length of the axes that frames are counted over, the last one fastest."""
+        axes = enumerate(zip(self.letters, self.loop, strict=True))
+        return tuple((letter, length) for place, (letter, length) in axes if place != self.channel_axis and length > 1)
 
     def page(self, channel: int, frame: int) -> int:
         """Index of a (channel, frame) in the order in which the pages are stored."""
@@ -95,6 +102,7 @@ def read(path: Path) -> Image:
         reader="tifffile",
         acquisition=acquisition,
         frames=layout.frames,
+        frame_axes=layout.frame_axes,
         warnings=tuple(dict.fromkeys(warnings + notes)),
     )
 
@@ -157,6 +165,7 @@ def _layout(series: Any) -> _Layout:
         samples_first=0 <= s < y and shape[s] > 1,
         loop=tuple(shape[axis] for axis in loop),
         channel_axis=loop.index(channel) if channel >= 0 and shape[channel] > 1 else None,
+        letters="".join(axes[axis] for axis in loop),
     )
 
 
