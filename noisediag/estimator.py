@@ -78,9 +78,9 @@ class Estimator:
             answers, tokens = self._ask(part.bags)
             nothing = emptiness.of_part(part)
             seen = nothing[-1] is None
-            black = (
-                None if domain == "rendered" or not seen else doubts.black_check(self.model.calibration, answers, part)
-            )
+            black = None
+            if seen and domain != "rendered":
+                black = doubts.black_check(self.model.calibration, answers, part)
             if black is not None:
                 part = doubts.without_black(part)
                 answers, tokens = self._ask(part.bags)
