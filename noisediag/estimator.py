@@ -23,7 +23,7 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, emptiness, sensor
+from noisediag.readout import doubts, emptiness, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
@@ -76,6 +76,9 @@ class Estimator:
         uneven: tuple[float, float] | None = None
         for part in plan(image):
             answers, tokens = self._ask(part.bags)
+            if not saturation.outshone(part, answers[-1]):
+                part = part.under(None)  # no ceiling: a bright and quiet surface
+                answers, tokens = self._ask(part.bags)
             nothing = emptiness.of_part(part)
             seen = nothing[-1] is None
             black = None
@@ -103,8 +106,8 @@ class Estimator:
                 warnings += doubted.warnings
             if black is not None:
                 own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
-            planes += own
-            whole.append(together)
+            planes += [saturation.told(p, part) for p in own]
+            whole.append(saturation.told(together, part))
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:

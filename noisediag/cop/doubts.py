@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noisediag.cop.curve import CORRELATIONS, MIN_GAIN, CurvePass
+from noisediag.cop.layers import sort_blocks
 from noisediag.cop.tokens import BAND_COUNTS, RADIAL, SHARES, Tokens, band_gains
 from noisediag.genome import light
 
@@ -66,6 +67,8 @@ class _Blocks:
     ratio: Tensor  # the block's own estimate over it
     share: Tensor  # of the trust, sums to 1
     inside: Tensor  # bool
+    order: Tensor  # of the signals, ascending
+    rank: Tensor  # share of the trust up to each signal, in that order
 
 
 def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
@@ -75,12 +78,16 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     inside = (tokens.to_low > UNCLIPPED * sigma) & (tokens.to_high > UNCLIPPED * sigma)
     inside |= ~inside.any(1, keepdim=True)
     weight = curve.weight.double() * inside
+    share = weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
+    order = curve.signal.argsort(1)
     blocks = _Blocks(
         signal=curve.signal.double(),
         expected=expected,
         ratio=curve.block_variance / expected,
-        share=weight / weight.sum(1, keepdim=True).clamp(min=1e-12),
+        share=share,
         inside=inside,
+        order=order,
+        rank=share.gather(1, order).cumsum(1),
     )
     fits, of_laws = _other_laws(blocks)
     parts, of_parts = _by_signal(tokens, blocks)
@@ -109,7 +116,7 @@ def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, 
     error = _intercept_error(blocks, of_line)
     z = line[:, 1] / error
     zero = -line[:, 1] / line[:, 0].clamp(min=1e-12)
-    bright, dark = (_quantile(x, blocks.share, q) for q in (0.97, 0.03))
+    bright, dark = (_quantile(blocks, q) for q in (0.97, 0.03))
     curvature = whole[:, 2] * bright.square() / scale
     features = [
         *quality,
@@ -194,8 +201,7 @@ def _rician(blocks: _Blocks) -> tuple[Tensor, Tensor]:
 
 def _by_signal(tokens: Tokens, blocks: _Blocks) -> tuple[Tensor, Tensor]:
     """`OtherFits.by_signal`, and of each part of the signal ratio, skewness and kurtosis."""
-    order = blocks.signal.argsort(1)
-    rank = torch.empty_like(blocks.share).scatter_(1, order, blocks.share.gather(1, order).cumsum(1))
+    rank = torch.empty_like(blocks.share).scatter_(1, blocks.order, blocks.rank)
     part = (rank * PARTS).long().clamp(0, PARTS - 1)
     member = functional.one_hot(part, PARTS) * blocks.share[..., None]
     share = member / member.sum(1, keepdim=True).clamp(min=1e-12)
@@ -213,7 +219,7 @@ def _by_signal(tokens: Tokens, blocks: _Blocks) -> tuple[Tensor, Tensor]:
 
 def _by_frequency(tokens: Tokens, curve: CurvePass, blocks: _Blocks, step: Tensor) -> Tensor:
     """Mean logarithm of each band's energy in quiet trusted blocks over what curve and correlation expect."""
-    gains = band_gains(CORRELATIONS).clamp(min=MIN_GAIN)[:, :RADIAL].to(blocks.share)
+    gains = _gains().to(blocks.share)
     band = curve.correlation_logits.softmax(-1).double() @ gains
     uniform = (step.double().square() / 12)[:, None]
     darkest = (blocks.expected.amin(1, keepdim=True) - uniform).clamp(min=0)
@@ -266,12 +272,19 @@ def _cells(grid: Tensor) -> Tensor:
 def _over_blocks(tokens: Tokens, blocks: _Blocks, fine: Tensor) -> Tensor:
     """How the blocks' energies over the expected ones are spread: two populations show here."""
     whole = tokens.energy[..., :RADIAL].double() @ torch.tensor(SHARES, dtype=torch.float64, device=fine.device)
-    at = torch.tensor(BLOCK_QUANTILES, dtype=torch.float64, device=fine.device)
+    count = blocks.inside.sum(1)
+    at = torch.stack([(q * (count - 1)).round().long() for q in BLOCK_QUANTILES], 1)
     spreads = [
-        _log(values).masked_fill(~blocks.inside, torch.nan).nanquantile(at, 1).T
+        sort_blocks(values.masked_fill(~blocks.inside, torch.inf)).gather(1, at)
         for values in (whole / blocks.expected, fine)
     ]
-    return torch.cat(spreads, 1)
+    return _log(torch.cat(spreads, 1))
+
+
+@cache
+def _gains() -> Tensor:
+    """What each of CORRELATIONS leaves in each radial band, (C, RADIAL)."""
+    return band_gains(CORRELATIONS).clamp(min=MIN_GAIN)[:, :RADIAL].double()
 
 
 @cache
@@ -284,12 +297,11 @@ def _log(values: Tensor) -> Tensor:
     return (values.clamp(min=0) + LEAST).log().clamp(-MOST, MOST)
 
 
-def _quantile(values: Tensor, share: Tensor, at: float) -> Tensor:
-    """Quantile of `values` (B, N), each counting with its `share`, `(B,)`."""
-    order = values.argsort(1)
-    rank = share.gather(1, order).cumsum(1)
-    place = torch.searchsorted(rank.contiguous(), torch.full_like(rank[:, :1], at)).clamp(max=rank.shape[1] - 1)
-    return values.gather(1, order).gather(1, place)[:, 0]
+def _quantile(blocks: _Blocks, at: float) -> Tensor:
+    """Quantile of the signal, each block counting with its share, `(B,)`."""
+    wanted = torch.full_like(blocks.rank[:, :1], at)
+    place = torch.searchsorted(blocks.rank.contiguous(), wanted).clamp(max=blocks.rank.shape[1] - 1)
+    return blocks.signal.gather(1, blocks.order.gather(1, place))[:, 0]
 
 
 @dataclass(frozen=True)

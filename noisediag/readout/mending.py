@@ -35,7 +35,7 @@ class _Blocks:
 
 def tokens_of(bags: Sequence[Bag], device: torch.device, *, grids: int = 2) -> Tokens:
     """The tokens of bags of one shape. Those of bags that miss no pixel are as `tokenize` makes them."""
-    tokens = tokenize(torch.from_numpy(np.stack([bag.tiles for bag in bags])).to(device), grids=grids)
+    tokens = tokenize(torch.from_numpy(np.stack([bag.seen for bag in bags])).to(device), grids=grids)
     if all(bag.missing is None for bag in bags):
         return tokens
     shape = tokens.mean.shape

@@ -269,7 +269,7 @@ def _parameters(
 def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
     index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
-    return arrangement(bag.tiles[index], None if bag.missing is None else bag.missing[index])
+    return arrangement(bag.seen[index], None if bag.missing is None else bag.missing[index])
 
 
 def _law(answer: SensorAnswer) -> VarianceLaw:
@@ -350,7 +350,8 @@ def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float)
     if plane.scale_source == "assumed" or not plane.offset_known:
         flags.append("assumed_scale")
     lowest = -plane.black_dn / (plane.white_dn - plane.black_dn)  # the code 0
-    if max((bag.tiles <= lowest).mean(), (bag.tiles >= 1).mean()) > CLIPPED_SHARE:
+    highest = 1.0 if bag.ceiling is None else min(bag.ceiling, 1.0)
+    if max((bag.tiles <= lowest).mean(), (bag.tiles >= highest).mean()) > CLIPPED_SHARE:
         flags.append("clipped")
     if bag.tiles.size < FEW_PIXELS:
         flags.append("few_pixels")

@@ -14,6 +14,7 @@ from noisediag.cop.tokens import BLOCK
 from noisediag.errors import UnreadableError
 from noisediag.images.image import LUMA, Image, Plane
 from noisediag.readout.missing import block_limit, box, filled, fullest
+from noisediag.traces.saturation import Plateau, plateau
 
 TILE_PX = 256  # largest tile
 MIN_TILE_PX = 16
@@ -31,6 +32,12 @@ class Bag:
     container: float | None  # distance of adjacent codes of the container, normalised; None: floats
     missing: NDArray[np.bool_] | None = None  # (T, h, w) pixels that hold no value, filled in; None: there are none
     missing_share: float = 0.0  # of all pixels of the planes
+    ceiling: float | None = None  # normalised; pixels at and above it are saturated. None: none is seen
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """The tiles with all that is saturated at one level, as a hard clip would have left it."""
+        return self.tiles if self.ceiling is None else np.minimum(self.tiles, np.float32(self.ceiling))
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,17 @@ class Part:
     channel: str | None
     groups: tuple[tuple[Plane, ...], ...]
     bags: tuple[tuple[tuple[Plane, ...], Bag], ...]
+    saturation: Plateau | None = None  # normalised, of all planes together; None: none is seen
+
+    def under(self, saturation: Plateau | None) -> Part:
+        """The same with this ceiling over all bags; values beyond white are saturated in any case."""
+        edge = 1.0 if saturation is None else min(saturation.edge, 1.0)
+
+        def capped(bag: Bag) -> Bag:
+            return replace(bag, ceiling=edge if saturation is not None or bag.tiles.max() > 1 else None)
+
+        bags = tuple((members, capped(bag)) for members, bag in self.bags)
+        return replace(self, bags=bags, saturation=saturation)
 
 
 def plan(image: Image) -> Iterator[Part]:
@@ -58,7 +76,14 @@ def plan(image: Image) -> Iterator[Part]:
             bags.append((tuple(members), bag))
         if len(bags) > 1:
             bags.append(_together(image, groups, bags))
-        yield Part(channel, tuple(tuple(members) for members in groups), tuple(bags))
+        part = Part(channel, tuple(tuple(members) for members in groups), tuple(bags))
+        yield part if image.domain == "rendered" else part.under(_saturation(part))
+
+
+def _saturation(part: Part) -> Plateau | None:
+    """The plateau that most pixels of any plane lie on, normalised."""
+    found = [plateau(bag.tiles) for _, bag in part.bags[: len(part.groups)]]
+    return max((one for one in found if one is not None), key=lambda one: one.share, default=None)
 
 
 def _together(
