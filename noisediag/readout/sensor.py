@@ -31,6 +31,7 @@ from noisediag.footprint.plane import (
 from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
+from noisediag.readout.gaps import cautious
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
 from noisediag.traces.hot_pixels import HotPixels, hot_pixels
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
@@ -71,7 +72,7 @@ def read_part(
         for number, ((members, bag), answer) in enumerate(zip(part.bags, answers, strict=True))
     ]
     described = [
-        plane if bare is None else emptied(plane, bag, bare)
+        cautious(plane, bag) if bare is None else emptied(plane, bag, bare)
         for plane, (_, bag), bare in zip(described, part.bags, nothing, strict=True)
     ]
     colours = len(by_frame(part.groups)[0]) > 1
