@@ -150,7 +150,7 @@ MUTANTS = (
     Mutant(
         "conformal groups ignored",
         "noisediag/cop/calibration.py",
-        "table.get(group(answer.block_mean.shape[1], span, smooth, raw=raw), table[EVERYTHING])",
+        "table.get(group(answer.block_mean.shape[1], signal, smooth, raw=raw), table[EVERYTHING])",
         "table[EVERYTHING]",
         (SENSOR + "TestCalibration::test_each_group_of_pictures_has_its_own", *golden("flat", "tiny")),
     ),

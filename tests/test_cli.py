@@ -56,8 +56,8 @@ class FakeModel:
                 model.gains.append(gain)
                 return model.make_footprint(path=image.path, warnings=("black level unknown",))
 
-            def sigma_map(self, image, footprint):
-                return np.full((4, 6), 2.5, np.float32)
+            def sigma_map(self, image, footprint, scale=None):
+                return np.full((4, 6), 2.5 if scale is None else scale, np.float32)
 
         estimator, images = ModuleType("noisediag.estimator"), ModuleType("noisediag.images")
         estimator.Estimator, images.read = Estimator, self.read
@@ -136,6 +136,16 @@ class TestStreams:
         sigma = np.load(tmp_path / "m.npy")
         assert (sigma.dtype, sigma.shape, sigma[0, 0]) == (np.float32, (4, 6), 2.5)
 
+    def test_a_map_on_a_denoiser_s_scale(self, model, picture, tmp_path):
+        assert estimate(picture, "--map", tmp_path / "m.tif", "--scale", 255).exit_code == 0
+        with tifffile.TiffFile(tmp_path / "m.tif") as tiff:
+            assert tiff.asarray()[0, 0] == 255
+            assert tiff.pages[0].description.endswith("white - black = 255")
+
+    def test_linear_reaches_the_reader(self, model, picture):
+        assert estimate(picture, "--linear").exit_code == 0
+        assert model.read_options[-1]["linear"] is True
+
     def test_one_number_and_nothing_else(self, model, picture, make_footprint):
         sigma = make_footprint().derived.sigma_effective
         for scale, factor in (((), 1), (("--scale", 255), 255), (("--scale", 65535), 65535)):
@@ -198,7 +208,14 @@ class TestUsage:
         assert result.exit_code == 0, result.output
         assert model.gains == [0.5]
         assert model.read_options == [
-            {"black": 100.0, "white": 4095.0, "channel": None, "frame": 3, "roi": (0, 8, 64, 32)}
+            {
+                "black": 100.0,
+                "white": 4095.0,
+                "channel": None,
+                "frame": 3,
+                "roi": (0, 8, 64, 32),
+                "linear": False,
+            }
         ]
 
     def test_black_and_offset_may_agree(self, model, picture):
@@ -218,6 +235,7 @@ class TestUsage:
             ("--json", "--quiet-value"),
             ("--quiet-value", "--format", "bm3d"),
             ("--scale", "255"),
+            ("--scale", "255", "--format", "bm3d"),
             ("-o", "report.txt"),
             ("--curve", "curve.jpg"),
             ("--map", "map.png"),

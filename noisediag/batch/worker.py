@@ -42,6 +42,7 @@ class EstimateOptions:
     channel: str | None = None
     frame: int | None = None
     roi: tuple[int, int, int, int] | None = None
+    linear: bool = False
     checkpoint: str | None = None
     device: str = "auto"
 
@@ -108,6 +109,7 @@ def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], Che
             channel=options.channel,
             frame=options.frame,
             roi=options.roi,
+            linear=options.linear,
         )
         try:
             return estimator.estimate(image, gain=options.gain)

@@ -22,6 +22,7 @@ from noisediag.cli.common import (
     Force,
     Frame,
     Gain,
+    Linear,
     Offset,
     OnDevice,
     Roi,
@@ -95,6 +96,7 @@ def batch(
     channel: Channel = None,
     frame: Frame = None,
     roi: Roi = None,
+    linear: Linear = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
 ) -> None:
@@ -136,6 +138,7 @@ def batch(
                 channel=channel,
                 frame=frame,
                 roi=region,
+                linear=linear,
                 checkpoint=None if checkpoint is None else str(checkpoint),
                 device=device.value,
             ),

@@ -25,6 +25,7 @@ from noisediag.cli.common import (
     Frame,
     Gain,
     Json,
+    Linear,
     Offset,
     OnDevice,
     Output,
@@ -70,10 +71,11 @@ class Handover(str, Enum):
 _output = panel(OUTPUT_PANEL)
 Curve = Annotated[Path | None, _output(metavar="FILE.png", help="Plot the noise curve of the one FILE.")]
 SigmaMap = Annotated[
-    Path | None, _output("--map", metavar="FILE.tif|.npy", help="Sigma of every pixel of the one FILE, DN.")
+    Path | None,
+    _output("--map", metavar="FILE.tif|.npy", help="Sigma of every pixel of the one FILE, in DN or --scale."),
 ]
 QuietValue = Annotated[bool, _output("--quiet-value", help="Only the sigma, one number a file.")]
-QuietScale = Annotated[Scale | None, _output(help="Of --quiet-value: what white - black counts.")]
+QuietScale = Annotated[Scale | None, _output(help="Of --quiet-value and --map: what white - black counts.")]
 Format = Annotated[Handover | None, _output("--format", help="Only the option that this program takes.")]
 
 
@@ -95,6 +97,7 @@ def estimate(
     channel: Channel = None,
     frame: Frame = None,
     roi: Roi = None,
+    linear: Linear = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
 ) -> None:
@@ -103,7 +106,10 @@ def estimate(
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
     """
     with errors_in_words():
-        _check_style(json=json, csv=csv, quiet_value=quiet_value, scale=scale, handover=handover)
+        _check_style(json=json, csv=csv, quiet_value=quiet_value, handover=handover)
+        if scale is not None and not (quiet_value or sigma_map):
+            raise UsageError("--scale is that of --quiet-value and --map")
+        counts = None if scale is None else float(scale.value)
         black_dn = agreed("--black", black, "--offset", offset)
         check_numbers(black_dn, white, gain)
         region = None if roi is None else area(roi)
@@ -114,11 +120,11 @@ def estimate(
         from noisediag.reports import Failure, maps, plots
 
         estimator = Estimator(checkpoint, device.value)
-        line_of = _line_of(quiet_value=quiet_value, scale=scale, handover=handover)
+        line_of = _line_of(quiet_value=quiet_value, scale=counts, handover=handover)
         lines: dict[Path, str] = {}
 
         def measure(path: Path) -> Footprint:
-            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region)
+            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region, linear=linear)
             footprint = estimator.estimate(image, gain=gain)
             if image.frames > 1:
                 from noisediag.labels.bursts import with_repeats
@@ -126,8 +132,9 @@ def estimate(
                 footprint = with_repeats(footprint, image)
             write_file(curve, lambda part: plots.noise_curve(footprint, part), force=force)
             if sigma_map is not None:
-                write = maps.sigma_array if sigma_map.suffix == ".npy" else maps.sigma_map
-                write_file(sigma_map, lambda part: write(estimator.sigma_map(image, footprint), part), force=force)
+                sigmas = estimator.sigma_map(image, footprint, scale=counts)
+                write = maps.sigma_array if sigma_map.suffix == ".npy" else partial(maps.sigma_map, scale=counts)
+                write_file(sigma_map, lambda part: write(sigmas, part), force=force)
             if line_of is not None:
                 lines[path] = line_of(footprint)
             return footprint
@@ -144,14 +151,14 @@ def estimate(
             raise typer.Exit(NONE_READABLE if failed == len(outcomes) else SOME_FAILED)
 
 
-def _line_of(*, quiet_value: bool, scale: Scale | None, handover: Handover | None) -> Callable[[Footprint], str] | None:
+def _line_of(*, quiet_value: bool, scale: float | None, handover: Handover | None) -> Callable[[Footprint], str] | None:
     """What makes the one line that is printed of each file; None for tables and reports."""
     from noisediag.reports import denoisers
 
     if handover is not None:
         return denoisers.FORMATS[handover.value]
     if quiet_value:
-        return partial(denoisers.quiet_value, scale=1.0 if scale is None else float(scale.value))
+        return partial(denoisers.quiet_value, scale=1.0 if scale is None else scale)
     return None
 
 
@@ -187,14 +194,12 @@ def _estimate_each(
     return outcomes
 
 
-def _check_style(*, json: bool, csv: bool, quiet_value: bool, scale: Scale | None, handover: Handover | None) -> None:
+def _check_style(*, json: bool, csv: bool, quiet_value: bool, handover: Handover | None) -> None:
     """Raise UsageError where stdout would have to hold two things."""
     chosen = {"--json": json, "--csv": csv, "--quiet-value": quiet_value, "--format": handover is not None}
     given = [name for name, wanted in chosen.items() if wanted]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other")
-    if scale is not None and not quiet_value:
-        raise UsageError("--scale is that of --quiet-value")
 
 
 def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:

@@ -8,7 +8,7 @@ Rescaling the picture rescales the answer exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +45,10 @@ RELATIVE_FLOOR = 1e-3  # Of the mean variance: below, a curve with a free interc
 MAX_LOG_RIDGE = 12.0  # A coefficient is switched off long before; beyond, arithmetic overflows.
 VISIBLE_SIGMAS = 2.0  # that an impulse must lie off the signal to be seen
 MAX_LOG_RATIO = 4.0  # of a block's energy over the expected one, in the noise's spectrum
+WHITE_START = -3.0  # Logit, before training, of the share of the noise that joined after the correlation.
 PURE_START = -3.0  # Logit, before training, that a picture shows nothing but noise: 5 %, as few do.
 BLOCK_OUTPUTS = (1, 1, BANDS, 4, RADIAL)  # weight, correction, bands, gates of rows, columns and impulses, spectrum
-PICTURE_OUTPUTS = (len(CORRELATIONS), 2, 1, 14)  # correlation, ridges, purity, frequencies
+PICTURE_OUTPUTS = (len(CORRELATIONS), 2, 1, 14, 1)  # correlation, ridges, purity, frequencies, white share
 FEATURES = BANDS + GROUPS + 17  # of a block: see `CurveNet.features`
 QUIET = (0.02, 0.1, 0.3)  # Quantiles over the blocks. Noise is everywhere, content is not.
 MAX_CLIPPED = 0.1  # share of a quiet block's pixels
@@ -74,6 +75,8 @@ class CurvePass:
     normal: Tensor  # (B, 3, 3) weighted normal matrix of the relative fit, for its standard errors
     signal: Tensor  # (B, N) of each block, what clipping moved put back
     pure_logit: Tensor  # (B,) that the picture shows nothing but noise
+    white_logit: Tensor  # (B,) of the share of the variance at the darkest signal that the kernel has not shaped
+    block_variance: Tensor  # (B, N) float64: each block's own estimate of its noise variance
 
     def variance(self, signal: Tensor) -> Tensor:
         """Variance at `signal` (B, ...), float64."""
@@ -100,6 +103,7 @@ class Expectation:
 
     variance: Tensor  # (B, N) at the block's true signal, before clipping
     uniform: Tensor  # (B, 1) of it, what quantisation adds: white whatever the correlation
+    white: Tensor  # (B, 1) of it, all that is white whatever the correlation: `uniform`, and what came after the kernel
     cut: Cut
     signal: Tensor  # (B, N) true mean
     band: Tensor  # (B, BANDS) energy of the correlated part in each band
@@ -107,7 +111,12 @@ class Expectation:
     @property
     def correlated(self) -> Tensor:
         """The part of the variance that the kernel shapes, (B, N)."""
-        return (self.variance - self.uniform).clamp(min=0)
+        return (self.variance - self.white).clamp(min=0)
+
+    def with_white(self, share: Tensor) -> Expectation:
+        """The same if `share` (B,) of the variance at the darkest signal, without quantisation, is white."""
+        darkest = (self.variance.amin(1, keepdim=True) - self.uniform).clamp(min=0)
+        return replace(self, white=self.uniform + share[:, None] * darkest)
 
 
 class CurveNetPass(nn.Module):
@@ -223,7 +232,8 @@ class CurveNet(nn.Module):
         cut = self.cut(tokens, observed)
         signal = tokens.mean + observed.sqrt() * cut.shift
         variance = observed if known is None else law_variance(law, floor, signal)
-        return Expectation(variance, uniform, cut, signal, band)
+        expected = Expectation(variance, uniform, uniform, cut, signal, band)
+        return expected if known is None else expected.with_white(known.white_logit.detach().sigmoid())
 
     def refine(
         self, network: CurveNetPass, tokens: Tokens, expected: Expectation, free_intercept: Tensor, quiet: Tensor
@@ -239,8 +249,9 @@ class CurveNet(nn.Module):
         spectrum = self.spectrum(tokens, expected, weight * spectral.sigmoid())
         shaped = (weight * (expected.correlated / expected.variance)[..., None]).sum(1) / weight.sum(1)
         picture = network.read(torch.cat([context, spectrum, shaped, profile], 1))
-        logits, ridges, nothing_else, frequencies = torch.split(picture, list(PICTURE_OUTPUTS), -1)
-        pure_logit = nothing_else + PURE_START
+        logits, ridges, nothing_else, frequencies, white = torch.split(picture, list(PICTURE_OUTPUTS), -1)
+        pure_logit, white_logit = nothing_else + PURE_START, (white + WHITE_START)[:, 0]
+        expected = expected.with_white(white_logit.sigmoid())
         pure = pure_logit.sigmoid()[:, None]  # (B, 1, 1)
         relative = self.relative_variance(tokens, expected, logits, mixing, correction, pure)
         weight = torch.lerp(weight, torch.ones_like(weight), pure)[..., 0]
@@ -272,6 +283,8 @@ class CurveNet(nn.Module):
             normal=normal,
             signal=expected.signal,
             pure_logit=pure_logit[:, 0],
+            white_logit=white_logit,
+            block_variance=relative * expected.variance,
         )
 
     def relative_variance(
@@ -282,18 +295,19 @@ class CurveNet(nn.Module):
         The bands are mixed as the network says; a picture of nothing but noise, `pure` (B, 1, 1), is taken as it is.
         """
         band = (logits.softmax(-1) @ self.gains)[:, None]
-        uniform = expected.uniform[..., None]
-        # a band that correlation has emptied shows the white noise of quantisation, and little of the rest
+        white = expected.white[..., None]
+        # a band that correlation has emptied shows what is white, and little of the rest
         left = expected.correlated[..., None] * band
-        attenuation = 2 * ((left + MIN_VARIANCE) / (left + uniform + MIN_VARIANCE)).log()
+        attenuation = 2 * ((left + MIN_VARIANCE) / (left + white + MIN_VARIANCE)).log()
         informative = attenuation + torch.tensor(BAND_COUNTS, device=band.device).log()
         plain = functional.pad(informative[..., :RADIAL].softmax(-1), (0, BANDS - RADIAL))
         mix = torch.lerp((mixing + informative).softmax(-1), plain, pure)
-        observed = tokens.energy / expected.cut.variance[..., None] - uniform
-        noise = (observed / band + uniform) / expected.variance[..., None]
+        observed = tokens.energy / expected.cut.variance[..., None] - white
+        noise = (observed / band + white) / expected.variance[..., None]
         mixed = (noise * mix).sum(-1).clamp(max=MAX_RELATIVE_VARIANCE)
-        step = (12 * uniform[..., 0]).sqrt()
-        ripple = quantisation_ripple(expected.correlated, step, tokens.to_low, expected.variance / BLOCK**2)
+        step = (12 * expected.uniform).sqrt()
+        before = (expected.variance - expected.uniform).clamp(min=0)
+        ripple = quantisation_ripple(before, step, tokens.to_low, expected.variance / BLOCK**2)
         tails = replaced_tails(tokens, expected.variance)
         mixed = mixed + pure[..., 0] * (tails - ripple) / expected.variance
         learned = MAX_CORRECTION * torch.tanh(correction / MAX_CORRECTION) * (1 - pure)
@@ -343,7 +357,7 @@ class CurveNet(nn.Module):
         """
         cut = expected.cut
         sigma = (expected.variance + MIN_VARIANCE).sqrt()
-        per_band = expected.correlated[..., None] * expected.band[:, None] + expected.uniform[..., None] + MIN_VARIANCE
+        per_band = expected.correlated[..., None] * expected.band[:, None] + expected.white[..., None] + MIN_VARIANCE
         per_band = per_band * cut.variance[..., None]
         log_expected = per_band.log()
         ratio = ((tokens.energy + 1e-4 * per_band).log() - log_expected).clamp(max=9)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet, CurvePass
+from noisediag.cop.doubts import DoubtConfig, DoubtHead, DoubtReading, Doubts, gather_doubts
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
@@ -54,6 +55,8 @@ class SensorAnswer:
     embedding: Tensor  # (B, E)
     distance: Tensor  # (B,) from what training has shown, see `Familiarity`
     block_mean: Tensor  # (B, N)
+    doubts: Doubts
+    doubted: DoubtReading | None  # None: the model has no head that doubts yet
 
     def one(self, bag: int) -> SensorAnswer:
         """The answer for one of the bags, B = 1."""
@@ -63,11 +66,15 @@ class SensorAnswer:
 def _one(parts: Parts, bag: int) -> Parts:
     """`parts`, a dataclass of tensors and of such dataclasses, of one bag alone."""
     values = {f.name: getattr(parts, f.name) for f in fields(parts)}  # type: ignore[arg-type] # a dataclass
-    return type(parts)(**{n: v[bag : bag + 1] if isinstance(v, Tensor) else _one(v, bag) for n, v in values.items()})
+    own = {n: v[bag : bag + 1] if isinstance(v, Tensor) else _one(v, bag) for n, v in values.items() if v is not None}
+    return type(parts)(**dict.fromkeys(values) | own)
 
 
 class SensorModel(nn.Module):
-    """Encoder, curve and head of the genome `sensor`, and what reads rendered pictures: the model of `estimate`."""
+    """Encoder, curve and head of the genome `sensor`, what doubts them, and what reads rendered pictures.
+
+    The model of `estimate`.
+    """
 
     KIND = "sensor"
 
@@ -78,12 +85,14 @@ class SensorModel(nn.Module):
         head: SensorHeadConfig,
         calibration: Mapping[str, Any],
         rendered: RenderedConfig | None = None,
+        doubts: DoubtConfig | None = None,
     ):
         super().__init__()
         self.encoder, self.curve, self.head = Encoder(encoder), CurveNet(curve), SensorHead(head)
         self.familiarity = Familiarity(encoder.embedding)
         self.calibration = calibration  # conformal factors, see cop.calibration
         self.rendered = None if rendered is None else RenderedNet(rendered)  # None: not trained yet
+        self.doubts = None if doubts is None else DoubtHead(doubts)
 
     def forward(self, bags: Tensor, step: Tensor, free_intercept: Tensor) -> SensorAnswer:
         """`bags` (B, T, H, W) normalised; `step` (B,) normalised distance of levels, 0 where none.
@@ -97,6 +106,7 @@ class SensorModel(nn.Module):
         curve = self.curve(tokens, step, free_intercept)[-1]
         evidence = gather_evidence(tokens, curve, step, free_intercept)
         embedding = self.embed(tokens)
+        doubts = gather_doubts(tokens, curve, step)
         return SensorAnswer(
             curve=curve,
             evidence=evidence,
@@ -104,6 +114,8 @@ class SensorModel(nn.Module):
             embedding=embedding,
             distance=self.familiarity(embedding),
             block_mean=tokens.mean,
+            doubts=doubts,
+            doubted=None if self.doubts is None else self.doubts(doubts.features, evidence.features, embedding),
         )
 
     def embed(self, tokens: Tokens) -> Tensor:
@@ -119,6 +131,7 @@ class SensorModel(nn.Module):
             "curve": asdict(self.curve.config),
             "head": asdict(self.head.config),
             "rendered": None if self.rendered is None else asdict(self.rendered.config),
+            "doubts": None if self.doubts is None else asdict(self.doubts.config),
         }
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -135,6 +148,7 @@ class SensorModel(nn.Module):
             store.config(file, "head", SensorHeadConfig),
             _calibration(file),
             None if _absent(file, "rendered") else store.config(file, "rendered", RenderedConfig),
+            None if _absent(file, "doubts") else store.config(file, "doubts", DoubtConfig),
         )
         store.load_into(file, _parts(model))
         return model.eval()

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, VarianceLaw
+from noisediag.footprint.plane import PRESENT, Estimate, PlaneFootprint, VarianceLaw, counts_as_found
 from noisediag.footprint.values import Quantity
 from noisediag.genome.correlation import autocorrelation, kernel
 from noisediag.traces.lines_and_waves import Arrangement
 
+SURELY_SHARED = 0.9  # probability of correlation from which no electrons are counted
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
 
 
@@ -45,7 +46,8 @@ class Structure:
     """How the noise lies. Shares are of sigma_total^2 at the median signal; lags are of the pixel noise alone.
 
     `correlated_share`: what a pixel has from the noise of its neighbours; `periodic_share`: one wave over the picture.
-    `pixel_independent`: none of them was found; None: not all of them can be seen in this picture.
+    Only what the parameters show as found has a share above 0. `noise_found`: False where there is nothing to arrange:
+    all else is None then. `pixel_independent`: none of the four was found; None: not all of them can be told here.
     """
 
     row_share: float | None
@@ -55,10 +57,13 @@ class Structure:
     correlated_share: float | None
     periodic_share: float | None
     pixel_independent: bool | None
+    noise_found: bool = True
 
     @property
     def verdict(self) -> str:
         """One sentence on what Noise2Void and its kind assume: noise that is independent from pixel to pixel."""
+        if not self.noise_found:
+            return "No noise was found: whether it is independent from pixel to pixel cannot be told."
         shares = {
             "row": self.row_share,
             "column": self.column_share,
@@ -85,13 +90,16 @@ def derive(
 ) -> Derived:
     """What follows from `plane` in physical units.
 
-    Electrons need a linear domain, values relative to white a known black and white, and an SNR a known black. The
+    Electrons need a linear domain and noise that neighbouring pixels do not share, values relative to white a known
+    black and white, and an SNR a known black. The
     interval of read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
     """
     linear = domain != "rendered"
     scaled = linear and plane.offset_known and plane.white_known
     shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
-    shot_value = shot.value if linear else None
+    shared = plane["correlation"]  # neighbours that share noise: the variance of a pixel no longer counts electrons
+    filtered = counts_as_found(shared.value, shared.present) and (shared.present or 0.0) >= SURELY_SHARED
+    shot_value = shot.value if linear and not filtered else None
 
     system_gain = Quantity(None, symbol="K", unit="DN/e-")
     if shot_value is not None:
@@ -132,9 +140,12 @@ def arrange(plane: PlaneFootprint) -> Structure:
     """Row, column, correlated and periodic noise as shares of sigma_total^2 at the median signal, and the lag-1
     correlation of the pixel noise.
 
-    Row and column offsets are those measured on the pixels where these were looked at and found, else the model's.
+    What the parameters do not show as found has no share: the sentence must not contradict the table. The amount of
+    row and column offsets is that measured on the pixels where these were looked at and found, else the model's.
     """
     seen = plane.arrangement or Arrangement(None, None, None)
+    if not _noise_found(plane, seen):
+        return Structure(None, None, None, None, None, None, None, noise_found=False)
     offsets = [
         _offsets(measured, plane[name]) for name, measured in (("row_noise", seen.row), ("column_noise", seen.column))
     ]
@@ -146,20 +157,41 @@ def arrange(plane: PlaneFootprint) -> Structure:
         return part / total if part is not None and total > 0 else None
 
     rho = _amount(plane["correlation"])
-    lag1 = None if rho is None else float(autocorrelation(rho, 1)[0, 1])  # the kernel is isotropic
-    own = 1.0 if not rho else float(kernel(rho).max()) ** 2  # of a pixel's noise that is its own
+    shaped = 1.0 if plane.correlated_share is None else plane.correlated_share  # the rest is white
+    lag1 = None if rho is None else shaped * float(autocorrelation(rho, 1)[0, 1])  # the kernel is isotropic
+    own = 1.0 if not rho else float(kernel(rho).max()) ** 2  # of a pixel's shaped noise that is its own
     rows, columns = (share(None if value is None else value**2) for value in offsets)
-    correlated = None if rho is None else share((1 - own) * pixel)
+    correlated = None if rho is None else share(shaped * (1 - own) * pixel)
     parts = (rows, columns, correlated, seen.periodic_share)
     independent = False if any(parts) else None if None in parts else True
     return Structure(rows, columns, lag1, lag1, correlated, seen.periodic_share, independent)
 
 
+def _noise_found(plane: PlaneFootprint, seen: Arrangement) -> bool:
+    """Whether there is noise to speak of: a curve that does not reach down to 0, or another kind that was found."""
+    if "empty" in plane.flags:
+        return False
+    others = (plane[name] for name in ("impulse", "row_noise", "column_noise"))
+    return (
+        not plane.curve
+        or any(point.low > 0 for point in plane.curve)
+        or any(one.value and counts_as_found(one.value, one.present) for one in others)
+        or bool(seen.periodic_share)
+    )
+
+
 def _offsets(measured: float | None, estimate: Estimate) -> float | None:
-    if measured:
-        return measured
+    """Standard deviation of the offsets of rows or columns; 0: none found; None: not known.
+
+    Offsets on the pixels beyond the limit of a noise that the parameters call absent: one of the two is wrong.
+    """
     amount = _amount(estimate)
-    return measured if amount is None else amount
+    if amount is None:
+        shown = estimate.present is not None and estimate.present >= PRESENT  # where only its amount is not known
+        return measured if shown or not measured else None
+    if amount == 0 and measured:
+        return 0.0 if estimate.high is None or measured <= estimate.high else None
+    return measured or amount
 
 
 def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
@@ -209,6 +241,6 @@ def _ratio(numerator: float | None, denominator: float | None) -> float | None:
 def _amount(estimate: Estimate) -> float | None:
     """The value; 0 where the noise was looked for and is absent; None where it is unknown."""
     if estimate.value is not None:
-        return estimate.value
+        return estimate.value if counts_as_found(estimate.value, estimate.present) else 0.0
     absent = estimate.flag == "below_floor" if estimate.present is None else estimate.present < PRESENT
     return 0.0 if absent else None

@@ -13,6 +13,8 @@ from noisediag.footprint.derived import Derived, Structure, arrange, derive, noi
 from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
 from noisediag.footprint.values import Quantity
 
+LUMA_PLANE = "luma"
+
 
 @dataclass(frozen=True)
 class Spatial:
@@ -48,6 +50,7 @@ class Rendered:
     block_strength: float | None
     resaved: bool | None
     flags: frozenset[str] = frozenset()  # of the closed list: beyond what pictures without them reach
+    noise_processed: bool = True  # False: the noise is as a sensor gives it, in the file's codes
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class Footprint:
     @property
     def derived(self) -> Derived:
         """What follows from the file's own footprint, with the DNG NoiseProfile of its colours."""
-        return derive(self.planes[-1], domain=self.domain, noise_profile=self._noise_profile())
+        mixed = self.planes[-1].name == LUMA_PLANE  # of three colours: no electrons are counted in it
+        return derive(self.planes[-1], domain="rendered" if mixed else self.domain, noise_profile=self._noise_profile())
 
     @property
     def structure(self) -> Structure:
@@ -144,7 +148,8 @@ class Footprint:
         return image_dict(self)
 
     def _noise_profile(self) -> tuple[tuple[float, float], ...] | None:
-        if self.domain == "rendered" or not self.planes[-1].offset_known:
+        main = self.planes[-1]
+        if self.domain == "rendered" or main.name == LUMA_PLANE or not main.offset_known:
             return None
         if not self.cfa_plane_colors:
             return (noise_profile(self.planes[-1:]),)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from noisediag.footprint.values import LEVEL, Quantity
 from noisediag.genome.parameters import parameter
+from noisediag.traces.hot_pixels import HotPixels
 from noisediag.traces.lines_and_waves import Arrangement
 
 MAX_LOG_WIDTH = 7.0  # of half an interval of the curve, natural logarithm
@@ -213,6 +214,7 @@ class PlaneFootprint:
     black: BlackCheck | None = None  # None: the black that is used is not contradicted
     missing_share: float = 0.0  # of the pixels: without a value, left out
     correlated_share: float | None = None  # of the noise's variance: what `correlation` describes; None: unknown
+    hot_pixels: HotPixels | None = None  # None: none are known to be hot
     dark_pattern: Quantity | None = None  # EMVA 1288 DSNU, where dark frames were measured
 
     @property

@@ -23,7 +23,8 @@ VISIBLE = 2.0  # an impulse is visible where it lies farther than this many sigm
 class SensorNoise:
     """The noise of a batch of pictures; every field has shape (B,), float32, and 0 means absent.
 
-    Units: `shot_gain` 1/e-; `multiplicative`, `impulse`, `salt_share` fractions; `correlation` px; the rest normalised.
+    Units: `shot_gain` 1/e-; `correlation` px; `multiplicative`, `impulse`, `salt_share`, `white_read` fractions; the
+    rest normalised.
     """
 
     shot_gain: Tensor
@@ -35,6 +36,7 @@ class SensorNoise:
     row_noise: Tensor
     column_noise: Tensor
     correlation: Tensor
+    white_read: Tensor  # of the read noise's variance, the share that joins after the correlation
 
     def __len__(self) -> int:
         return len(self.shot_gain)
@@ -51,6 +53,11 @@ class SensorNoise:
     def sigma(self, x: Tensor, *, quantised: bool = True) -> Tensor:
         """Standard deviation of the pixel noise, see `variance`."""
         return self.variance(x, quantised=quantised).sqrt_()
+
+    @property
+    def late_variance(self) -> Tensor:
+        """What of read_noise^2 joins after the correlation, (B,); 0 where there is none to come after."""
+        return self.white_read * self.read_noise.square() * (self.correlation > 0)
 
     def to(self, device: torch.device | str) -> SensorNoise:
         return SensorNoise(*(value.to(device) for value in self._values()))
@@ -126,8 +133,34 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
         ),
     ),
     "wide": (
-        _Recipe(0.17, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
-        _Recipe(0.25, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),
+        # Speckle of 1 to 40 looks, with a little read noise.
+        _Recipe(
+            0.05,
+            {"multiplicative": (0.15, 1.0), "read_noise": (4e-4, 0.02), "correlation": (0.4, 1.5)},
+            {"read_noise": 0.5, "correlation": 0.3},
+        ),
+        # Light blurred after it was counted, and white read noise.
+        _Recipe(
+            0.1,
+            {
+                "shot_gain": (2e-4, 0.1),
+                "read_noise": (4e-4, 0.08),
+                "correlation": (0.5, 1.8),
+                "white_read": (0.8, 1),
+                "quantisation": (2.0**-12, 0.01),
+            },
+            {"quantisation": 0.3},
+            _WIDE_SIGMA,
+        ),
+        # Counted photons in few codes.
+        _Recipe(
+            0.04,
+            {"shot_gain": (2e-3, 0.1), "read_noise": (3e-4, 0.02), "quantisation": (1 / 510, 1 / 100)},
+            {"read_noise": 0.5},
+            _WIDE_SIGMA,
+        ),
+        _Recipe(0.32, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
+        _Recipe(0.36, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),
         _Recipe(
             0.46,
             {
@@ -139,6 +172,7 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
                 "row_noise": (1e-3, 0.04),
                 "column_noise": (1e-3, 0.04),
                 "correlation": (0.4, 1.8),
+                "white_read": (0, 1),
             },
             _HALF,
             (0.002, 0.25),
@@ -154,6 +188,7 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
                 "row_noise": (1e-6, 0.05),
                 "column_noise": (1e-6, 0.05),
                 "correlation": (0.4, 2.0),
+                "white_read": (0, 1),
             },
             _HALF,
             _WIDE_SIGMA,
@@ -214,7 +249,10 @@ def _draw(recipe: _Recipe, name: str, n: int, generator: torch.Generator) -> Ten
         return torch.zeros(n, device=generator.device)
     low, high = recipe.ranges[name]
     u = torch.rand(n, generator=generator, device=generator.device)
-    value = low + (high - low) * u if name == "correlation" else low * (high / low) ** u
+    if name == "white_read":  # a sixth have none, and a sixth nothing else
+        value = (low + (high - low) * (1.5 * u - 0.25)).clamp(0, 1)
+    else:
+        value = low + (high - low) * u if name == "correlation" else low * (high / low) ** u
     if name in recipe.sometimes:
         value = value * (torch.rand(n, generator=generator, device=generator.device) < recipe.sometimes[name])
     return value
@@ -236,16 +274,17 @@ def corrupt(
 ) -> Noisy:
     """Add `noise` to `clean` (B, H, W), float32, normalised; all on the generator's device.
 
-    Order: gain, shot, read, correlation, row and column offsets, impulses, clip, and one quantisation, last.
+    Order: gain, shot, read, correlation, late read noise, row and column offsets, impulses, clip, and one quantisation.
     `black_clip` and `white_clip`, float or (B,): where the file cuts (`black_clip` is negative with a pedestal); codes
     count from `black_clip`. `container_step`: distance between the codes of the container, normalised; None: floats.
     """
     image = _light(clean, noise, generator)
-    reads = _present(noise.read_noise)
-    image[reads] = image[reads].addcmul_(_like(noise.read_noise[reads], clean), _normal(clean[reads].shape, generator))
+    early = (noise.read_noise.square() - noise.late_variance).clamp(min=0).sqrt()
+    _read(image, early, generator)
     correlated = _present(noise.correlation)
     if len(correlated):
         image[correlated] = _correlate(image[correlated], clean[correlated], noise.select(correlated), generator)
+        _read(image, noise.late_variance.sqrt(), generator)
     count, height, width = clean.shape
     image += _like(noise.row_noise, clean) * _normal((count, height, 1), generator)
     image += _like(noise.column_noise, clean) * _normal((count, 1, width), generator)
@@ -253,6 +292,12 @@ def corrupt(
     low, high = _like(black_clip, clean), _like(white_clip, clean)
     image = torch.minimum(torch.maximum(image, low), high)
     return Noisy(_quantise(image, noise.quantisation, low, high, container_step), impulse_share)
+
+
+def _read(image: Tensor, sigma: Tensor, generator: torch.Generator) -> None:
+    """Add Gaussian noise of `sigma` (B,) to the pictures that have any, in place."""
+    there = _present(sigma)
+    image[there] = image[there].addcmul_(_like(sigma[there], image), _normal(image[there].shape, generator))
 
 
 def _light(clean: Tensor, noise: SensorNoise, generator: torch.Generator) -> Tensor:
@@ -276,7 +321,7 @@ def _correlate(image: Tensor, clean: Tensor, noise: SensorNoise, generator: torc
 
     Beyond the border, and where sigma(x) is 0 so that the picture has no noise to give, the unit noise is Gaussian.
     """
-    sigma = noise.sigma(clean, quantised=False)
+    sigma = (noise.variance(clean, quantised=False) - _like(noise.late_variance, clean)).clamp_(min=0).sqrt_()
     kernel = _kernels(noise.correlation)
     reach = kernel.shape[-1] // 2
     count, height, width = clean.shape

@@ -27,7 +27,7 @@ XYZ_TO_SRGB = np.array(  # IEC 61966-2-1, linear
 @dataclass(frozen=True)
 class DngTags:
     """What the file says of itself. `neutral`: response of R, G and B to grey; `noise_profile`: (S, O) for each of
-    them.
+    them; empty: no such tag.
     """
 
     black_dn: int
@@ -62,8 +62,10 @@ def write_dng(path: Path, mosaic: NDArray[np.uint16], tags: DngTags) -> None:
         (50721, SRATIONAL, 9, _ratios(XYZ_TO_SRGB * np.array(tags.neutral)[:, None]), True),  # ColorMatrix1
         (50728, RATIONAL, 3, _ratios(tags.neutral), True),  # AsShotNeutral
         (50778, SHORT, 1, D65, True),  # CalibrationIlluminant1
-        (51041, DOUBLE, 2 * len(tags.noise_profile), [v for pair in tags.noise_profile for v in pair], True),
     ]
+    if tags.noise_profile:
+        pairs = [value for pair in tags.noise_profile for value in pair]
+        extra.append((51041, DOUBLE, len(pairs), pairs, True))
     tifffile.imwrite(
         path, mosaic, photometric="cfa", byteorder="<", metadata=None, software=MAKE, subfiletype=0, extratags=extra
     )

@@ -58,6 +58,8 @@ def identify(path: Path) -> Format:
         head = file.read(512)
     if not head:
         raise UnreadableError("the file is empty")
+    if head[128:132] == b"DICM":  # first of all: the 128 bytes before may be those of a TIFF file
+        raise UnsupportedError("DICOM is not read: export the frames as TIFF or npy")
     if head.startswith(_TIFF):
         if len(head) < 16:
             raise TruncatedError("the TIFF header is cut off")
@@ -113,8 +115,6 @@ def _refuse_medical(path: Path, head: bytes) -> None:
             raise UnreadableError("a damaged gzip file") from None
         if not _is_nifti(head):
             raise UnsupportedError("gzip-compressed: unpack it first")
-    if head[128:132] == b"DICM":
-        raise UnsupportedError("DICOM is not read: export the frames as TIFF or npy")
     if _is_nifti(head):
         raise UnsupportedError("NIfTI is not read: export the frames as TIFF or npy")
 

@@ -51,6 +51,7 @@ class Plane:
     channel: str | None = None
     frame: int | None = None
     lattice: Lattice | None = None
+    missing_code: float | None = None  # DN that stands for "no pixel here", see `images.missing`; None: no such code
 
 
 @dataclass(frozen=True)
@@ -78,4 +79,5 @@ class Image:
     frames: int = 1
     frame_axes: tuple[tuple[str, int], ...] = ()  # letter and length of each, the last one fastest; (): not said
     jpeg: JpegTables | None = None
+    luma_only: bool = False  # of a rendered colour picture: its planes are there, but their luma alone is asked for
     warnings: tuple[str, ...] = ()

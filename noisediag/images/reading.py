@@ -26,7 +26,7 @@ from noisediag.errors import (
 from noisediag.images import array
 from noisediag.images.formats import identify
 from noisediag.images.image import Codes, Domain, Image
-from noisediag.images.selection import Roi, override, select
+from noisediag.images.selection import Roi, as_linear, override, select
 
 _CHUNK = 1 << 20
 
@@ -39,12 +39,14 @@ def read(
     channel: str | int | None = None,
     frame: int | None = None,
     roi: Roi | None = None,
+    linear: bool = False,
 ) -> Image:
     """The file at `path` as planes of code values with their scale.
 
     `black`, `white`: replace the levels of every plane (DN). `channel` (name or index), `frame` (index) select planes.
     `roi`: (x, y, width, height) in pixels of the stored picture; of a RAW file in pixels of the visible mosaic, shrunk
-    to whole periods of the colour-filter pattern.
+    to whole periods of the colour-filter pattern. `linear`: the codes are proportional to light, also in formats that
+    hold rendered pictures.
 
     Single pictures are decoded here and kept; stacks are read page by page at `Plane.load`. Raises a subclass of
     InputError, its message `path: reason`, here or at `load`; UsageError for a selection the file cannot satisfy.
@@ -62,6 +64,7 @@ def read(
         image = replace(image, path=str(file), sha256=_sha256(file))
         if not image.planes:
             raise UnreadableError("holds no picture")
+        image = as_linear(image) if linear else image
         image = select(override(image, black=black, white=white), channel=channel, frame=frame, roi=roi)
     planes = tuple(replace(plane, load=_guarded(plane.load, name)) for plane in image.planes)
     return replace(image, planes=planes)
@@ -73,13 +76,16 @@ def from_array(
     black: float | None = None,
     white: float | None = None,
     domain: Domain = "linear",
+    linear: bool = False,
 ) -> Image:
     """An array as an image: (height, width); (frames, height, width); colour (height, width, 3 or 4).
 
     Three axes are colour where the last one is 3 or 4 long and the array is uint8 or `domain` is "rendered"; they are
-    frames otherwise. Raises UnsupportedError for other shapes and types.
+    frames otherwise. `linear`: the codes of a colour array are proportional to light. Raises UnsupportedError for other
+    shapes and types.
     """
-    return override(array.image(np.asarray(array_), domain=domain, reader="array"), black=black, white=white)
+    image = array.image(np.asarray(array_), domain=domain, reader="array")
+    return override(as_linear(image) if linear else image, black=black, white=white)
 
 
 def printable(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from noisediag.errors import UsageError
-from noisediag.images.image import Codes, Image, Plane
+from noisediag.images.image import LUMA, Codes, Image, Plane
 from noisediag.images.levels import effective_bits
 
 Roi = tuple[int, int, int, int]  # x, y, width, height
@@ -35,12 +35,40 @@ def _rescaled(plane: Plane, black: float | None, white: float | None) -> Plane:
     return changed
 
 
+def as_linear(image: Image) -> Image:
+    """`image` with codes that are proportional to light, whatever its format makes of them.
+
+    The planes of a rendered picture become those of a linear file that says nothing of its levels: colours are channels
+    of their own, black is assumed, white is the container's.
+    """
+    if image.domain != "rendered":
+        return image
+    several = len({plane.channel or plane.name for plane in image.planes}) > 1
+    planes = tuple(
+        replace(
+            plane,
+            channel=plane.channel or (plane.name if several else None),
+            offset_known=False,
+            white_known=False,
+            scale_source="assumed",
+        )
+        for plane in image.planes
+    )
+    return replace(image, planes=planes, domain="linear", jpeg=None)
+
+
 def select(
     image: Image, *, channel: str | int | None = None, frame: int | None = None, roi: Roi | None = None
 ) -> Image:
-    """The planes asked for, cropped. Raises UsageError, naming what there is, if none is left."""
+    """The planes asked for, cropped. Raises UsageError, naming what there is, if none is left.
+
+    The channel `luma` of a rendered colour picture is made of its planes: they stay, and the image says so.
+    """
     planes = image.planes
-    if channel is not None:
+    colours = {plane.name for plane in planes}
+    luma_only = channel == "luma" and image.domain == "rendered" and colours == set(LUMA)
+    gray = channel == "luma" and image.domain == "rendered" and colours == {"gray"}  # its own luma
+    if channel is not None and not (luma_only or gray):
         names = list(dict.fromkeys(plane.channel or plane.name for plane in planes))
         wanted = _channel(channel, names)
         planes = tuple(plane for plane in planes if (plane.channel or plane.name) == wanted)
@@ -59,6 +87,7 @@ def select(
         planes=planes,
         frames=1 if frame is not None else image.frames,
         jpeg=None if roi is not None else image.jpeg,  # whose blocks begin elsewhere now
+        luma_only=luma_only,
         warnings=warnings,
     )
 

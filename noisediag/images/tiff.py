@@ -20,6 +20,7 @@ from noisediag.images.source import LinearScale, check_dtype, check_size, render
 
 _GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
 _OME_HEAD = 2000  # characters of an image description that hold the XML declaration, a comment and the root element
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
@@ -82,7 +83,7 @@ def read(path: Path) -> Image:
         ome = _ome(tiff, warnings)
         acquisition = metadata.exif(path, warnings) | ome.acquisition
         names = _channel_names(tiff, layout, ome)
-        black = _declared_black(page, warnings)
+        black, no_data = _declared_black(page, warnings), _no_data(page, warnings)
         white = _declared_white(page, ome.significant_bits, warnings)
         warnings += [
             f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
@@ -94,7 +95,7 @@ def read(path: Path) -> Image:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = rendered_planes(pixels)
         return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
-    planes_, notes = _planes(layout, names, fetch, black, white)
+    planes_, notes = _planes(layout, names, fetch, black, white, no_data)
     return Image(
         planes=planes_,
         domain="rendered" if rendered else "linear",
@@ -112,6 +113,7 @@ def _planes(
     fetch: Callable[[int], Codes],
     black: float | None,
     white: float | None,
+    no_data: float | None,
 ) -> tuple[tuple[Plane, ...], list[str]]:
     """One scale a channel, measured on a sample of its frames; all frames of a channel share it."""
     colours: list[int | None] = [None] if layout.samples == 1 else list(range(min(layout.samples, 3)))
@@ -122,7 +124,7 @@ def _planes(
         for colour in colours:
             values_of = functools.partial(_plane_values, fetch, layout, colour, channel)
             samples = [values_of(frame) for frame in sampled(layout.frames)]
-            scale = LinearScale(samples, declared_white=white, declared_black=black)
+            scale = LinearScale(samples, declared_white=white, declared_black=black, missing_code=no_data)
             warnings += scale.warnings
             label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
             planes += [
@@ -271,6 +273,19 @@ def _declared_black(page: Any, warnings: list[str]) -> float | None:
     if len(set(blacks)) > 1:
         warnings.append(f"black levels {listed} differ by position: mean {black:g} used")
     return black
+
+
+def _no_data(page: Any, warnings: list[str]) -> float | None:
+    """The code of pixels without a value, as GDAL writes it into plain TIFFs, too; not-a-number needs no telling."""
+    text = page.tags.valueof(_NO_DATA)
+    if text is None:
+        return None
+    try:
+        code = float(str(text).strip("\0 "))
+    except ValueError:
+        warnings.append(f"no-data value {text!r} is no number: ignored")
+        return None
+    return None if math.isnan(code) else code
 
 
 def _declared_white(page: Any, significant_bits: int | None, warnings: list[str]) -> float | None:

@@ -17,6 +17,7 @@ from noisediag.footprint.file import Footprint, Measurement
 from noisediag.footprint.plane import PlaneFootprint
 from noisediag.footprint.values import SD_90, Quantity
 from noisediag.images.image import LUMA, Image, Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.detection import Detection, quadratic_mean
 from noisediag.labels.footprints import PlaneMeasurement, describe, footprint_of
@@ -236,7 +237,7 @@ def luma(members: Sequence[Plane]) -> Plane:
     """The luma of one frame's colours as a plane; its lattice is that of the weights, no quantisation."""
 
     def load() -> Floats:
-        return np.asarray(sum(LUMA[plane.name] * plane.load().astype(np.float64) for plane in members))
+        return np.asarray(sum(LUMA[plane.name] * complete(plane).astype(np.float64) for plane in members))
 
     return replace(members[0], name="luma", load=load, step_dn=None)
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from noisediag.errors import UnreadableError, UnsupportedError
+from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Rejected
 from noisediag.images.image import Plane
+from noisediag.images.missing import complete
 from noisediag.labels.detection import Detection, from_variance
 from noisediag.labels.evidence import Evidence, weigh
 from noisediag.labels.screening import FramePair, compare_frames, faults, smooth, without_trend
@@ -178,10 +179,7 @@ def measure(
 
 
 def _frame(plane: Plane) -> Floats:
-    values = np.asarray(plane.load(), np.float64)
-    if not np.isfinite(values).all():
-        raise UnreadableError("holds values that are not finite (NaN or infinity)")
-    return values
+    return np.asarray(complete(plane), np.float64)
 
 
 @dataclass(frozen=True)

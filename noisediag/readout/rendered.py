@@ -17,15 +17,17 @@ from noisediag.cop.rendered_tokens import KNOTS, SMALLEST_SIDE
 from noisediag.cop.tokens import Tokens
 from noisediag.errors import CheckpointError
 from noisediag.footprint.file import Rendered, Spatial
-from noisediag.footprint.plane import MAX_LOG_WIDTH, CurvePoint, Estimate, PlaneFootprint, SampledCurve
+from noisediag.footprint.plane import MAX_LOG_WIDTH, CurvePoint, Estimate, LightLaw, PlaneFootprint, SampledCurve
 from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import parameter
 from noisediag.genome.rendered import CODES, PLANES
 from noisediag.images.image import Image, Plane
+from noisediag.readout.emptiness import says_nothing
 from noisediag.readout.tiles import Part, block_means, by_frame, join
 from noisediag.traces.jpeg import Traces, traces
 
 MAX_TILES = 12  # tiles of 256 x 256 px that the network reads
+UNPROCESSED = 0.1  # probability of processing up to which the codes are taken as they come from a sensor
 MIN_SIGMA = 0.5 / CODES  # below half a code the lower bound is 0
 UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # parts of a sensor's law, which processed noise lacks
 BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px; at 6 px lag 1 is 0.993
@@ -59,6 +61,11 @@ class ProcessedReading:
 def large_enough(tiles: NDArray[np.float32]) -> bool:
     """Whether the network can read tiles (T, h, w): its cells need SMALLEST_SIDE px a side."""
     return bool(min(tiles.shape[-2:]) >= SMALLEST_SIDE)
+
+
+def as_from_a_sensor(seen: Rendered | None, image: Image) -> bool:
+    """Whether a picture that its format calls rendered shows pixels that nothing was done to but rounding."""
+    return seen is not None and image.jpeg is None and not seen.noise_processed and seen.processed < UNPROCESSED
 
 
 def why_unread(model: SensorModel, part: Part) -> str | None:
@@ -95,10 +102,11 @@ def read_part(
     seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
     if reading.processed:
         planes = [
-            with_processed_noise(plane, seen[plane.name], block_means(bag.tiles))
+            plane if says_nothing(plane) else with_processed_noise(plane, seen[plane.name], block_means(bag.tiles))
             for plane, (_, bag) in zip(planes, of_groups, strict=True)
         ]
         whole = with_processed_noise(whole, reading.planes[-1], block_means(part.bags[-1][1].tiles))
+        whole = replace(whole, light=LightLaw("processed", reading.probability["processed"]))
     first = [plane for plane in planes if plane.frame == planes[0].frame] if len(frames[0]) > 1 else []
     return planes, whole, summary([*first, whole], reading, _jpeg_traces(frames[0], image))
 
@@ -184,6 +192,7 @@ def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, jpeg: T
         resaved=None if jpeg is None else jpeg.resaved,
         flags=(reading.raised & {"denoised", "upscaled"})
         | (frozenset({"resaved"}) if jpeg is not None and jpeg.resaved else frozenset()),
+        noise_processed=reading.processed,
     )
 
 

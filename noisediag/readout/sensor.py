@@ -30,7 +30,9 @@ from noisediag.footprint.plane import (
 )
 from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import Image, Plane
+from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
+from noisediag.traces.hot_pixels import HotPixels, hot_pixels
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
@@ -52,22 +54,33 @@ class NoiseLevel:
 
 
 def read_part(
-    model: SensorModel, part: Part, answers: Sequence[SensorAnswer], image: Image, gain: float | None
+    model: SensorModel,
+    part: Part,
+    answers: Sequence[SensorAnswer],
+    image: Image,
+    gain: float | None,
+    nothing: Sequence[Bare | None],
 ) -> tuple[list[PlaneFootprint], PlaneFootprint]:
     """The footprints of the part's groups, and the file's own: `all`, or `luma` of rendered colour.
 
-    `answers`: those of the part's bags; `gain`: e-/DN where it is known.
+    `answers`: those of the part's bags; `gain`: e-/DN where it is known; `nothing`: which of the bags show nothing.
     """
     count = len(part.groups)
     described = [
         plane_footprint(model, members, bag, answer, image, gain, whole=number == count or count == 1)
         for number, ((members, bag), answer) in enumerate(zip(part.bags, answers, strict=True))
     ]
+    described = [
+        plane if bare is None else emptied(plane, bag, bare)
+        for plane, (_, bag), bare in zip(described, part.bags, nothing, strict=True)
+    ]
     colours = len(by_frame(part.groups)[0]) > 1
     name = "luma" if image.domain == "rendered" and colours else "all"
     together = replace(described[-1], name=name, frame=None, channel=part.channel)
     if image.domain != "rendered" and count > 1:
         together = replace(together, shape=whole_shape([p for members in part.groups for p in members]))
+    if image.domain != "rendered" and nothing[-1] is None:
+        together = replace(together, hot_pixels=_hot_pixels(part))
     return described[:count], together
 
 
@@ -114,6 +127,7 @@ def plane_footprint(
         offset_known=plane.offset_known,
         flags=flags,
         arrangement=_lines_and_waves(bag) if whole else None,
+        missing_share=bag.missing_share,
     )
 
 
@@ -156,6 +170,26 @@ def gain_doubts(planes: Sequence[PlaneFootprint], gain: float | None) -> list[st
         if implied > MAX_IMPLIED_RATIO * plane.law.sigma(plane.signal_median) ** 2:
             doubts.append(f"a gain of {gain:g} e-/DN implies more shot noise than the picture has noise")
     return doubts
+
+
+def hot_pixels_told(planes: Sequence[PlaneFootprint]) -> list[str]:
+    """A warning for each of the file's own `planes` with hot pixels."""
+    return [
+        f"hot pixels{'' if plane.channel is None else f' in {plane.channel}'}: {100 * hot.share:.2g} % of the pixels "
+        f"stand alone above the others, by {float(f'{hot.mean_excess_dn:.2g}'):g} DN in the mean"
+        for plane in planes
+        if (hot := plane.hot_pixels) is not None
+    ]
+
+
+def _hot_pixels(part: Part) -> HotPixels | None:
+    """Those of all planes. Colours of a mosaic whose tiles lie at other places cannot be compared: nothing is said."""
+    groups = part.bags[: len(part.groups)]
+    colours = len(groups) > 1 and part.groups[0][0].lattice is not None
+    if colours and (len({bag.tiles.shape for _, bag in groups}) > 1 or any(len(members) > 1 for members, _ in groups)):
+        return None
+    planes = [(bag.tiles, members[0].white_dn - members[0].black_dn) for members, bag in groups]
+    return hot_pixels(planes, colours=colours)
 
 
 def _curve(
@@ -204,7 +238,7 @@ def _parameters(
         brightest - darkest,
         hidden=bag.step is not None and law.sigma(signal) < bag.step / 2,
     )
-    upper_bounds = _upper_bounds(answer, law)
+    upper_bounds = _upper_bounds(answer, law, free=free)
     result = []
     for declared in PARAMETERS:
         name = declared.name
@@ -235,7 +269,7 @@ def _parameters(
 def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
     index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
-    return arrangement(bag.tiles[index])
+    return arrangement(bag.seen[index], None if bag.missing is None else bag.missing[index])
 
 
 def _law(answer: SensorAnswer) -> VarianceLaw:
@@ -244,6 +278,8 @@ def _law(answer: SensorAnswer) -> VarianceLaw:
 
 
 def _quantisation(bag: Bag) -> Estimate:
+    if bag.tiles.min() == bag.tiles.max():  # one level has no step
+        return Estimate("quantisation", None, None, None, None, "weakly_identified")
     if bag.step is None:
         return Estimate("quantisation", None, None, None, 0.0, "below_floor")
     coarser = bag.container is None or bag.step > COARSER * bag.container
@@ -260,21 +296,30 @@ def _any_pixel_noise(estimates: Sequence[Estimate]) -> bool:
     )
 
 
-def _upper_bounds(answer: SensorAnswer, law: VarianceLaw) -> dict[str, float]:
-    """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller."""
+def _upper_bounds(answer: SensorAnswer, law: VarianceLaw, *, free: bool) -> dict[str, float]:
+    """What shot, read and multiplicative noise cannot exceed, because the whole noise is smaller.
+
+    `free`: black is not known; then only what the light has added from the darkest to the brightest signal counts.
+    """
     signals = answer.evidence.signal[0].double().cpu().numpy()
     sigmas = MAX_COMPONENT_RATIO * law.sigma(signals)
-    lit = signals > 0
     bounds = {"read_noise": float(sigmas.min())}
+    light = signals - signals.min() if free else signals
+    lit = light > 0
     if lit.any():
-        bounds["shot_gain"] = float((sigmas[lit] ** 2 / signals[lit]).min())
-        bounds["multiplicative"] = float((sigmas[lit] / signals[lit]).min())
+        bounds["shot_gain"] = float((sigmas[lit] ** 2 / light[lit]).min())
+        bounds["multiplicative"] = float((sigmas[lit] / light[lit]).min())
     return bounds
 
 
 def _to_physical(declared: Parameter, value: float) -> float:
-    """From the head's scale, the natural logarithm but for the parameters of UNIFORM, none of which can be negative."""
-    return max(float(value), 0.0) if declared.name in UNIFORM else float(np.exp(value))
+    """From the head's scale, the natural logarithm but for the parameters of UNIFORM, none of which can be negative.
+
+    No share of the pixels is above 1, and neither are its bounds.
+    """
+    if declared.name in UNIFORM:
+        return max(float(value), 0.0)
+    return min(float(np.exp(value)), 1.0 if declared.unit == "fraction" else np.inf)
 
 
 def _detected(declared: Parameter, quantiles: tuple[float, float, float], present: float) -> Estimate:
@@ -305,7 +350,8 @@ def _plane_flags(answer: SensorAnswer, plane: Plane, bag: Bag, threshold: float)
     if plane.scale_source == "assumed" or not plane.offset_known:
         flags.append("assumed_scale")
     lowest = -plane.black_dn / (plane.white_dn - plane.black_dn)  # the code 0
-    if max((bag.tiles <= lowest).mean(), (bag.tiles >= 1).mean()) > CLIPPED_SHARE:
+    highest = 1.0 if bag.ceiling is None else min(bag.ceiling, 1.0)
+    if max((bag.tiles <= lowest).mean(), (bag.tiles >= highest).mean()) > CLIPPED_SHARE:
         flags.append("clipped")
     if bag.tiles.size < FEW_PIXELS:
         flags.append("few_pixels")

@@ -56,6 +56,7 @@ COLUMNS: tuple[str, ...] = (
     "own_parameters",  # of a head of the user's own, as JSON
     *("law", "law_probability", "saturation_level_dn", "saturation_scatter_dn", "saturation_share"),
     *("black_fitted_dn", "missing_share", "noise_correlated_share", "uneven_low", "uneven_high"),
+    *("hot_pixels_share", "hot_pixels_mean_dn", "hot_pixels_median_dn"),
 )
 TEXT_COLUMNS = frozenset(
     (
@@ -232,7 +233,7 @@ def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
 
 def _evidence_cells(plane: PlaneFootprint) -> dict[str, Any]:
     """What the pixels say of the law, the levels and the parts of the noise."""
-    light, ceiling = plane.light, plane.saturation
+    light, ceiling, hot = plane.light, plane.saturation, plane.hot_pixels
     return {
         "law": None if light is None else light.name,
         "law_probability": None if light is None else light.probability,
@@ -242,6 +243,9 @@ def _evidence_cells(plane: PlaneFootprint) -> dict[str, Any]:
         "black_fitted_dn": None if plane.black is None else plane.black.fitted_dn,
         "missing_share": plane.missing_share,
         "noise_correlated_share": plane.correlated_share,
+        "hot_pixels_share": None if hot is None else hot.share,
+        "hot_pixels_mean_dn": None if hot is None else hot.mean_excess_dn,
+        "hot_pixels_median_dn": None if hot is None else hot.median_excess_dn,
     }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Footprint
 from noisediag.genome import srgb
+from noisediag.images.image import LUMA
 
 Floats = NDArray[np.float64]
 
@@ -26,25 +27,43 @@ MID_TONE_EXPOSURE_LXS = 10.0  # lux seconds at ISO 1
 AV1_ISO = (1.0, 1e7)  # searched for the wanted noise
 
 
+def channel_sigma(footprint: Footprint) -> float:
+    """Standard deviation of the noise of a channel, for white - black = 1: what denoisers ask for.
+
+    The square root of the mean of sigma^2 over the picture's signals; of a colour picture over those of R, G and B.
+    Its luma would be too quiet: averaging takes independent noise away. The file's own plane where a RAW file or one
+    channel is all that there is. Raises UsageError for colours of different scales, which have no one number.
+    """
+    colours = [plane for plane in footprint.planes if plane.name in LUMA]
+    if footprint.domain == "raw-linear" or {plane.name for plane in colours} != set(LUMA):
+        return footprint.planes[-1].effective_sigma
+    if len({(plane.black_dn, plane.white_dn) for plane in colours}) > 1:
+        raise UsageError(
+            f"{footprint.path}: black and white differ between R, G and B: give --black and --white, or a --channel"
+        )
+    return math.sqrt(sum(plane.effective_sigma**2 for plane in colours) / len(colours))
+
+
 def quiet_value(footprint: Footprint, scale: float = 1.0) -> str:
-    """Square root of the mean of sigma^2 over the picture's signals, for white - black = `scale`."""
-    return f"{footprint.derived.sigma_effective * scale:.{DIGITS}g}"
+    """`channel_sigma` for white - black = `scale`."""
+    return f"{channel_sigma(footprint) * scale:.{DIGITS}g}"
 
 
 def bm3d(footprint: Footprint) -> str:
-    """The keyword of the Python package `bm3d`, for a picture of 0 to 1."""
+    """The keyword of the Python package `bm3d`, for a picture of 0 to 1: of its colours, too, each one's sigma."""
     return f"sigma_psd={quiet_value(footprint)}"
 
 
 def fastdvdnet(footprint: Footprint) -> str:
-    """The option of FastDVDnet's test script, which counts to 255."""
+    """The option of FastDVDnet's test script, which counts to 255 and takes the sigma of a colour."""
     return f"--noise_sigma {quiet_value(footprint, 255.0)}"
 
 
 def av1(footprint: Footprint) -> str:
     """The option of rav1e and Av1an: the ISO whose photon noise is the picture's own at its own signals.
 
-    Raises UsageError where the file is not rendered (sRGB), or shows no noise.
+    The grain of an ISO is laid over the luma, so that the luma's curve counts here. Raises UsageError where the file is
+    not rendered (sRGB), or shows no noise.
     """
     if footprint.domain != "rendered":
         raise UsageError(

@@ -18,6 +18,10 @@ from noisediag.footprint.derived import Derived, Structure
 from noisediag.footprint.file import Footprint, Measurement, Rejected, Rendered
 from noisediag.footprint.plane import BlackCheck, CurvePoint, Estimate, LightLaw, PlaneFootprint, SaturationLevel
 from noisediag.footprint.values import Quantity
+from noisediag.traces.hot_pixels import HotPixels
+
+# Written field by field.
+_WRITTEN = (BlackCheck, CurvePoint, Derived, HotPixels, LightLaw, Measurement, Rejected, SaturationLevel, Structure)
 
 
 def path_fields(path: str | None) -> dict[str, str | None]:
@@ -58,6 +62,7 @@ def plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
         "black": _plain(plane.black),
         "missing_share": _number(plane.missing_share),
         "correlated_share": _number(plane.correlated_share),
+        "hot_pixels": _plain(plane.hot_pixels),
     }
 
 
@@ -123,9 +128,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Quantity):
         keys = ("value", "low", "high", "unit", "symbol")
         return {key: _plain(getattr(value, key)) for key in keys}
-    if isinstance(
-        value, BlackCheck | LightLaw | SaturationLevel | CurvePoint | Derived | Measurement | Rejected | Structure
-    ):
+    if isinstance(value, _WRITTEN):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {_text(str(key)): _plain(item) for key, item in value.items()}

@@ -17,7 +17,7 @@ from noisediag import __version__
 from noisediag.reports.csv import safe_text
 
 SIGNIFICANT = 6
-WITHOUT = frozenset({"workers", "checkpoint", "device"})  # of the options: they change no figure
+WITHOUT = frozenset({"workers", "checkpoint", "device", "keep", "verbose"})  # of the options: they change no figure
 _KEYS = {"set_name": "set"}  # `set` is a builtin, and so no name of a field
 
 

@@ -16,13 +16,16 @@ from rich.text import Text
 from noisediag.errors import printable as printable
 from noisediag.footprint.derived import MID_GREY, Derived
 from noisediag.footprint.file import Footprint, Measurement, Rendered
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, SampledCurve
 from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES
+from noisediag.reports.evidence import evidence
+from noisediag.reports.numbers import digits as digits
+from noisediag.reports.numbers import interval as interval
+from noisediag.reports.numbers import number as number
 
 WIDTH = 80
 TARGET_SNR_DB = 40.0  # of the frames-to-average hint
-MAX_DIGITS = 3
 
 FLAG_WORDS = {
     "below_floor": "below detection",
@@ -66,7 +69,7 @@ def render(footprint: Footprint) -> Group:
     if rendered is not None:
         parts += [
             ("noise over the picture, sigma in DN", _spatial(footprint, rendered)),
-            ("processing", _processing(rendered)),
+            ("processing", _processing(rendered, changed=isinstance(main.law, SampledCurve))),
         ]
     elif len(others) > 1:
         parts.append(("planes", _planes(others)))
@@ -88,41 +91,6 @@ def render(footprint: Footprint) -> Group:
     return Group(*lines)
 
 
-def digits(value: float, low: float | None, high: float | None) -> int:
-    """Significant digits of `value` that its interval supports: the last one is the leading digit of the half width.
-
-    >>> digits(0.33321, 0.302, 0.365), digits(0.33321, 0.330, 0.336), digits(2.0, None, None)
-    (2, 3, 2)
-    """
-    if low is None or high is None:
-        return 2
-    half = (high - low) / 2
-    if half <= 0 or value == 0:
-        return MAX_DIGITS
-    return min(MAX_DIGITS, max(1, _exponent(value) - _exponent(half) + 1))
-
-
-def number(value: float | None, significant: int) -> str:
-    """`value` with so many significant digits, `-` where it is unknown.
-
-    >>> number(0.0333, 2), number(2.1e-5, 2), number(47619.04, 2), number(1234567.0, 3), number(None, 2), number(0.0, 3)
-    ('0.033', '2.1e-5', '48000', '1.23e6', '-', '0')
-    """
-    if value is None:
-        return "-"
-    if value == 0:
-        return "0"
-    mantissa, exponent = f"{value:.{significant - 1}e}".split("e")
-    if -3 <= int(exponent) < 6:
-        return f"{float(f'{mantissa}e{exponent}'):.{max(0, significant - 1 - int(exponent))}f}"
-    return f"{mantissa}e{int(exponent)}"
-
-
-def interval(low: float | None, high: float | None, significant: int) -> str:
-    """Both ends with so many significant digits, or `-`."""
-    return "-" if low is None or high is None else f"{number(low, significant)} .. {number(high, significant)}"
-
-
 def frames_to_average(snr_db: float) -> int:
     """Frames whose mean reaches 40 dB: independent noise falls with the square root of their number.
 
@@ -137,7 +105,7 @@ def _title(footprint: Footprint) -> Text:
     camera = [str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)]
     if tags.get("ISO"):
         camera.append(f"ISO {tags['ISO']}")
-    what = [footprint.domain, f"{main.shape[1]} x {main.shape[0]} px"]
+    what = [_kind(footprint), f"{main.shape[1]} x {main.shape[0]} px"]
     if main.black_dn is not None and main.white_dn is not None:
         what.append(f"black {main.black_dn:g}, white {main.white_dn:g} DN ({main.scale_source})")
     title = Text(printable(footprint.path or "array"), style="bold")
@@ -146,6 +114,13 @@ def _title(footprint: Footprint) -> Text:
         if line:
             title.append("\n" + printable(line), style="not bold")
     return title
+
+
+def _kind(footprint: Footprint) -> str:
+    """The domain, and of a rendered picture whether its noise went through processing."""
+    if footprint.rendered is None:
+        return footprint.domain
+    return "rendered, processed" if isinstance(footprint.planes[-1].law, SampledCurve) else "rendered, unprocessed"
 
 
 def _how(measurement: Measurement) -> str:
@@ -258,7 +233,8 @@ def _spatial(footprint: Footprint, rendered: Rendered) -> Table:
     return table
 
 
-def _processing(rendered: Rendered) -> Table:
+def _processing(rendered: Rendered, *, changed: bool) -> Table:
+    """`changed`: the curve is that of processed noise."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column()
     table.add_column(justify="right")
@@ -268,7 +244,10 @@ def _processing(rendered: Rendered) -> Table:
         ("denoised", rendered.denoised),
         ("upscaled", rendered.upscaled),
     ):
-        verdict = "" if name == "processed" else "flagged" if name in rendered.flags else "not flagged"
+        if name == "processed":
+            verdict = "the noise is as processing left it" if changed else "the noise is as a sensor gives it"
+        else:
+            verdict = "flagged" if name in rendered.flags else "not flagged"
         table.add_row(f"{name}, probability", f"{100 * value:.0f} %", verdict)
     if rendered.jpeg_quality is not None:
         again = {True: "saved more than once", False: "saved once", None: ""}[rendered.resaved]
@@ -294,6 +273,8 @@ def _consequences(footprint: Footprint) -> Table:
     table.add_column()
     signals = [point.signal for point in footprint.curve]
     seen = bool(signals) and min(signals) <= MID_GREY <= max(signals)
+    for row in evidence(footprint):
+        table.add_row(*row)
     for row in _facts(footprint.derived, fixed=footprint["multiplicative"].value is not None, seen=seen):
         table.add_row(*row)
     return table
@@ -350,7 +331,3 @@ def _spread(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
 
 def _scale(plane: PlaneFootprint) -> float | None:
     return None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
-
-
-def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value)))

@@ -281,7 +281,8 @@ def _corrupt(
 def _sensor_noise(options: NoiseOptions, n: int) -> sensor.SensorNoise:
     values = {entry.name: float(getattr(options, entry.name)) for entry in fields(options)}
     values["salt_share"] *= values["impulse"] > 0
-    return sensor.SensorNoise(**{name: torch.full((n,), value) for name, value in values.items()})
+    absent = {entry.name: torch.zeros(n) for entry in fields(sensor.SensorNoise)}
+    return sensor.SensorNoise(**absent | {name: torch.full((n,), value) for name, value in values.items()})
 
 
 def _law(values: dict[str, float]) -> VarianceLaw:

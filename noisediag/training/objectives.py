@@ -26,6 +26,7 @@ FINE_ERROR = 0.003  # Below, the loss falls faster: easy pictures should be read
 FINE_WEIGHT = 0.01
 LARGE_ERROR = 0.5  # Up to here the loss grows faster than the error: two half errors are better than one whole.
 LARGE_WEIGHT = 2.0
+OTHER_LAWS = 0.09  # of the crops follow another law of light: their blocks show noise, too
 FLAT_SHARE = 0.05  # of the crops the curve learns from are constant
 CONTAINER_STEP = 1 / 65535  # codes of 16 bits, in which pictures of the genome `sensor` are stored
 
@@ -50,6 +51,13 @@ def split_error(result: CurvePass, batch: SensorBatch) -> Tensor:
     return (wrong * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
+def white_share(batch: SensorBatch) -> Tensor:
+    """Of the variance at the darkest signal, without quantisation, what joined after the correlation, `(B,)`."""
+    noise = batch.noise
+    variance = batch.sigma.square().amin(1) - noise.quantisation.square() / 12
+    return (noise.late_variance / variance.clamp(min=1e-20)).clamp(0, 1)
+
+
 def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str, float]]:
     """The curve at every pass; correlation, rows, columns and impulses at the last two."""
     results = network(tokenize(batch.image[:, None]), batch.noise.quantisation, batch.free_intercept)
@@ -57,6 +65,7 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
     middle = batch.sigma.square().mean(1)
     grid = torch.tensor(CORRELATIONS, device=batch.image.device)
     rho = batch.noise.correlation
+    white = white_share(batch)
     for number, result in enumerate(results):
         weight = {1: 1.0, 2: 0.5}.get(len(results) - number, 0.3)
         error, counted = curve_error(result, batch)
@@ -67,12 +76,15 @@ def curve_loss(network: CurveNet, batch: SensorBatch) -> tuple[Tensor, dict[str,
         total = total + 0.1 * weight * pure
         if number == 0:
             continue
-        total = total + 0.1 * weight * split_error(result, batch)[counted].sum() / len(error)
+        of_genome = counted & ~(batch.rician | batch.grain | batch.filtered)
+        total = total + 0.1 * weight * split_error(result, batch)[of_genome].sum() / len(error)
         upper = torch.searchsorted(grid, rho).clamp(1, len(grid) - 1)
         share = ((rho - grid[upper - 1]) / (grid[upper] - grid[upper - 1])).clamp(0, 1)
         log_p = result.correlation_logits.log_softmax(-1)
         cross = -(1 - share) * log_p.gather(1, upper[:, None] - 1)[:, 0] - share * log_p.gather(1, upper[:, None])[:, 0]
-        total = total + 0.03 * weight * cross[counted].sum() / len(error)
+        total = total + 0.03 * weight * cross[of_genome].sum() / len(error)
+        late = functional.binary_cross_entropy_with_logits(result.white_logit, white, reduction="none")
+        total = total + 0.05 * weight * late[of_genome & (rho > 0)].sum() / len(error)
         floor = (0.1 * middle.sqrt()).square() + 1e-12
         for estimate, truth in (
             (result.row_variance, batch.noise.row_noise),
@@ -99,7 +111,7 @@ def curve_objective(network: CurveNet, pool: CleanPool, batch_size: int) -> Obje
         clean = pool.draw(n, size, generator, exact=faint(noise))
         level, flat = torch.rand(2, n, 1, 1, generator=generator, device=generator.device)
         clean = torch.where(flat < FLAT_SHARE, level, clean)
-        return curve_loss(network, sensor_batch(clean, noise, generator))
+        return curve_loss(network, sensor_batch(clean, noise, generator, other_laws=OTHER_LAWS))
 
     return objective
 

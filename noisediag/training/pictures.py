@@ -5,6 +5,7 @@ All of it runs on the device of the generator.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from pathlib import Path
@@ -14,18 +15,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisediag.cop.tokens import BLOCK
-from noisediag.genome import clean, scenes, sensor
+from noisediag.genome import clean, light, scenes, sensor
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.genome.seeds import stream
 from noisediag.training.recipe import Recipe
 
 CROP = 128  # px; the side of most crops that networks are trained on
 SCENE_PX = 2 * CROP
+GLOWING = 0.11  # of the scenes: fluorescence on wide dark ground
 SCENES_AT_ONCE = 100  # of one generator
 HELD_OUT = 10  # one of so many images of the folder is never trained on
 QUANTILES = 33  # of the clean signal, where the curve is scored
 CLIP_MARGIN = 2e-3  # normalised; clean signal this close to a clip is not scored
-PEDESTAL = (2e-3, 0.25)  # normalised, log-uniform, in half of the pictures
+PEDESTAL = (2e-3, 0.5)  # normalised, log-uniform, in half of the pictures
+RICIAN = (4e-3, 0.15)  # normalised, log-uniform: sigma of the two parts of a magnitude
+GRAIN, GRAIN_PX = (0.01, 0.12), (0.3, 1.5)  # strength, normalised and log-uniform; width of the grains
 PURE_CONTENT = 2e-3  # of the noise's variance in any block: 0.1 % of sigma
 PURE_SIGMAS = 4.0  # from the clips, so that 6e-5 of the pixels at most are cut
 EXACT_BELOW = 0.004  # Sigma at mid signal, one 8-bit code: weaker noise is laid over exactly clean scenes only.
@@ -131,7 +135,11 @@ def clean_pool(
     pictures = []
     for number in range(-(-total // SCENES_AT_ONCE)):
         generator = torch.Generator().manual_seed(stream(recipe.seed, part, number))
-        pictures.append(scenes.make(min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE), side, generator))
+        wanted = min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE)
+        glowing = round(GLOWING * wanted)
+        pictures.append(scenes.make(wanted - glowing, side, generator))
+        if glowing:
+            pictures.append(scenes.make(glowing, side, generator, kinds=("glow",)))
     drawn = torch.cat(pictures).to(device)
     if recipe.images is None:
         return CleanPool(drawn)
@@ -154,21 +162,33 @@ class SensorBatch:
     impulse_share: Tensor  # (B,) realised
     free_intercept: Tensor  # (B,) bool: black is not known to the estimator
     pedestal: Tensor  # (B,) offset of black on the estimator's scale; 0 where black is known
+    rician: Tensor  # (B,) bool: the noise is that of a magnitude, not the genome's
+    grain: Tensor  # (B,) bool: the noise is film grain, not the genome's
+    filtered: Tensor  # (B,) bool: a kernel that is not the genome's has gone over the noise
     pure: Tensor  # (B,) bool: nothing but pixel noise, neither content nor offsets, impulses or clipping
 
 
 def sensor_batch(
-    clean: Tensor, noise: sensor.SensorNoise, generator: torch.Generator, *, tiles: int = 1, black_known: bool = False
+    clean: Tensor,
+    noise: sensor.SensorNoise,
+    generator: torch.Generator,
+    *,
+    tiles: int = 1,
+    black_known: bool = False,
+    other_laws: float = 0.0,
 ) -> SensorBatch:
     """Lay `noise` over `clean` (B, H, W), where `tiles` in a row belong to one picture.
 
-    Half of the pictures have a pedestal; for half, the estimator does not know black, unless `black_known`.
+    Half of the pictures have a pedestal; for half, the estimator does not know black, unless `black_known`. The share
+    `other_laws` has another noise: a third each that of a Rician magnitude, film grain, and `noise` filtered.
     """
     n, device = len(clean), clean.device
 
     def uniform() -> Tensor:
         return torch.rand(n // tiles, generator=generator, device=device).repeat_interleave(tiles)
 
+    laws = _OtherLaws.draw(n, other_laws, uniform)
+    noise = laws.left(noise)
     low, high = PEDESTAL
     level = low * (high / low) ** uniform()
     level = torch.where(uniform() < 0.5, level, torch.zeros_like(level))
@@ -177,7 +197,7 @@ def sensor_batch(
     low_clip = -level / (1 - level)
     noisy = sensor.corrupt(clean, noise, generator, black_clip=low_clip)
     scale = 1 - pedestal
-    image = noisy.image * scale[:, None, None] + pedestal[:, None, None]
+    image = laws.lay(noisy.image, clean, low_clip, generator) * scale[:, None, None] + pedestal[:, None, None]
     flat = clean.flatten(1)
     positions = torch.linspace(0.5 / QUANTILES, 1 - 0.5 / QUANTILES, QUANTILES, device=device)
     ordered = flat[:, :: max(1, flat.shape[1] // 2048)].sort(1).values
@@ -185,7 +205,8 @@ def sensor_batch(
     sigma = noise.sigma(x)
     scored = (x < 1 - CLIP_MARGIN) & ((x > CLIP_MARGIN) | (x - low_clip[:, None] > 3 * sigma))
     scored &= noise.sigma(x, quantised=False) >= noise.quantisation[:, None] / 2
-    scored &= sigma > 0
+    x, sigma = laws.truth(x, sigma)
+    scored &= (sigma > 0) & (x < 1 - CLIP_MARGIN)
     in_dn = {declared.name for declared in PARAMETERS if declared.scales_with_dn}
     values = {entry.name: getattr(noise, entry.name) for entry in fields(noise)}
     scaled = sensor.SensorNoise(**{name: value * scale if name in in_dn else value for name, value in values.items()})
@@ -198,8 +219,88 @@ def sensor_batch(
         impulse_share=noisy.impulse_share,
         free_intercept=free,
         pedestal=pedestal,
+        rician=laws.rician,
+        grain=laws.grain,
+        filtered=laws.filtered,
         pure=is_pure(clean, noise, low_clip),
     )
+
+
+@dataclass(frozen=True)
+class _OtherLaws:
+    """Which pictures of a batch follow another law than the genome's, and its strengths there; all (B,)."""
+
+    rician: Tensor  # bool
+    grain: Tensor  # bool
+    filtered: Tensor  # bool
+    sigma: Tensor  # of both parts of the complex signal, normalised
+    strength: Tensor  # of the grain, normalised
+    width: Tensor  # of the grain, px
+    kernel: Tensor  # number in light.KERNELS
+
+    @staticmethod
+    def draw(n: int, share: float, uniform: Callable[[], Tensor]) -> _OtherLaws:
+        """Of `n` pictures; `uniform` draws (n,) in 0..1. Nothing is drawn where the share is 0."""
+        if share == 0:
+            none, zero = torch.zeros(n, dtype=torch.bool), torch.zeros(n)
+            return _OtherLaws(none, none, none, zero + 1, zero, zero, none.long())
+        kind = (uniform() * 3 / share).floor()  # 3 and above: none of them
+        low, high = GRAIN_PX
+        return _OtherLaws(
+            rician=kind == 0,
+            grain=kind == 1,
+            filtered=kind == 2,
+            sigma=_log_uniform(uniform(), RICIAN),
+            strength=_log_uniform(uniform(), GRAIN),
+            width=low + (high - low) * uniform(),
+            kernel=(uniform() * len(light.KERNELS)).long().clamp(max=len(light.KERNELS) - 1),
+        )
+
+    def left(self, noise: sensor.SensorNoise) -> sensor.SensorNoise:
+        """`noise` without what these pictures do not have."""
+        if not bool((self.rician | self.grain | self.filtered).any()):
+            return noise
+        values = {entry.name: getattr(noise, entry.name) for entry in fields(noise)}
+        for name, value in values.items():
+            gone = self.rician | self.grain
+            if name not in ("shot_gain", "read_noise", "multiplicative"):
+                gone = gone | self.filtered
+            values[name] = torch.where(gone, 0.0, value)
+        return sensor.SensorNoise(**values)
+
+    def lay(self, image: Tensor, clean: Tensor, low: Tensor, generator: torch.Generator) -> Tensor:
+        """`image` (B, H, W) with these pictures in it, laid over `clean`, clipped at `low` (B,) and 1."""
+        for chosen, make in ((self.rician, self._rician), (self.grain, self._grain)):
+            where = chosen.nonzero()[:, 0]
+            if len(where):
+                laid = make(clean[where], where, generator).clamp(max=1)
+                image[where] = torch.maximum(laid, low[where, None, None])
+        where = self.filtered.nonzero()[:, 0]
+        if len(where):
+            image[where] = clean[where] + light.filtered(image[where] - clean[where], self.kernel[where])
+        return image
+
+    def truth(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (B, Q) of the pictures at clean signals `x`; `sigma`: by the genome."""
+        if not bool((self.rician | self.grain | self.filtered).any()):
+            return x, sigma
+        mean, variance = light.rician_moments(x, self.sigma[:, None])
+        grain = light.grain_sigma(x, self.strength[:, None])
+        kept = torch.where(self.filtered, light.kept_sigma(self.kernel), 1.0)[:, None]
+        rician = self.rician[:, None]
+        found = torch.where(self.grain[:, None], grain, sigma * kept)
+        return torch.where(rician, mean.float(), x), torch.where(rician, variance.clamp(min=0).sqrt().float(), found)
+
+    def _rician(self, clean: Tensor, where: Tensor, generator: torch.Generator) -> Tensor:
+        return light.rician(clean, self.sigma[where], generator)
+
+    def _grain(self, clean: Tensor, where: Tensor, generator: torch.Generator) -> Tensor:
+        return light.grain(clean, self.strength[where], self.width[where], generator)
+
+
+def _log_uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
+    low, high = bounds
+    return low * (high / low) ** u
 
 
 def is_pure(clean: Tensor, noise: sensor.SensorNoise, low_clip: Tensor) -> Tensor:

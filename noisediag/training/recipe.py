@@ -99,6 +99,10 @@ class Recipe:
     )
     head_pictures: int = _option(18000, "Pictures that the sensor head learns from.", Stage.sensor)
     head_steps: int = _option(1500, "Steps of the sensor head.", Stage.sensor)
+    doubt_pictures: int = _option(
+        16000, "Pictures, many of them under other laws, that the head learns from which doubts.", Stage.sensor
+    )
+    doubt_steps: int = _option(2500, "Steps of the head that doubts.", Stage.sensor)
     calibration_pictures: int = _option(8000, "Pictures that the intervals are calibrated on.", Stage.sensor)
     raw_pictures: int = _option(
         900, "Bags of CFA planes that the intervals of RAW files are calibrated on.", Stage.sensor

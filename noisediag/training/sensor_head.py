@@ -100,7 +100,7 @@ def head_batch(
 ) -> HeadSet:
     """Batch `number` of a `head_set`: depends on nothing but its number, purpose and seed."""
     generator = drawing(purpose, seed, number, device=pool.pictures.device)
-    clean, law, tiles = _raw_bags(pool, number, generator) if raw else _bags(pool, number, generator)
+    clean, law, tiles = raw_bags(pool, number, generator) if raw else bags(pool, number, generator)
     with torch.inference_mode():
         return _head_part(model, clean, law, tiles, generator, black_known=raw)
 
@@ -113,7 +113,7 @@ def join_head_sets(parts: list[HeadSet]) -> HeadSet:
     )
 
 
-def _bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
+def bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
     """Clean tiles `(n * tiles, size, size)`, the noise of n pictures, and `tiles`."""
     size, tiles, n = HEAD_SHAPES[number % len(HEAD_SHAPES)]
     law = sensor.sample("wide", n, generator)
@@ -128,7 +128,7 @@ def _bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Ten
     return clean, law, tiles
 
 
-def _raw_bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
+def raw_bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
     """The four planes of Bayer mosaics: every second pixel of a scene, with plausible white-balance gains."""
     size, n = RAW_SHAPES[number % len(RAW_SHAPES)]
     scene = pool.draw(n, 2 * size, generator, varied=number % 2 == 0)
@@ -164,7 +164,7 @@ def _head_part(
     visible = (batch.scored.reshape(n, -1)).any(1)
     impulses = torch.unflatten(batch.impulse_share, 0, (n, tiles)).mean(1)
     value = {name: getattr(noise, name) for name in LEARNED} | {"impulse": impulses}
-    scored, absent = _presence(value, clean_signal, sigma, visible, (clean.shape[1] * tiles, clean.shape[2] * tiles))
+    scored, absent = presence(value, clean_signal, sigma, visible, (clean.shape[1] * tiles, clean.shape[2] * tiles))
     scored["impulse"] = impulses * (tiles * clean.shape[1] * clean.shape[2]) >= IMPULSE_PX
     scored["read_noise"] &= ~free  # it is not reported there
     absent["read_noise"] |= free
@@ -186,7 +186,7 @@ def _head_part(
     )
 
 
-def _presence(
+def presence(
     value: Mapping[str, Tensor], signal: Tensor, sigma: Tensor, visible: Tensor, sides: tuple[int, int]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Which parameters are strong enough to be scored, by the floors of the benchmark, and which are as good as absent.
@@ -277,9 +277,8 @@ def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, A
 
 def groups_of(data: HeadSet, *, raw: bool) -> list[str]:
     """The conformal group of every picture."""
-    spans = data.evidence.signal[:, -1] - data.evidence.signal[:, 0]
-    pictures = zip(data.blocks.tolist(), spans.tolist(), data.evidence.smooth.tolist(), strict=True)
-    return [group(blocks, span, smooth, raw=raw) for blocks, span, smooth in pictures]
+    pictures = zip(data.blocks.tolist(), data.evidence.signal.tolist(), data.evidence.smooth.tolist(), strict=True)
+    return [group(blocks, signal, smooth, raw=raw) for blocks, signal, smooth in pictures]
 
 
 def _tables(

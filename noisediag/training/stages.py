@@ -12,11 +12,20 @@ import torch
 from noisediag import __version__
 from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet
+from noisediag.cop.doubts import DoubtConfig, DoubtHead
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.training import validation
+from noisediag.training.doubts import (
+    DoubtSet,
+    doubt_alarms,
+    doubt_objective,
+    doubt_set,
+    paper_embeddings,
+    standardise_doubts,
+)
 from noisediag.training.fit import FitConfig
 from noisediag.training.objectives import contrastive_objective, curve_objective, near_objective, paper_objective
 from noisediag.training.photographs import RenderedSet, rendered_set
@@ -80,21 +89,54 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | Non
         return
     figures = _figures(recipe, run, stage, lambda fresh: validation.validate_curve(curve, fresh, recipe))
     run.say("pictures for the head")
-    sets = _head_sets(recipe, run, _assemble(encoder, curve, (1, 1), run.device), pool)
+    pools = _pools(recipe, run, pool)
+    sets = _head_sets(recipe, run, _assemble(encoder, curve, (1, 1), run.device), pools)
     run.say("head")
     model = fit_head(recipe, run, encoder, curve, sets)
     if sets.validation is not None:
         judged = validation.validate_head(model, sets.validation)
         run.note(stage, "head validation", recipe.head_steps, judged)
         figures |= judged
+    run.say("doubts")
+    doubted = fit_doubts(recipe, run, model, pools)
+    known = [sets.training.embedding, doubted.embedding, paper_embeddings(model, pool, recipe, len(doubted.law) // 4)]
+    learn_familiarity(model.familiarity, torch.cat(known), quantile=FAMILIAR_QUANTILE)
     origin = _origin(start_file, stage, config)
     model.cpu().save(run.output, _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256, **origin))
-    run.finish("curve", "head")
+    run.finish("curve", "head", "doubts")
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Clean pictures of the sensor stage: no scene is in two of them. `raw`: large ones, a mosaic has four planes."""
+
+    training: CleanPool
+    calibration: CleanPool
+    raw: CleanPool
+    validation: CleanPool | None
+
+
+def _pools(recipe: Recipe, run: Run, training: CleanPool) -> Pools:
+    count = -(-recipe.scenes // CALIBRATION_SHARE)
+    return Pools(
+        training=training,
+        calibration=clean_pool(recipe, run.device, part=PoolPart.calibration, count=count),
+        raw=clean_pool(
+            replace(recipe, images=None),
+            run.device,
+            part=PoolPart.raw_calibration,
+            count=-(-recipe.scenes // RAW_SHARE),
+            side=2 * SCENE_PX,
+        ),
+        validation=validation.validation_pool(recipe, run.device, recipe.scenes)
+        if recipe.validation_pictures
+        else None,
+    )
 
 
 @dataclass(frozen=True)
 class HeadSets:
-    """What the head of a sensor model is trained, calibrated and judged on; no scene is in two of them."""
+    """What the head of a sensor model is trained, calibrated and judged on."""
 
     training: HeadSet
     calibration: HeadSet
@@ -102,42 +144,54 @@ class HeadSets:
     validation: HeadSet | None
 
 
-def _head_sets(recipe: Recipe, run: Run, draft: SensorModel, pool: CleanPool) -> HeadSets:
+def _head_sets(recipe: Recipe, run: Run, draft: SensorModel, pools: Pools) -> HeadSets:
     """Evidence of the frozen networks of `draft`."""
 
     def evidence(clean: CleanPool, count: int, purpose: str, *, raw: bool = False) -> HeadSet:
         return head_set(draft, clean, count, recipe.seed, purpose=purpose, raw=raw, report=run.report)
 
-    fresh = clean_pool(recipe, run.device, part=PoolPart.calibration, count=-(-recipe.scenes // CALIBRATION_SHARE))
-    large = clean_pool(
-        replace(recipe, images=None),
-        run.device,
-        part=PoolPart.raw_calibration,
-        count=-(-recipe.scenes // RAW_SHARE),
-        side=2 * SCENE_PX,  # a mosaic has four planes
-    )
     judged = None
-    if recipe.validation_pictures:
-        unseen = validation.validation_pool(recipe, run.device, recipe.scenes)
-        judged = evidence(unseen, recipe.validation_pictures, "validation of the head")
+    if pools.validation is not None:
+        judged = evidence(pools.validation, recipe.validation_pictures, "validation of the head")
     return HeadSets(
-        training=evidence(pool, recipe.head_pictures, "training of the head"),
-        calibration=evidence(fresh, recipe.calibration_pictures, "calibration of the head"),
-        raw=evidence(large, recipe.raw_pictures, "calibration of the head on RAW", raw=True),
+        training=evidence(pools.training, recipe.head_pictures, "training of the head"),
+        calibration=evidence(pools.calibration, recipe.calibration_pictures, "calibration of the head"),
+        raw=evidence(pools.raw, recipe.raw_pictures, "calibration of the head on RAW", raw=True),
         validation=judged,
     )
 
 
 def fit_head(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, sets: HeadSets) -> SensorModel:
-    """Head, familiarity and interval calibration on top of a trained curve and encoder, both frozen."""
+    """Head and interval calibration on top of a trained curve and encoder, both frozen."""
     inputs = sets.training.evidence.features.shape[1], sets.training.evidence.absolute.shape[1]
     model = _assemble(encoder, curve, inputs, run.device)
     standardise(model.head, sets.training)
-    learn_familiarity(model.familiarity, sets.training.embedding, quantile=FAMILIAR_QUANTILE)
     config = replace(HEAD_FIT, steps=recipe.head_steps, seed=recipe.seed)
     run.fit(model.head, head_objective(model.head, sets.training, HEAD_BATCH), config, Stage.sensor, "head")
     model.calibration = calibration_of(model.head, sets.calibration, sets.raw)
     return model.eval()
+
+
+def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> DoubtSet:
+    """Train the head of `model` that doubts, on pictures that leave the law in known ways, and set its alarms.
+
+    Returns what it was trained on.
+    """
+
+    def pictures(clean: CleanPool, count: int, purpose: str, *, raw: bool = False) -> DoubtSet:
+        return doubt_set(model, clean, count, recipe.seed, purpose=purpose, raw=raw, report=run.report)
+
+    training = pictures(pools.training, recipe.doubt_pictures, "training of doubts")
+    config = DoubtConfig(training.doubts.shape[1], training.evidence.shape[1], training.embedding.shape[1])
+    head = _seeded(lambda: DoubtHead(config), recipe.seed).to(run.device)
+    standardise_doubts(head, training)
+    fit = replace(HEAD_FIT, steps=recipe.doubt_steps, seed=recipe.seed)
+    run.fit(head, doubt_objective(head, training, HEAD_BATCH), fit, Stage.sensor, "doubts")
+    ordinary = pictures(pools.calibration, recipe.calibration_pictures // 2, "calibration of doubts")
+    raw = pictures(pools.raw, recipe.raw_pictures, "calibration of doubts on RAW", raw=True)
+    model.doubts = head.eval()
+    model.calibration = {**model.calibration, "doubts": doubt_alarms(head, [ordinary, raw])}
+    return training
 
 
 def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:

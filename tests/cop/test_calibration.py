@@ -21,20 +21,30 @@ CALIBRATION = {
     "intervals": {
         "curve": {
             EVERYTHING: (1.0, 2.0),
-            "size1-span1-smooth1": (3.0, 4.0),
-            "size1-span1-smooth0": (5.0, 6.0),
+            "size1-span1-smooth1-lean0": (3.0, 4.0),
+            "size1-span1-smooth0-lean0": (5.0, 6.0),
             "raw-size1": (7.0, 8.0),
         }
     },
-    "limits": {"shot_gain": {EVERYTHING: 0.1, "size1-span1-smooth1": 0.3}},
+    "limits": {"shot_gain": {EVERYTHING: 0.1, "size1-span1-smooth1-lean0": 0.3}},
     "alarms": {"shot_gain": 2.0},
 }
 
 
-def test_groups_tell_size_range_and_smoothness() -> None:
-    kinds = {group(n, s, t) for n in (100, 2_000, 50_000) for s in (0.01, 0.5) for t in (0.1, 0.9)}
-    assert len(kinds) == 12
-    assert {group(n, 0.5, 0.9, raw=True) for n in (100, 2_000, 50_000)} == {"raw-size0", "raw-size1", "raw-size2"}
+def test_groups_tell_size_range_smoothness_and_darkness() -> None:
+    kinds = {
+        group(n, (0.0, middle * s, s), t)
+        for n in (100, 2_000, 50_000)
+        for s in (0.01, 0.5)
+        for t in (0.1, 0.9)
+        for middle in (0.05, 0.5)
+    }
+    assert len(kinds) == 24
+    assert {group(n, (0.0, 0.2, 0.5), 0.9, raw=True) for n in (100, 2_000, 50_000)} == {
+        "raw-size0",
+        "raw-size1",
+        "raw-size2",
+    }
 
 
 @pytest.mark.parametrize(

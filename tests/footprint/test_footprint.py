@@ -138,8 +138,8 @@ class TestStructure:
         unknown = arrange(without(make_plane(), column_noise=0.9, correlation=None))
         assert unknown.row_share is unknown.column_share is unknown.lag1_h is None
 
-    def test_what_the_pixels_show_comes_before_what_the_model_says(self, make_plane):
-        plane = make_plane(values={"row_noise": None}, arrangement=Arrangement(1e-3, 0.0, 0.02))
+    def test_the_amount_is_that_of_the_pixels(self, make_plane):
+        plane = make_plane(arrangement=Arrangement(1e-3, 0.0, 0.02))
         structure = arrange(plane)
         assert structure.row_share == pytest.approx(1e-6 / (plane.law.sigma(0.1) ** 2 + 1e-6))
         assert (structure.column_share, structure.periodic_share) == (0, 0.02)
@@ -154,6 +154,45 @@ class TestStructure:
         unseen = arrange(make_plane(values=quiet))
         assert unseen.pixel_independent is None
         assert "periodic noise is not seen" in unseen.verdict
+
+    def test_a_noise_that_the_table_calls_absent_is_no_finding(self, make_plane):
+        quiet = {"row_noise": None}
+        limit = make_plane(values=quiet)["row_noise"].high
+        traces = arrange(make_plane(values=quiet, arrangement=Arrangement(0.5 * limit, 0.0, 0.0)))
+        assert (traces.row_share, traces.pixel_independent) == (0, True)
+        doubtful = make_plane(arrangement=Arrangement(1e-4, 0.0, 0.0))
+        doubtful = replace(
+            doubtful,
+            parameters=tuple(replace(e, present=0.2) if e.name == "row_noise" else e for e in doubtful.parameters),
+        )
+        assert arrange(doubtful).row_share == 0
+
+    def test_pixels_and_table_that_disagree_leave_it_open(self, make_plane):
+        structure = arrange(make_plane(values={"row_noise": None}, arrangement=Arrangement(1e-3, 0.0, 0.0)))
+        assert structure.row_share is structure.pixel_independent is None
+        unknown = without(make_plane(arrangement=Arrangement(1e-3, 0.0, 0.0)), row_noise=None)
+        assert arrange(unknown).row_share is arrange(unknown).pixel_independent is None
+
+    @pytest.mark.parametrize("flags", [("empty",), ()])
+    def test_no_verdict_where_no_noise_was_found(self, make_plane, flags):
+        silent = tuple(replace(point, low=0.0 if not flags else point.low) for point in make_plane().curve)
+        values = {"shot_gain": None, "read_noise": None, "row_noise": 1e-4 if flags else None}
+        plane = make_plane(values=values, curve=silent, flags=flags, arrangement=Arrangement(0.0, 0.0, 0.0))
+        structure = arrange(plane)
+        assert not structure.noise_found
+        assert structure.pixel_independent is structure.row_share is structure.correlated_share is None
+        assert "No noise was found" in structure.verdict
+
+    def test_rows_alone_are_noise(self, make_plane):
+        silent = tuple(replace(point, low=0.0) for point in make_plane().curve)
+        plane = make_plane(values={"shot_gain": None, "read_noise": None}, curve=silent)
+        assert arrange(plane).pixel_independent is False
+
+    def test_white_noise_beside_correlated_one_counts(self, make_plane):
+        values = {"row_noise": None, "correlation": 1.0}
+        whole, half = (arrange(make_plane(values=values, correlated_share=share)) for share in (None, 0.5))
+        assert half.lag1_h == pytest.approx(0.5 * whole.lag1_h)
+        assert half.correlated_share == pytest.approx(0.5 * whole.correlated_share)
 
     def test_correlated_noise_is_shared_with_neighbours(self, make_plane):
         structure = arrange(make_plane(values={"row_noise": None, "correlation": 1.0}))
@@ -180,7 +219,8 @@ class TestDictionary:
     def test_keys_and_their_order(self, footprint):
         image = footprint.to_dict()
         assert list(image) == (
-            "path sha256 status reader domain acquisition planes derived structure rendered flags warnings".split()
+            "path sha256 status reader domain acquisition planes derived structure".split()
+            + "rendered uneven flags warnings".split()
         )
         keys = "name frame shape bit_depth black_dn white_dn scale_source curve parameters".split()
         assert list(image["planes"][0])[: len(keys)] == keys

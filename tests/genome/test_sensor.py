@@ -247,7 +247,7 @@ def test_the_training_law_covers_the_benchmark_and_stays_in_range() -> None:
     drawn = sensor.sample("wide", n, generator())
     sigma = drawn.sigma(torch.full((n,), 0.5))
     assert sigma.min() >= 2e-4
-    assert sigma.max() <= 0.3
+    assert sigma.max() <= 0.5 * (1 + 1e-5)  # speckle of one look
     for name, (low, high) in BENCHMARK["mixture"].items():
         values = getattr(drawn, name)
         there = values[values > 0]

@@ -145,6 +145,7 @@ def test_selection(tmp_path: Path, rng: np.random.Generator) -> None:
 
 def test_files_that_are_no_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     dicom = bytes(128) + b"DICM" + bytes(400)
+    dicom_like_tiff = b"II*\0\x08" + bytes(123) + b"DICM" + bytes(400)
     nifti = b"\x5c\x01\0\0" + bytes(340) + b"n+1\0" + bytes(200)
     contents: dict[str, tuple[bytes, type[InputError], str]] = {
         "empty.tif": (b"", UnreadableError, "empty"),
@@ -154,6 +155,7 @@ def test_files_that_are_no_pictures(tmp_path: Path, capfd: pytest.CaptureFixture
         "text.txt": (b"hello " * 200, UnsupportedError, "no known format"),
         "zeros.raw": (bytes(5000), UnreadableError, "zero"),
         "scan.dcm": (dicom, UnsupportedError, "DICOM"),
+        "dual.dcm": (dicom_like_tiff, UnsupportedError, "DICOM"),
         "brain.nii": (nifti, UnsupportedError, "NIfTI"),
         "brain.nii.gz": (gzip.compress(nifti), UnsupportedError, "NIfTI"),
         "sky.fits.gz": (gzip.compress(b"SIMPLE  =" + bytes(600)), UnsupportedError, "gzip"),

@@ -227,7 +227,7 @@ class TestCalibration:
             )
             != before
         ]
-        assert moved == ["size1-span1-smooth1"]
+        assert moved == ["size1-span1-smooth1-lean0"]
 
     def test_raw_files_have_theirs(self, estimator: Estimator, noisy: Image) -> None:
         """The same pixels, as the mosaic of a camera: the factors of RAW files hold, and no others."""

@@ -31,6 +31,34 @@ def test_the_number_is_the_effective_sigma_on_the_scale_asked_for(make_footprint
     assert fastdvdnet(footprint) == "--noise_sigma 5.1"
 
 
+def test_of_a_colour_picture_it_is_that_of_a_channel(make_footprint, make_plane):
+    """Independent noise of one size in R, G and B: luma has 0.67 of it, which would be too little for a denoiser."""
+    sigmas = {"R": 0.03, "G": 0.02, "B": 0.04, "luma": 0.02}
+    colour = make_footprint(
+        planes=tuple(make_plane(name, effective_sigma=sigma) for name, sigma in sigmas.items()), domain="rendered"
+    )
+    wanted = np.sqrt((0.03**2 + 0.02**2 + 0.04**2) / 3)
+    assert float(quiet_value(colour, 255)) == pytest.approx(255 * wanted, rel=1e-3)
+    assert bm3d(colour) == f"sigma_psd={wanted:.4g}"
+    assert fastdvdnet(colour) == f"--noise_sigma {255 * wanted:.4g}"
+    assert colour.derived.sigma_effective == 0.02
+    assert quiet_value(make_footprint(planes=colour.planes[-1:], domain="rendered")) == "0.02"  # --channel luma
+
+
+def test_channels_of_a_linear_picture_are_no_other_colours(make_footprint, make_plane):
+    planes = [make_plane(name, channel=name, effective_sigma=0.01 * (i + 1)) for i, name in enumerate("RGB")]
+    planes += [make_plane("all", channel=name, effective_sigma=0.01 * (i + 1)) for i, name in enumerate("RGB")]
+    assert float(quiet_value(make_footprint(planes=tuple(planes), domain="linear"))) == pytest.approx(0.0216, abs=1e-4)
+    planes[0] = make_plane("R", channel="R", white_dn=4095.0)
+    with pytest.raises(UsageError, match="--channel"):
+        quiet_value(make_footprint(planes=tuple(planes), domain="linear"))
+
+
+def test_a_raw_file_has_its_own(make_footprint, make_plane):
+    planes = tuple(make_plane(name, effective_sigma=0.01) for name in "RGB")
+    assert quiet_value(make_footprint(planes=(*planes, make_plane("all", effective_sigma=0.03)))) == "0.03"
+
+
 def test_a_known_value_of_the_encoders_camera():
     """18 % grey of a 1920 x 1080 frame at ISO 6400, by hand: 1466 electrons, shot and response noise, sRGB's slope."""
     electrons = 0.2 * 11260 * 10 / 6400 * 36000 * 24000 / (WIDTH * HEIGHT)

@@ -4,8 +4,11 @@ import pytest
 from rich.console import Console
 
 from noisediag.errors import printable
-from noisediag.footprint.plane import FLAGS
+from noisediag.footprint.file import Rendered, Spatial
+from noisediag.footprint.plane import FLAGS, BlackCheck, LightLaw, SampledCurve, SaturationLevel
 from noisediag.reports.table import FLAG_WORDS, WIDTH, digits, frames_to_average, number, render
+from noisediag.traces.hot_pixels import HotPixels
+from noisediag.traces.lines_and_waves import Arrangement
 
 
 def text_of(footprint, **options):
@@ -102,3 +105,38 @@ def test_what_lies_beyond_the_signals_of_the_picture_is_called_extrapolated(foot
 
 def test_what_could_act_on_a_terminal_is_escaped():
     assert printable("a\x1b[31m\udcff\n.tif") == "a\\x1b[31m\\xff\\n.tif"
+
+
+def test_what_the_pixels_say_follows(footprint, make_footprint, make_plane):
+    plane = make_plane(
+        light=LightLaw("photon", 0.97),
+        saturation=SaturationLevel(3818.0, 10.2, 0.021, 4095.0),
+        black=BlackCheck(0.0, 256.0, "variance"),
+        missing_share=0.3,
+        hot_pixels=HotPixels(0.0034, 665.2, 473.75),
+        arrangement=Arrangement(0.0, 0.0, 0.02),
+    )
+    lines = lines_of(make_footprint(planes=(plane,), uneven=(0.7, 1.6)))
+    follows = " ".join(" ".join(lines[lines.index("what follows") :]).split())
+    for row in (
+        "law photon (97 %)",
+        "saturates at 3818 +- 10 DN, 2.1 % of the pixels; stated white 4095",
+        "black 256 DN, by the noise; stated 0",
+        "missing pixels 30 % left out",
+        "uneven 0.70 .. 1.60 times the curve's sigma, in parts of the picture",
+        "hot pixels 0.34 % by 670 DN in the mean, 470 in the median",
+        "one wave 2.0 % of the noise's variance",
+    ):
+        assert row in follows
+    assert max(map(len, lines)) <= WIDTH
+    plain = text_of(footprint)
+    assert not any(word in plain for word in ("law", "saturates", "missing", "uneven", "hot pixels", "wave"))
+
+
+@pytest.mark.parametrize("processed", [True, False])
+def test_header_and_table_agree_about_processing(make_footprint, make_plane, processed):
+    law = {"law": SampledCurve((0.0, 1.0), (0.01, 0.02))} if processed else {}
+    seen = Rendered((Spatial("all", 0.0, 0.0, 0.0, (0.01, 0.01, 0.01)),), 0.5, 0.0, 0.0, None, None, None, None, None)
+    text = text_of(make_footprint(planes=(make_plane(**law),), domain="rendered", rendered=seen))
+    words = ("rendered, processed", "as processing left it"), ("rendered, unprocessed", "as a sensor gives it")
+    assert [all(word in text for word in pair) for pair in words] == [processed, not processed]

@@ -55,6 +55,7 @@ def expose(light: Tensor, masks: Tensor, count: int, generator: torch.Generator)
         row_noise=absent,
         column_noise=absent,
         correlation=absent,
+        white_read=absent,
     )
     step = 1 / (WHITE - BLACK)
     mosaic = (light * torch.tensor(NEUTRAL)[:, None, None] * masks).sum(0).expand(count, -1, -1)

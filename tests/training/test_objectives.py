@@ -18,5 +18,5 @@ def test_the_split_is_judged_on_the_scale_of_the_picture() -> None:
     shot = batch.noise.shot_gain.double() - 2 * square * batch.pedestal
     law = torch.stack([shot, torch.zeros_like(shot), square], 1)
     unused = torch.zeros(16)
-    result = CurvePass(law, *(unused,) * 11)
+    result = CurvePass(law, *(unused,) * 13)
     assert split_error(result, batch).max() < 1e-5

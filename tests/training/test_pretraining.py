@@ -30,6 +30,8 @@ TOY = Recipe(
     head_steps=4,
     calibration_pictures=30,
     raw_pictures=4,
+    doubt_pictures=40,
+    doubt_steps=2,
     rendered_scenes=8,
     rendered_steps=3,
     rendered_batch=4,
@@ -117,7 +119,7 @@ def test_the_log_tells_of_every_step_and_of_fresh_scenes(whole: Path) -> None:
     for where, names in figures.items():
         assert names <= set(told[where]), where
         assert all(value is not None for value in told[where].values())
-    trained = {("encoder", "contrast"), ("sensor", "curve"), ("sensor", "head")}
+    trained = {("encoder", "contrast"), ("sensor", "curve"), ("sensor", "head"), ("sensor", "doubts")}
     trained |= {("rendered", "rendered"), ("paper", "paper"), ("paper-encoder", "near")}
     assert set(told) == set(figures) | trained
     sensor = checkpoint.read(whole / FILES[Stage.sensor]).header

@@ -26,6 +26,8 @@ TOY = Recipe(
     head_steps=5,
     calibration_pictures=80,
     raw_pictures=10,
+    doubt_pictures=60,
+    doubt_steps=3,
     validation_pictures=4,
 )
 CPU = torch.device("cpu")

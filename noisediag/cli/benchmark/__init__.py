@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from noisediag.cli.benchmark import cost, few_shot, limit, real, rendered, sets, speed
+from noisediag.cli.benchmark import cost, few_shot, limit, real, rendered, sets, speed, traps
 from noisediag.cli.common import PlainHelp
 from noisediag.errors import UsageError
 
@@ -56,3 +56,4 @@ app.command(no_args_is_help=True)(real.real)
 app.command()(limit.limit)
 app.command()(speed.speed)
 app.command()(cost.cost)
+app.command()(traps.traps)

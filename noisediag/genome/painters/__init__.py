@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from noisediag.genome.painters.brushes import Picture
 from noisediag.genome.painters.graphics import flat, gradient, graphic, line_art
-from noisediag.genome.painters.instruments import anatomy, fluorescence, retina, stars, tissue
+from noisediag.genome.painters.instruments import anatomy, fluorescence, glow, retina, stars, tissue
 from noisediag.genome.painters.outdoors import fabric, grain, leaves, photo, satellite, texture_only, underwater
 
 PAINTERS: dict[str, Callable[[int, Generator], Picture]] = {
@@ -22,6 +22,7 @@ PAINTERS: dict[str, Callable[[int, Generator], Picture]] = {
     "line_art": line_art,
     "graphic": graphic,
     "fluorescence": fluorescence,
+    "glow": glow,
     "stars": stars,
     "tissue": tissue,
     "anatomy": anatomy,

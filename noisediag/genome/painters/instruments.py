@@ -60,6 +60,32 @@ def fluorescence(size: int, rng: Generator) -> Picture:
     return np.asarray(np.maximum(picture, 0) + rng.choice([0.0, rng.uniform(0, 0.1)]), dtype=np.float32)
 
 
+def glow(size: int, rng: Generator) -> Picture:
+    """Soft cells, filaments or sparse spots on an even background: few counts, wide dark parts, no sharp edge."""
+    light = np.zeros((size, size), dtype=np.float32)
+    kind = rng.integers(3)
+    if kind == 0:
+        x, y = grid(size)
+        power = rng.uniform(1, 2)
+        for cx, cy in rng.uniform(0, size, (int(log_uniform(rng, 4, 60)), 2)):
+            width = log_uniform(rng, 3, 20)
+            light += rng.uniform(0.2, 1) * np.exp(-((((x - cx) ** 2 + (y - cy) ** 2) / (2 * width**2)) ** power))
+    elif kind == 1:
+        sheet, bend = Sheet(size, 0.0), rng.uniform(0.03, 0.15)
+        for _ in range(int(log_uniform(rng, 3, 30))):
+            curve = random_curve(rng, rng.uniform(0, size, 2), rng.uniform(0, 7), rng.uniform(0.3, 1) * size, bend)
+            sheet.line(curve, 1.0, 1.0)
+        light += sheet.picture()
+    else:
+        count = int(log_uniform(rng, 5, 200))
+        light += points(size, rng, rng.uniform(0, size, (count, 2)), power_law(rng, 1, 10, 2, count))
+    light = blur(light, log_uniform(rng, 1.0, 4.0))
+    light = light / max(float(light.max()), 1e-6)
+    background, peak = log_uniform(rng, 0.003, 0.25), log_uniform(rng, 0.05, 0.95)
+    uneven = 1 + rng.uniform(0, 0.3) * smooth(size, rng, 2) if rng.random() < 0.4 else 1.0
+    return np.asarray(np.maximum(background * uneven, 0) + peak * light, dtype=np.float32)
+
+
 def stars(size: int, rng: Generator) -> Picture:
     """Star fields over nothing, a nebula or a galaxy; dense fields of sharp stars look like impulses."""
     count = int(log_uniform(rng, 50, 30_000) * (size / 256) ** 2) + 1

@@ -15,6 +15,7 @@ from noisediag.estimator import Estimator
 from noisediag.footprint.plane import counts_as_found
 from noisediag.footprint.values import Bounded, interval
 from noisediag.images.image import Image, Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.repeats import Repeats
 from noisediag.labels.screening import smooth
@@ -146,7 +147,7 @@ def _of_one(plane: Plane, image: Image, options: AdviseOptions, estimator: Estim
     footprint = estimator.estimate(replace(image, planes=(plane,), frames=1)).planes[-1]
     if not shows_noise([footprint]):
         raise UnsupportedError("shows no pixel noise")
-    values = plane.load().astype(np.float64)
+    values = complete(plane).astype(np.float64)
     span = plane.white_dn - plane.black_dn
     (slope, level), (slopes, levels) = line([[footprint]], np.random.default_rng(0), free=not plane.offset_known)
     law = PhotonLaw(

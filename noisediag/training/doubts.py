@@ -1,0 +1,326 @@
+"""Training of the head that doubts: pictures that follow another law, or leave every law, with what is wrong known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtHead, gather_doubts, law_margin
+from noisediag.cop.heads import gather_evidence
+from noisediag.cop.models import SensorModel
+from noisediag.cop.tokens import tokenize
+from noisediag.genome import paper, sensor
+from noisediag.training.calibration import conformal_quantile
+from noisediag.training.fit import Objective, Report
+from noisediag.training.objectives import curve_error
+from noisediag.training.pictures import CROP, CleanPool, SensorBatch, sensor_batch
+from noisediag.training.recipe import Recipe
+from noisediag.training.sensor_head import bags, presence, raw_bags
+from noisediag.training.streams import drawing
+
+OTHER_LAWS = 0.3  # of the pictures: Rician, grain or filtered, a third each
+SPECKLE = 0.12  # of the pictures are drawn as speckle: a strong gain noise and little else
+LOOKS = (1.0, 16.0)  # log-uniform
+UNEVEN, CURVED, BLACK = 0.15, 0.08, 0.15  # shares of the others whose noise is uneven, encoded, on another black
+FACTORS = (1.4, 4.0)  # log-uniform: of sigma between parts of an uneven picture
+GAMMA = (1.5, 2.6)  # of encoded pictures
+WRONG_BLACK = (5e-3, 0.2)  # log-uniform, normalised: pedestals that nobody states
+FELT = 0.15  # of the darkest variance: what a wrong black adds there to be found wrong
+UNFELT = 0.02
+OFF = 0.2  # |ln sigma ratio|: a curve that is so far off does not fit
+SPECKLE_GAIN = 0.2  # from this gain noise on, pictures without shot noise count as speckle
+NO_LABEL = -1
+LEAST_MARGIN = -1.5  # over the ordinary laws: one that is told must be about as likely as they are
+PAPER_AT_ONCE = 32  # pictures of one forward pass
+SEEN = 0.1  # of the signals that must show where a law departs from others
+RICIAN_DARK, RICIAN_BRIGHT = (
+    0.9,
+    0.99,
+)  # of the greatest sigma: below, the law shows; above, it is that of additive noise
+GRAIN_BRIGHT = 0.55  # signal from which grain grows weaker
+ALARM = 0.008  # of ordinary pictures that may be doubted: below the 2 % allowed, for pictures of other kinds
+
+
+@dataclass(frozen=True)
+class DoubtSet:
+    """Inputs and labels of many pictures; NO_LABEL where a question has no answer."""
+
+    doubts: Tensor  # (N, D)
+    evidence: Tensor  # (N, F)
+    embedding: Tensor  # (N, E)
+    law: Tensor  # (N,) number in LAWS
+    trouble: Tensor  # (N, len(TROUBLES)) 0 or 1
+    ordinary: Tensor  # (N,) bool: the genome's law, evenly, on the right black
+
+
+def doubt_set(
+    model: SensorModel,
+    pool: CleanPool,
+    count: int,
+    seed: int,
+    *,
+    purpose: str,
+    raw: bool = False,
+    report: Report | None = None,
+) -> DoubtSet:
+    """Simulate pictures of several sizes, ordinary ones and others; `raw`: bags of CFA planes, ordinary ones alone."""
+    parts: list[DoubtSet] = []
+    done = 0
+    while done < count:
+        generator = drawing(purpose, seed, len(parts), device=pool.pictures.device)
+        parts.append(_batch(model, pool, len(parts), generator, raw=raw))
+        done += len(parts[-1].law)
+        if report is not None and len(parts) % 50 == 0:
+            report(done, {})
+    return DoubtSet(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(DoubtSet)))
+
+
+def _batch(model: SensorModel, pool: CleanPool, number: int, generator: torch.Generator, *, raw: bool) -> DoubtSet:
+    clean, law, tiles = raw_bags(pool, number, generator) if raw else bags(pool, number, generator)
+    n, device = len(law), clean.device
+
+    def uniform() -> Tensor:
+        return torch.rand(n, generator=generator, device=device)
+
+    if not raw:
+        law = _with_speckle(law, uniform)
+    repeated = law.select(torch.arange(n, device=device).repeat_interleave(tiles))
+    batch = sensor_batch(
+        clean, repeated, generator, tiles=tiles, black_known=raw, other_laws=0.0 if raw else OTHER_LAWS
+    )
+    first = torch.arange(n, device=device) * tiles
+    other = (batch.rician | batch.grain | batch.filtered)[first]
+    trouble = _Trouble.none(n, device) if raw else _Trouble.draw(~other, uniform)
+    batch, factor = _troubled(batch, clean, trouble, tiles, generator)
+    free = batch.free_intercept[first]
+    # what is scaled or bent after the rounding lies on no lattice
+    step = torch.where(trouble.uneven | trouble.curved, 0.0, batch.noise.quantisation[first])
+    with torch.inference_mode():
+        tokens = tokenize(torch.unflatten(batch.image, 0, (n, tiles)))
+        curve = model.curve(tokens, step, free)[-1]
+        evidence = gather_evidence(tokens, curve, step, free)
+        doubts = gather_doubts(tokens, curve, step)
+        embedding = model.embed(tokens)
+    whole = replace(
+        batch,
+        signal=batch.signal.reshape(n, -1),
+        sigma=batch.sigma.reshape(n, -1),
+        scored=batch.scored.reshape(n, -1),
+    )
+    error, counted = curve_error(curve, whole)
+    return DoubtSet(
+        doubts=doubts.features,
+        evidence=evidence.features,
+        embedding=embedding,
+        law=_law_labels(whole, first, trouble, (clean.shape[1] * tiles, clean.shape[2] * tiles)),
+        trouble=_trouble_labels(whole, first, trouble, factor, error.float(), counted),
+        ordinary=~other & ~trouble.uneven & ~trouble.curved & ~trouble.black,
+    )
+
+
+def _with_speckle(law: sensor.SensorNoise, uniform: Callable[[], Tensor]) -> sensor.SensorNoise:
+    chosen = uniform() < SPECKLE
+    low, high = LOOKS
+    gain = (low * (high / low) ** uniform()) ** -0.5
+    correlated = torch.where(uniform() < 0.3, law.correlation, torch.zeros_like(gain))
+    values = {f.name: torch.where(chosen, 0.0, getattr(law, f.name)) for f in fields(law)}
+    values["multiplicative"] = torch.where(chosen, gain, law.multiplicative)
+    values["correlation"] = torch.where(chosen, correlated, law.correlation)
+    values["quantisation"] = torch.where(chosen, 1 / 65535, law.quantisation)
+    return sensor.SensorNoise(**values)
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """What is wrong with each picture of a batch, all (n,) bool; at most one thing."""
+
+    uneven: Tensor
+    curved: Tensor
+    black: Tensor
+
+    @staticmethod
+    def none(n: int, device: torch.device) -> _Trouble:
+        nothing = torch.zeros(n, dtype=torch.bool, device=device)
+        return _Trouble(nothing, nothing, nothing)
+
+    @staticmethod
+    def draw(free: Tensor, uniform: Callable[[], Tensor]) -> _Trouble:
+        """Among the pictures `free` (n,) to be troubled."""
+        u = uniform()
+        uneven, curved = u < UNEVEN, (u >= UNEVEN) & (u < UNEVEN + CURVED)
+        black = (u >= UNEVEN + CURVED) & (u < UNEVEN + CURVED + BLACK)
+        return _Trouble(uneven & free, curved & free, black & free)
+
+
+def _troubled(
+    batch: SensorBatch, clean: Tensor, trouble: _Trouble, tiles: int, generator: torch.Generator
+) -> tuple[SensorBatch, Tensor]:
+    """`batch` with the trouble in its pictures, and by how much sigma differs between parts of each tile, `(n,)`."""
+    device = clean.device
+    every = torch.arange(len(trouble.uneven), device=device).repeat_interleave(tiles)
+    scale = (1 - batch.pedestal)[:, None, None]
+    light = clean * scale + batch.pedestal[:, None, None]
+    field = _unevenness(clean, tiles, generator)
+    uneven = trouble.uneven[every][:, None, None]
+    image = torch.where(uneven, (light + (batch.image - light) * field).clamp(max=1), batch.image)
+    flat = torch.unflatten(field, 0, (-1, tiles)).flatten(1)
+    low, high = (
+        flat.quantile(torch.tensor([0.15, 0.85], device=device), 1) if flat.shape[1] < 1 << 24 else flat.aminmax(dim=1)
+    )
+    typical = torch.where(trouble.uneven, flat.square().mean(1).sqrt(), 1.0)[every][:, None]
+    signal, sigma = batch.signal, batch.sigma * typical
+    low_gamma, high_gamma = GAMMA
+    gamma = low_gamma + (high_gamma - low_gamma) * torch.rand(len(every) // tiles, generator=generator, device=device)
+    power = torch.where(trouble.curved, 1 / gamma, 1.0)[every]
+    curved = trouble.curved[every]
+    bent = image.clamp(min=0).pow(power[:, None, None])
+    image = torch.where(curved[:, None, None], bent, image)
+    slope = power[:, None] * signal.clamp(min=1e-3).pow(power[:, None] - 1)
+    sigma = torch.where(curved[:, None], sigma * slope, sigma)
+    signal = torch.where(curved[:, None], signal.clamp(min=0).pow(power[:, None]), signal)
+    dark_low, dark_high = WRONG_BLACK
+    u = torch.rand(len(every) // tiles, generator=generator, device=device)
+    level = torch.where(trouble.black, dark_low * (dark_high / dark_low) ** u, 0.0)[every]
+    wrong = trouble.black[every]
+    shrink = 1 - level
+    image = torch.where(wrong[:, None, None], image * shrink[:, None, None] + level[:, None, None], image)
+    signal = torch.where(wrong[:, None], signal * shrink[:, None] + level[:, None], signal)
+    sigma = torch.where(wrong[:, None], sigma * shrink[:, None], sigma)
+    moved = replace(
+        batch,
+        image=image,
+        signal=signal,
+        sigma=sigma,
+        pedestal=torch.where(wrong, level, batch.pedestal),
+        free_intercept=batch.free_intercept & ~wrong,
+        noise=replace(batch.noise, shot_gain=batch.noise.shot_gain * torch.where(wrong, shrink, 1.0)),
+    )
+    return moved, (high / low)[: len(trouble.uneven)]
+
+
+def _unevenness(clean: Tensor, tiles: int, generator: torch.Generator) -> Tensor:
+    """A factor of sigma for every pixel, (B, H, W): halves, rims, smooth fields, or one for each tile of a picture."""
+    count, height, width = clean.shape
+    device, n = clean.device, count // tiles
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    low, high = FACTORS
+    ratio = (low * (high / low) ** draw(n)).repeat_interleave(tiles)[:, None, None]
+    angle = (2 * torch.pi * draw(n)).repeat_interleave(tiles)[:, None, None]
+    y = torch.linspace(-1, 1, height, device=device)[:, None]
+    x = torch.linspace(-1, 1, width, device=device)
+    halves = (x * angle.cos() + y * angle.sin() > 0.6 * (draw(count, 1, 1) - 0.5)).float()
+    rim = ((x.square() + y.square()) / 2).expand(count, -1, -1)
+    coarse = draw(count, 1, 4, 4)
+    smooth = functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[:, 0].clamp(0, 1)
+    each = (draw(count, 1, 1) < 0.5).float().expand(-1, height, width)
+    kind = (4 * draw(n)).long().repeat_interleave(tiles)[:, None, None]
+    kind = torch.where((kind == 3) & (tiles == 1), 0, kind)
+    part = torch.where(kind == 0, halves, torch.where(kind == 1, rim, torch.where(kind == 2, smooth, each)))
+    return ratio**-part
+
+
+def _law_labels(batch: SensorBatch, first: Tensor, trouble: _Trouble, sides: tuple[int, int]) -> Tensor:
+    """Numbers in LAWS, `(n,)`; NO_LABEL where two laws share the noise."""
+    noise, n = batch.noise.select(first), len(first)
+    signal = (batch.signal - batch.pedestal[first][:, None]).clamp(min=0)
+    visible = batch.scored.any(1)
+    value = {f.name: getattr(noise, f.name) for f in fields(noise)}
+    sigma = noise.sigma(signal)
+    scored, absent = presence(value, signal, sigma, visible, sides)
+    label = torch.full((n,), NO_LABEL, device=first.device)
+    square = (noise.multiplicative[:, None] * signal).square() / sigma.square().clamp(min=1e-20)
+    label[scored["shot_gain"] & (square.mean(1) < 0.5)] = LAWS.index("photon")
+    label[absent["shot_gain"] & scored["read_noise"] & absent["multiplicative"]] = LAWS.index("additive")
+    pure = absent["shot_gain"] & (noise.multiplicative >= SPECKLE_GAIN) & (square.mean(1) > 0.9)
+    label[pure & visible] = LAWS.index("speckle")
+    relative = batch.sigma / batch.sigma.amax(1, keepdim=True).clamp(min=1e-12)
+    dark, rician = (relative < RICIAN_DARK).float().mean(1), batch.rician[first] & visible
+    label[rician & (dark >= SEEN)] = LAWS.index("rician")
+    label[rician & (relative.amin(1) > RICIAN_BRIGHT)] = LAWS.index("additive")
+    bright, grain = (signal > GRAIN_BRIGHT).float().mean(1), batch.grain[first] & visible
+    label[grain & (bright >= SEEN) & (bright <= 1 - SEEN)] = LAWS.index("grain")
+    label[trouble.curved] = NO_LABEL
+    return label
+
+
+def _trouble_labels(
+    batch: SensorBatch, first: Tensor, trouble: _Trouble, factor: Tensor, error: Tensor, counted: Tensor
+) -> Tensor:
+    """0 or 1 for each of TROUBLES, NO_LABEL where it is neither, `(n, len(TROUBLES))`."""
+    other = (batch.rician | batch.grain | batch.filtered)[first]
+    ordinary = ~other & ~trouble.uneven & ~trouble.curved & ~trouble.black
+    labels = torch.full((len(first), len(TROUBLES)), NO_LABEL, device=first.device)
+    noise = batch.noise.select(first)
+    dark = batch.sigma.amin(1).square().clamp(min=1e-20)
+    felt = noise.shot_gain * batch.pedestal[first] / dark
+    known = ~batch.free_intercept[first]
+    black, uneven, misfit = (TROUBLES.index(name) for name in ("black", "uneven", "misfit"))
+    labels[known & ordinary, black] = 0
+    labels[known & trouble.black & (felt < UNFELT), black] = 0
+    labels[known & trouble.black & (felt > FELT) & counted, black] = 1
+    labels[ordinary | trouble.black | (other & ~trouble.curved), uneven] = 0
+    labels[trouble.uneven & (factor > FACTORS[0] * 0.95) & counted, uneven] = 1
+    labels[ordinary, misfit] = 0
+    labels[(trouble.curved | other | trouble.uneven) & counted & (error > OFF), misfit] = 1
+    return labels
+
+
+def doubt_objective(head: DoubtHead, data: DoubtSet, batch_size: int) -> Objective:
+    """Cross-entropies of law and troubles, over the pictures that have an answer."""
+
+    def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        index = torch.randint(len(data.law), (batch_size,), generator=generator, device=data.law.device)
+        reading = head(data.doubts[index], data.evidence[index], data.embedding[index])
+        law = functional.cross_entropy(reading.law, data.law[index], ignore_index=NO_LABEL)
+        truth = data.trouble[index]
+        asked = truth != NO_LABEL
+        trouble = functional.binary_cross_entropy_with_logits(reading.trouble[asked], truth[asked].float())
+        return law + 2 * trouble, {"law": float(law.detach()), "trouble": float(trouble.detach())}
+
+    return objective
+
+
+def standardise_doubts(head: DoubtHead, data: DoubtSet) -> None:
+    """Set the head's input normalisation from `data`."""
+    inputs = torch.cat([data.doubts, data.evidence, data.embedding], 1)
+    head.mean.copy_(inputs.mean(0))
+    head.scale.copy_(inputs.std(0).clamp(min=1e-3))
+
+
+def doubt_alarms(head: DoubtHead, sets: list[DoubtSet]) -> dict[str, float]:
+    """What logits and margins must exceed to be told: ALARM of the ordinary pictures of no set do."""
+    alarms: dict[str, float] = {}
+    for data in sets:
+        with torch.inference_mode():
+            reading = head(data.doubts, data.evidence, data.embedding)
+        lawful = data.ordinary & (data.law >= 0) & (data.law < OTHER_LAWS_FROM)
+        margin = law_margin(reading.law)
+        for i, name in enumerate(LAWS[OTHER_LAWS_FROM:]):
+            _raise(alarms, name, margin[lawful, i], LEAST_MARGIN)
+        for i, name in enumerate(TROUBLES):
+            _raise(alarms, name, reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i], 0.0)
+    return alarms
+
+
+def _raise(alarms: dict[str, float], name: str, logits: Tensor, least: float) -> None:
+    if len(logits):
+        alarms[name] = max(alarms.get(name, least), float(conformal_quantile(logits.double(), ALARM)))
+
+
+def paper_embeddings(model: SensorModel, pool: CleanPool, recipe: Recipe, count: int) -> Tensor:
+    """Where pictures of the genome `paper`, which the encoder knows too, lie in its embedding, (count, E)."""
+    parts: list[Tensor] = []
+    for number in range(-(-count // PAPER_AT_ONCE)):
+        generator = drawing("familiar pictures of the genome paper", recipe.seed, number, device=pool.pictures.device)
+        clean = pool.draw(PAPER_AT_ONCE, CROP, generator)
+        image = paper.corrupt(clean, paper.sample(PAPER_AT_ONCE, generator), generator)
+        with torch.inference_mode():
+            parts.append(model.embed(tokenize(image[:, None])))
+    return torch.cat(parts)[:count]
