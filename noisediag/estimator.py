@@ -23,7 +23,7 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, saturation, sensor
+from noisediag.readout import doubts, masked, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.sigma_map import sigma_map
@@ -99,8 +99,10 @@ class Estimator:
                 warnings += doubted.warnings
             if black is not None:
                 own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
-            planes += [saturation.told(p, part) for p in own]
-            whole.append(saturation.told(together, part))
+            planes += [masked.told(saturation.told(p, part), group) for p, group in zip(own, part.groups, strict=True)]
+            every = [plane for group in part.groups for plane in group]
+            whole.append(masked.told(saturation.told(together, part), every))
+            warnings += masked.doubts(whole[-1], every)
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:

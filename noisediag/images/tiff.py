@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,11 @@ def read(path: Path) -> Image:
         layout = _layout(series)
         check_size(layout.height, layout.width, layout.samples)
         fetch = _fetcher(path, tiff, series, layout)
-        if len(tiff.series) > 1:
-            warnings.append(f"only the first of {len(tiff.series)} series is read")
+        if series is not tiff.series[0]:
+            warnings.append("the first directory is a thumbnail: the picture behind it is read")
+        others = len(_pictures(tiff.series))
+        if others > 1:
+            warnings.append(f"only the first of {others} series is read")
         ome = _ome(tiff, warnings)
         acquisition = metadata.exif(path, warnings) | ome.acquisition
         names = _channel_names(tiff, layout, ome)
@@ -182,19 +185,34 @@ def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) 
         return mapped
     if len(series.pages) != int(np.prod(layout.loop, dtype=int)):
         raise UnsupportedError("the pages of the stack do not match its axes")
-    numbers = tuple(None if page is None else (page.parent.filehandle.path, page.index) for page in series.pages)
+    numbers = tuple(
+        None if page is None else (page.parent.filehandle.path, _number_of(tiff, page)) for page in series.pages
+    )
     return functools.lru_cache(maxsize=1)(functools.partial(_decoded, path, numbers, stored, layout))
 
 
+def _number_of(tiff: tifffile.TiffFile, page: Any) -> int | tuple[int, int]:
+    """Where `page` is found again: its number, or those of its first directory and of the sub-directory in it."""
+    first = tiff.pages.first
+    for number, below in enumerate(first.pages or ()):
+        if below.offset == page.offset:
+            return 0, number
+    return int(page.index)
+
+
 def _decoded(
-    path: Path, numbers: tuple[tuple[str, int] | None, ...], stored: tuple[int, ...], layout: _Layout, index: int
+    path: Path,
+    numbers: tuple[tuple[str, int | tuple[int, int]] | None, ...],
+    stored: tuple[int, ...],
+    layout: _Layout,
+    index: int,
 ) -> Codes:
     where = numbers[index]
     if where is None:
         raise TruncatedError(f"page {index} of the stack is missing")
     file, number = where
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages[number] if isinstance(number, int) else tiff.pages.first
+        page = tiff.pages[number] if isinstance(number, int) else list(metadata.directories(tiff))[1 + number[1]]
         page = page.aspage() if hasattr(page, "aspage") else page
         size = Path(file).stat().st_size
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
@@ -210,8 +228,15 @@ def _last_axis(values: Codes, layout: _Layout) -> Codes:
     return np.moveaxis(values, 0, -1) if layout.samples_first else values
 
 
+def _pictures(series: Sequence[Any]) -> list[Any]:
+    """Those that are not reduced copies of another, thumbnails and previews; all where all are."""
+    return [one for one in series if not one.keyframe.is_reduced] or list(series)
+
+
 def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
-    """The first series. Raises TruncatedError if the chain of directories leads out of the file.
+    """The first series that is no reduced copy of another.
+
+    Raises TruncatedError if the chain of directories leads out of the file.
 
     tifffile only logs that, and goes on with the pages it has.
     """
@@ -220,7 +245,7 @@ def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
         raise TruncatedError("the next page lies beyond the end of the file")
     if not all_series:
         raise UnreadableError("holds no picture")
-    return all_series[0]
+    return _pictures(all_series)[0]
 
 
 def _refuse(page: Any) -> None:
