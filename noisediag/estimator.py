@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,21 @@ from noisediag import images
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
-from noisediag.cop.tokens import Tokens, tokenize
+from noisediag.cop.tokens import Tokens
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, masked, saturation, sensor
+from noisediag.readout import doubts, emptiness, masked, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
+from noisediag.readout.mending import tokens_of
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
     Bag,
+    Part,
     own_bags,
     plan,
     side_by_side,
@@ -36,6 +38,17 @@ from noisediag.readout.tiles import (
 
 DEFAULT_CHECKPOINT = "sensor"
 TOGETHER_PX = 1 << 19  # of bags of one size in one forward pass: what a step costs in itself is shared
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One part of a picture: its planes, their own together, and what is to be said of it."""
+
+    planes: tuple[PlaneFootprint, ...]
+    whole: PlaneFootprint
+    warnings: tuple[str, ...]
+    uneven: tuple[float, float] | None
+    rendered: Rendered | None
 
 
 class Estimator:
@@ -67,42 +80,10 @@ class Estimator:
             raise UsageError("the conversion gain must be a positive number of e-/DN")
         if gain is not None and image.domain == "rendered":
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
-        planes: list[PlaneFootprint] = []
-        whole: list[PlaneFootprint] = []
-        rendered: Rendered | None = None
-        warnings: list[str] = []
-        domain = image.domain
-        uneven: tuple[float, float] | None = None
-        for part in plan(image):
-            answers, tokens = self._ask(part.bags)
-            if not saturation.outshone(part, answers[-1]):
-                part = part.under(None)  # no ceiling: a bright and quiet surface
-                answers, tokens = self._ask(part.bags)
-            black = None if domain == "rendered" else doubts.black_check(self.model.calibration, answers, part)
-            if black is not None:
-                part = doubts.without_black(part)
-                answers, tokens = self._ask(part.bags)
-                warnings.append(doubts.black_words(black))
-            own, together = sensor.read_part(self.model, part, answers, image, gain)
-            if image.domain == "rendered":
-                reason = processed.why_unread(self.model, part)
-                if reason is None:
-                    own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
-                    domain = "linear" if processed.as_from_a_sensor(rendered, image) else domain
-                else:
-                    warnings.append(f"what processing does to noise was not looked at: {reason}")
-            elif len(own) > 1:
-                together = sensor.reconcile(together, own)
-            if rendered is None or not rendered.noise_processed:
-                own, doubted = doubts.doubt_part(self.model.calibration, answers, own, together, domain)
-                together, uneven = doubted.plane, doubted.uneven or uneven
-                warnings += doubted.warnings
-            if black is not None:
-                own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
-            planes += [masked.told(saturation.told(p, part), group) for p, group in zip(own, part.groups, strict=True)]
-            every = [plane for group in part.groups for plane in group]
-            whole.append(masked.told(saturation.told(together, part), every))
-            warnings += masked.doubts(whole[-1], every)
+        parts = [self._read(part, image, gain) for part in plan(image)]
+        planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
+        rendered = next((part.rendered for part in parts if part.rendered is not None), None)
+        domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:
@@ -126,11 +107,56 @@ class Estimator:
                 *image.warnings,
                 *sensor.gain_doubts(whole, gain),
                 *sensor.hot_pixels_told(whole),
-                *dict.fromkeys(warnings),
+                *dict.fromkeys(warning for part in parts for warning in part.warnings),
             ),
-            uneven=uneven,
+            uneven=next((part.uneven for part in parts if part.uneven is not None), None),
             rendered=rendered,
         )
+
+    def _read(self, part: Part, image: Image, gain: float | None) -> _Read:
+        """What the model says of one part, held against the part's own pixels."""
+        calibration = self.model.calibration
+        answers, tokens = self._ask(part.bags)
+        if not saturation.outshone(part, answers[-1]):
+            part = part.under(None)  # no ceiling: a bright and quiet surface
+            answers, tokens = self._ask(part.bags)
+        nothing = emptiness.of_part(part)
+        warnings: list[str] = []
+        black = None
+        if nothing[-1] is None and image.domain != "rendered":
+            black = doubts.black_check(calibration, answers, part)
+        if black is not None:
+            part = doubts.without_black(part)
+            answers, tokens = self._ask(part.bags)
+            warnings.append(doubts.black_words(black))
+        own, together = sensor.read_part(self.model, part, answers, image, gain, nothing)
+        rendered: Rendered | None = None
+        domain = image.domain
+        if nothing[-1] is not None:
+            warnings.append(emptiness.words(nothing[-1], part.channel))
+        elif domain == "rendered":
+            reason = processed.why_unread(self.model, part)
+            if reason is None:
+                own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
+                domain = "linear" if processed.as_from_a_sensor(rendered, image) else domain
+            else:
+                warnings.append(f"what processing does to noise was not looked at: {reason}")
+        elif len(own) > 1:
+            together = sensor.reconcile(together, own)
+        uneven = None
+        if nothing[-1] is None and (rendered is None or not rendered.noise_processed):
+            own, doubted = doubts.doubt_part(calibration, answers, own, together, domain)
+            together, uneven = doubted.plane, doubted.uneven
+            warnings += doubted.warnings
+        if black is not None:
+            own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
+        groups = (*part.groups, tuple(plane for group in part.groups for plane in group))
+        told = [
+            masked.told(saturation.told(plane, part), group)
+            for plane, group in zip((*own, together), groups, strict=True)
+        ]
+        warnings += masked.doubts(told[-1], groups[-1])
+        return _Read(tuple(told[:-1]), told[-1], tuple(warnings), uneven, rendered)
 
     def sigma_map(self, image: Image, footprint: Footprint, scale: float | None = None) -> NDArray[np.float32]:
         """See `readout.sigma_map`."""
@@ -144,7 +170,7 @@ class Estimator:
         embeddings = []
         for _, bag in own_bags(image):
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(bag.tiles)[None].to(self.device))
+                tokens = tokens_of([bag], self.device)
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
         return mean
@@ -156,7 +182,7 @@ class Estimator:
         answers: list[SensorAnswer] = []
         for group in groups:
             with torch.inference_mode():
-                tokens = tokenize(torch.from_numpy(np.stack([bag.seen for bag in group])).to(self.device))
+                tokens = tokens_of(group, self.device)
                 answer = self.model.answer(
                     tokens,
                     torch.tensor([bag.step or 0.0 for bag in group], dtype=torch.float32, device=self.device),
@@ -174,7 +200,7 @@ class Estimator:
         return [
             tuned.describe(
                 self.model,
-                torch.from_numpy(bag.tiles).to(self.device),
+                tokens_of([bag], self.device),
                 bag.step or 0.0,
                 free_intercept=not plane.offset_known,
                 encoder=chosen,

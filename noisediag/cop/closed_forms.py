@@ -62,8 +62,10 @@ def shared_offset_variance(tokens: Tokens, coefficients: Tensor, weight: Tensor,
 
     A weighted U-statistic: products of the same coefficient in different blocks of one row of blocks, whose
     expectation is 8 sigma_row^2 and holds no pixel noise. `coefficients` (B, N, 7), `weight` (B, N), `share` (B, 7)
-    of the frequencies.
+    of the frequencies. Blocks that others stand for do not count: a copy beside its original has all noise in common.
     """
+    if tokens.left_out is not None:
+        weight = weight * ~tokens.left_out
     numerator = denominator = torch.zeros((), device=weight.device)
     for c, w in zip(tokens.split(coefficients), tokens.split(weight), strict=True):
         wc = w[..., None] * c

@@ -10,7 +10,7 @@ makes a token free of scale.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import torch
@@ -145,6 +145,7 @@ class Tokens:
     high_clip: Tensor  # (B, N) bool
     pixels: Tensor  # (B, N, 64) as stored, impulses included
     grids: tuple[tuple[int, int, int], ...]  # (T, ny, nx) of each grid
+    left_out: Tensor | None = None  # (B, N) bool: another block stands for it; rows and columns do without it
 
     def split(self, values: Tensor) -> list[Tensor]:
         """`(B, N, ...)` to one `(B, T, ny, nx, ...)` per grid."""
@@ -154,12 +155,32 @@ class Tokens:
     def first_grid(self) -> Tokens:
         """The blocks of the grid that starts at the corner."""
         t, ny, nx = self.grids[0]
-        every = {f.name: getattr(self, f.name)[:, : t * ny * nx] for f in fields(self) if f.name != "grids"}
-        return Tokens(**every, grids=self.grids[:1])
+        every = {name: values[:, : t * ny * nx] for name, values in self._every().items()}
+        return replace(self._with(every), grids=self.grids[:1])
 
     def select(self, bags: Tensor) -> Tokens:
         """Some of the bags, by their numbers."""
-        every = {f.name: getattr(self, f.name)[bags] for f in fields(self) if f.name != "grids"}
+        return self._with({name: values[bags] for name, values in self._every().items()})
+
+    def taken(self, index: Tensor, left_out: Tensor) -> Tokens:
+        """Each block replaced by the one that `index` (B, N) names, whichever is `left_out` (B, N) by another one."""
+        bag = torch.arange(len(index), device=index.device)[:, None]
+        return replace(self._with({name: v[bag, index] for name, v in self._every().items()}), left_out=left_out)
+
+    def divided(self, bag: int, energy: Tensor, log_energy: Tensor, moments: Tensor) -> Tokens:
+        """One bag's energies (N, BANDS) and moments (N, 3) divided, logarithms of energies (N, GROUPS) made less."""
+        energies, logs, powers = self.energy.clone(), self.log_energy.clone(), self.moments.clone()
+        energies[bag] /= energy
+        logs[bag] -= log_energy
+        powers[bag] /= moments
+        return replace(self, energy=energies, log_energy=logs, moments=powers)
+
+    def _every(self) -> dict[str, Tensor]:
+        """What there is of each block, by name."""
+        every = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grids"}
+        return {name: values for name, values in every.items() if values is not None}
+
+    def _with(self, every: dict[str, Tensor]) -> Tokens:
         return Tokens(**every, grids=self.grids)
 
     def join(self, parts: list[Tensor]) -> Tensor:

@@ -123,7 +123,7 @@ def derive(
         read_noise_e=dark_noise.value,
         electrons_at_white=_ratio(1.0, shot_value) if scaled else None,
         dynamic_range_stops=math.log2(1.0 / read.value) if scaled and read.value else None,
-        dng_noise_profile=noise_profile,
+        dng_noise_profile=noise_profile if shot_value is not None else None,  # the tag's S is a shot gain
         K=system_gain,
         conversion_gain=inverse_gain,
         sigma_d=dark_noise,

@@ -59,7 +59,7 @@ def read_clean(path: Path) -> Clean:
 
 
 def _normalised(plane: images.Plane, path: Path) -> Floats:
-    values = np.asarray(plane.load(), dtype=np.float64)
+    values = np.asarray(images.complete(plane), dtype=np.float64)
     if plane.white_known or plane.step_dn is not None:
         return (values - plane.black_dn) / (plane.white_dn - plane.black_dn)
     if not (values.min() >= 0 and values.max() <= 1):

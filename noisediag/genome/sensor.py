@@ -159,8 +159,8 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
             {"read_noise": 0.5},
             _WIDE_SIGMA,
         ),
-        _Recipe(0.17, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
-        _Recipe(0.25, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),
+        _Recipe(0.32, {"read_noise": (5e-4, 0.2)}, {}, _WIDE_SIGMA),
+        _Recipe(0.36, {"shot_gain": (3e-4, 0.1), "read_noise": (7e-4, 0.06)}, {}, _WIDE_SIGMA),
         _Recipe(
             0.46,
             {

@@ -2,6 +2,18 @@
 
 from noisediag.images.image import Domain, Image, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step
+from noisediag.images.missing import complete, missing_pixels
 from noisediag.images.reading import from_array, read
 
-__all__ = ["Domain", "Image", "Lattice", "Plane", "ScaleSource", "code_step", "from_array", "read"]
+__all__ = [
+    "Domain",
+    "Image",
+    "Lattice",
+    "Plane",
+    "ScaleSource",
+    "code_step",
+    "complete",
+    "from_array",
+    "missing_pixels",
+    "read",
+]

@@ -101,4 +101,7 @@ def _image(
             )
             for frame in range(frames)
         ]
-    return Image(tuple(planes), "linear", reader, frames=frames, warnings=tuple(dict.fromkeys(warnings)))
+    axes = tuple((axis, length) for axis, length in loop.items() if length > 1)
+    return Image(
+        tuple(planes), "linear", reader, frames=frames, frame_axes=axes, warnings=tuple(dict.fromkeys(warnings))
+    )

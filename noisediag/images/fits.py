@@ -74,7 +74,7 @@ def _planes(path: Path, number: int, hdu: Any, *, single: bool) -> tuple[list[Pl
     samples = [_frame(path, number, index) for index in sampled(count)]
     check_dtype(samples[0].dtype)
     notes: list[str] = []
-    scale = LinearScale(samples, declared_white=_saturation(hdu.header, notes))
+    scale = LinearScale(samples, declared_white=_saturation(hdu.header, notes), missing_code=_blank(hdu))
     planes = [
         scale.plane(
             name,
@@ -91,11 +91,19 @@ def _planes(path: Path, number: int, hdu: Any, *, single: bool) -> tuple[list[Pl
 def _frame(path: Path, number: int, index: int) -> Codes:
     """One frame in native byte order. `section` reads and scales only what is asked for."""
     fits = optional("astropy.io.fits", "fits")
-    with fits.open(path, memmap=False) as hdus:
+    with fits.open(path, memmap=False, ignore_blank=True) as hdus:  # integers stay integers: see `_blank`
         hdu = hdus[number]
         place = tuple(int(axis) for axis in np.unravel_index(index, hdu.shape[:-2])) if len(hdu.shape) > 2 else ()
         values = np.asarray(hdu.section[place] if place else hdu.section[:, :])
     return np.array(values, dtype=values.dtype.newbyteorder("="))
+
+
+def _blank(hdu: Any) -> float | None:
+    """The keyword BLANK, the stored integer of pixels without a value, in the scaled values' unit."""
+    blank, bitpix = hdu.header.get("BLANK"), hdu.header.get("BITPIX")
+    if not isinstance(blank, int) or isinstance(blank, bool) or not isinstance(bitpix, int) or bitpix < 0:
+        return None
+    return float(blank * hdu._orig_bscale + hdu._orig_bzero)
 
 
 def _saturation(header: Any, warnings: list[str]) -> float | None:

@@ -73,6 +73,7 @@ class Plane:
     frame: int | None = None
     lattice: Lattice | None = None
     masked: Masked | None = None  # None: the file has no masked pixels, or none that tell a black
+    missing_code: float | None = None  # DN that stands for "no pixel here", see `images.missing`; None: no such code
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Image:
     acquisition: Mapping[str, Any] = field(default_factory=dict)  # ExifTool tag names
     cfa_plane_colors: tuple[str, ...] = ()  # colours in the order of DNG CFAPlaneColor, e.g. ("R", "G", "B")
     frames: int = 1
+    frame_axes: tuple[tuple[str, int], ...] = ()  # letter and length of each, the last one fastest; (): not said
     jpeg: JpegTables | None = None
     luma_only: bool = False  # of a rendered colour picture: its planes are there, but their luma alone is asked for
     warnings: tuple[str, ...] = ()

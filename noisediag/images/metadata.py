@@ -43,6 +43,8 @@ _EXIF_NAMES = {  # exifread's key -> ExifTool's name
     "Image Software": "Software",
     "EXIF ISOSpeedRatings": "ISO",
     "EXIF PhotographicSensitivity": "ISO",
+    "Image ISOSpeedRatings": "ISO",  # TIFF/EP has it in the first directory
+    "Image PhotographicSensitivity": "ISO",
     "EXIF ExposureTime": "ExposureTime",
     "EXIF FNumber": "FNumber",
     "EXIF FocalLength": "FocalLength",
@@ -52,6 +54,9 @@ _EXIF_NAMES = {  # exifread's key -> ExifTool's name
     "EXIF LensModel": "LensModel",
     "EXIF DigitalZoomRatio": "DigitalZoomRatio",
 }
+# EXIF 2.31: 65535 in the 16-bit tag stands for what is above it, and one of these says how much; by SensitivityType.
+_ISO_BEYOND, _ISO_UNKNOWN = 65535, 0
+_SENSITIVITIES = {2: "RecommendedExposureIndex", 1: "Tag 0x8831", 3: "ISOSpeed"}  # exifread has no name for 1
 # What exifread lets through on damaged directories, by 17,000 of them made at random: counts of 0, ratios 0/0, and
 # places before the start of the data (ValueError from memory, OSError from a file).
 _EXIF_ERRORS = (IndexError, ValueError, ZeroDivisionError, OSError)
@@ -281,7 +286,22 @@ def _named(tags: dict[str, Any]) -> dict[str, Any]:
         value = _plain(tags[key].values) if key in tags and hasattr(tags[key], "values") else None
         if value is not None and name not in found:
             found[name] = value
+    if found.get("ISO") in (None, _ISO_BEYOND, _ISO_UNKNOWN):
+        found.pop("ISO", None)
+        found |= _sensitivity(tags)
     return found
+
+
+def _sensitivity(tags: dict[str, Any]) -> dict[str, Any]:
+    """The ISO of the tags that say it where the ordinary one cannot; {} where none does."""
+
+    def number(name: str) -> Any:
+        found = [tags.get(f"{section} {name}") for section in ("EXIF", "Image")]
+        return next((_plain(tag.values) for tag in found if tag is not None), None)
+
+    meant = _SENSITIVITIES.get(number("SensitivityType"))
+    values = (number(name) for name in (*filter(None, (meant,)), *_SENSITIVITIES.values()))
+    return next(({"ISO": value} for value in values if isinstance(value, int) and 0 < value < 2**32 - 1), {})
 
 
 def _plain(values: Any) -> Any:

@@ -12,9 +12,11 @@ import numpy as np
 from noisediag.errors import TooLargeError, UnsupportedError
 from noisediag.images.image import Codes, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step, effective_bits, power_of_two_above
+from noisediag.images.missing import BEYOND
 
 MAX_PIXELS = 1 << 28  # samples of one frame; the largest cameras have 2e8
 SAMPLED_FRAMES = 5
+_TYPICAL = 1 << 12  # values looked at for the usual size
 
 
 def check_size(*shape: int) -> None:
@@ -56,14 +58,20 @@ class LinearScale:
         *,
         declared_white: float | None = None,
         declared_black: float | None = None,
+        missing_code: float | None = None,
     ) -> None:
-        """`samples`: frames looked at for the step, and for the maximum of floats and 32-bit integers."""
+        """`samples`: frames looked at for the step, and for the maximum of floats and 32-bit integers.
+
+        `missing_code`: the code of pixels that hold no value, which say nothing of the scale.
+        """
         dtype = samples[0].dtype
         self.warnings: list[str] = []
-        self.step = code_step(samples[len(samples) // 2])
-        finite = [sample[np.isfinite(sample)] for sample in samples] if dtype.kind == "f" else samples
-        if dtype.kind == "f" and any(kept.size < sample.size for kept, sample in zip(finite, samples, strict=True)):
-            self.warnings.append("some values are not finite")
+        self.missing_code = missing_code
+        present = samples if missing_code is None else [sample[sample != missing_code] for sample in samples]
+        self.step = code_step(present[len(present) // 2])
+        finite = [_plausible(sample) for sample in present] if dtype.kind == "f" else present
+        if any(kept.size < sample.size for kept, sample in zip(finite, samples, strict=True)):
+            self.warnings.append("some pixels hold no value: they are left out")
         maximum = max((float(sample.max()) for sample in finite if sample.size), default=0.0)
         self.white_known = declared_white is not None
         if declared_white is not None and maximum > declared_white:
@@ -112,6 +120,7 @@ class LinearScale:
             step_dn=self.step,
             channel=channel,
             frame=frame,
+            missing_code=self.missing_code,
         )
 
 
@@ -154,6 +163,17 @@ def loader(values: Codes, lattice: Lattice | None = None) -> Callable[[], Codes]
         return np.ascontiguousarray(values[lattice.row :: lattice.row_step, lattice.column :: lattice.column_step])
 
     return load
+
+
+def _plausible(values: Codes) -> Codes:
+    """The finite ones of float `values` that are not a million times the usual one: these mean "no value"."""
+    finite = values[np.isfinite(values)]
+    sizes = np.abs(finite[:: max(1, -(-finite.size // _TYPICAL))].astype(np.float64))
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return finite
+    limit = BEYOND * float(np.median(sizes))
+    return finite if max(finite.max(), -finite.min()) <= limit else finite[np.abs(finite.astype(np.float64)) <= limit]
 
 
 def _equal_channels(pixels: Codes) -> bool:

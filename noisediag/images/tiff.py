@@ -20,6 +20,7 @@ from noisediag.images.source import LinearScale, check_dtype, check_size, render
 
 _GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
 _OME_HEAD = 2000  # characters of an image description that hold the XML declaration, a comment and the root element
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
@@ -35,6 +36,7 @@ class _Layout:
     samples_first: bool  # planar colour: S before Y
     loop: tuple[int, ...]
     channel_axis: int | None  # within `loop`
+    letters: str  # of `loop`, as tifffile calls axes: T time, Z depth
 
     @property
     def channels(self) -> int:
@@ -43,6 +45,12 @@ class _Layout:
     @property
     def frames(self) -> int:
         return int(np.prod(self.loop, dtype=int)) // self.channels
+
+    @property
+    def frame_axes(self) -> tuple[tuple[str, int], ...]:
+        """Letter and length of the axes that frames are counted over, the last one fastest."""
+        axes = enumerate(zip(self.letters, self.loop, strict=True))
+        return tuple((letter, length) for place, (letter, length) in axes if place != self.channel_axis and length > 1)
 
     def page(self, channel: int, frame: int) -> int:
         """Index of a (channel, frame) in the order in which the pages are stored."""
@@ -78,7 +86,7 @@ def read(path: Path) -> Image:
         ome = _ome(tiff, warnings)
         acquisition = metadata.exif(path, warnings) | ome.acquisition
         names = _channel_names(tiff, layout, ome)
-        black = _declared_black(page, warnings)
+        black, no_data = _declared_black(page, warnings), _no_data(page, warnings)
         white = _declared_white(page, ome.significant_bits, warnings)
         warnings += [
             f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
@@ -90,13 +98,14 @@ def read(path: Path) -> Image:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = rendered_planes(pixels)
         return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
-    planes_, notes = _planes(layout, names, fetch, black, white)
+    planes_, notes = _planes(layout, names, fetch, black, white, no_data)
     return Image(
         planes=planes_,
         domain="rendered" if rendered else "linear",
         reader="tifffile",
         acquisition=acquisition,
         frames=layout.frames,
+        frame_axes=layout.frame_axes,
         warnings=tuple(dict.fromkeys(warnings + notes)),
     )
 
@@ -107,6 +116,7 @@ def _planes(
     fetch: Callable[[int], Codes],
     black: float | None,
     white: float | None,
+    no_data: float | None,
 ) -> tuple[tuple[Plane, ...], list[str]]:
     """One scale a channel, measured on a sample of its frames; all frames of a channel share it."""
     colours: list[int | None] = [None] if layout.samples == 1 else list(range(min(layout.samples, 3)))
@@ -117,7 +127,7 @@ def _planes(
         for colour in colours:
             values_of = functools.partial(_plane_values, fetch, layout, colour, channel)
             samples = [values_of(frame) for frame in sampled(layout.frames)]
-            scale = LinearScale(samples, declared_white=white, declared_black=black)
+            scale = LinearScale(samples, declared_white=white, declared_black=black, missing_code=no_data)
             warnings += scale.warnings
             label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
             planes += [
@@ -158,6 +168,7 @@ def _layout(series: Any) -> _Layout:
         samples_first=0 <= s < y and shape[s] > 1,
         loop=tuple(shape[axis] for axis in loop),
         channel_axis=loop.index(channel) if channel >= 0 and shape[channel] > 1 else None,
+        letters="".join(axes[axis] for axis in loop),
     )
 
 
@@ -287,6 +298,19 @@ def _declared_black(page: Any, warnings: list[str]) -> float | None:
     if len(set(blacks)) > 1:
         warnings.append(f"black levels {listed} differ by position: mean {black:g} used")
     return black
+
+
+def _no_data(page: Any, warnings: list[str]) -> float | None:
+    """The code of pixels without a value, as GDAL writes it into plain TIFFs, too; not-a-number needs no telling."""
+    text = page.tags.valueof(_NO_DATA)
+    if text is None:
+        return None
+    try:
+        code = float(str(text).strip("\0 "))
+    except ValueError:
+        warnings.append(f"no-data value {text!r} is no number: ignored")
+        return None
+    return None if math.isnan(code) else code
 
 
 def _declared_white(page: Any, significant_bits: int | None, warnings: list[str]) -> float | None:

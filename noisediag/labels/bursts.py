@@ -17,6 +17,7 @@ from noisediag.footprint.file import Footprint, Measurement
 from noisediag.footprint.plane import PlaneFootprint
 from noisediag.footprint.values import SD_90, Quantity
 from noisediag.images.image import LUMA, Image, Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.detection import Detection, quadratic_mean
 from noisediag.labels.footprints import PlaneMeasurement, describe, footprint_of
@@ -27,6 +28,7 @@ from noisediag.labels.variance_law import fit_law, rescaled
 Floats = NDArray[np.float64]
 
 MAX_VALUES_KEPT = 1 << 28  # of all frames, in memory (1 GiB of float32); more are read again where they are needed
+DEPTH = "Z"  # the axis of the frames of a focus series
 MIN_CORRELATION = 0.02  # with the next pixel, of noise that counts as correlated: a kernel of 0.33 px
 
 
@@ -78,6 +80,7 @@ def from_stack(image: Image) -> Footprint:
     if image.frames < 2:
         raise UnsupportedError("is a single picture: repeats are a stack, or a folder of files")
     files = [] if image.path is None else [Path(image.path)]
+    image = over_time(image)
     return _measure_columns(image, columns_of(image), (), files)
 
 
@@ -88,6 +91,29 @@ def with_repeats(estimate: Footprint, image: Image) -> Footprint:
     except UnsupportedError as error:
         reason = str(error).removeprefix(f"{image.path}: ")
         return replace(estimate, warnings=(*estimate.warnings, f"nothing measured beside the estimate: {reason}"))
+
+
+def over_time(image: Image, *, single: bool = False) -> Image:
+    """`image` without its depths: of an axis Z the middle one is kept, and told, since depths are no repeats.
+
+    Raises UnsupportedError where frames lie along Z alone; `single`: then the picture in the middle is kept.
+    """
+    lengths = [length for _, length in image.frame_axes]
+    place = next((place for place, (letter, _) in enumerate(image.frame_axes) if letter == DEPTH), None)
+    if place is None or math.prod(lengths) != image.frames:
+        return image
+    middle = lengths[place] // 2
+    times = image.frames // lengths[place]
+    if times == 1 and not single:
+        raise UnsupportedError(f"its {image.frames} frames lie along Z, depths and not times: they are no repeats")
+    kept = [
+        plane
+        for plane in image.planes
+        if plane.frame is not None and np.unravel_index(plane.frame, lengths)[place] == middle
+    ]
+    axes = tuple(axis for axis in image.frame_axes if axis[0] != DEPTH)
+    note = f"frames along Z are depths and no repeats: of {lengths[place]} the middle one is used"
+    return replace(image, planes=tuple(kept), frames=times, frame_axes=axes, warnings=(*image.warnings, note))
 
 
 def columns_of(image: Image) -> list[list[Plane]]:
@@ -112,14 +138,15 @@ def _measure_columns(
         repeats.measure(frames, generator, names=names, curved=first.offset_known)
         for frames, first in zip(columns, firsts, strict=True)
     ]
-    parts = [(plane, _normalised(one, plane)) for plane, one in zip(firsts, measured, strict=True)]
+    linear = image.domain != "rendered"
+    parts = [(plane, _normalised(one, plane, linear=linear)) for plane, one in zip(firsts, measured, strict=True)]
     planes = [describe(one, plane, name=plane.name, channel=plane.channel) for plane, one in parts]
     if image.domain == "raw-linear" and len(parts) > 1:
         planes.append(pooled_colours(parts))
     elif image.domain == "rendered" and {plane.name for plane in firsts} == set(LUMA):
         frames = [luma(members) for members in zip(*columns, strict=True)]
         measured.append(repeats.measure(frames, generator, names=names, curved=frames[0].offset_known))
-        planes.append(describe(_normalised(measured[-1], frames[0]), frames[0], name="luma"))
+        planes.append(describe(_normalised(measured[-1], frames[0], linear=linear), frames[0], name="luma"))
     elif len(planes) == 1:
         planes = [replace(planes[0], name="all", channel=None)]
     rejected = dict.fromkeys(pair for one in measured for pair in one.rejected)
@@ -132,7 +159,8 @@ def _measure_columns(
         rejected=tuple(rejected),
         quantities=tuple(_brightness_changes(own, firsts[0])),
     )
-    warnings = dict.fromkeys((*image.warnings, *(warning for one in measured for warning in one.warnings)))
+    told = [warning for one in measured for warning in (*one.warnings, *(_doubts(one) if linear else ()))]
+    warnings = dict.fromkeys((*image.warnings, *told))
     return footprint_of(image, planes, measurement, warnings=tuple(warnings))
 
 
@@ -142,8 +170,8 @@ def _frames_used(measured: Repeats) -> int:
     return sum(one or other for one, other in zip(before, after, strict=True))
 
 
-def _normalised(measured: Repeats, plane: Plane) -> PlaneMeasurement:
-    """One plane's measurement, normalised."""
+def _normalised(measured: Repeats, plane: Plane, *, linear: bool) -> PlaneMeasurement:
+    """One plane's measurement, normalised. `linear`: its codes count light; processing shares noise in others."""
     span = plane.white_dn - plane.black_dn
     down, right, error = measured.lag1
     impulses = measured.impulses.white + measured.impulses.black
@@ -157,7 +185,22 @@ def _normalised(measured: Repeats, plane: Plane) -> PlaneMeasurement:
         lag1=neighbour_correlation((down + right) / 2, error),
         impulse=Detection(impulses, impulses / math.sqrt(max(measured.impulses.count, 1)), repeats.MIN_IMPULSE_SHARE),
         clipped=measured.clipped,
+        no_noise=linear and measured.evidence.no_noise is not None,
     )
+
+
+def _doubts(measured: Repeats) -> list[str]:
+    """What speaks against counting electrons by the measured variance of linear frames."""
+    evidence = measured.evidence
+    if evidence.no_noise is not None:
+        return [evidence.no_noise]
+    if not evidence.shared:
+        return []
+    words = (
+        f"neighbouring pixels share noise, {evidence.power:.2g} times the variance of a pixel over all of them: "
+        "the shot gain is that of a pixel's variance and counts no electrons"
+    )
+    return [words]
 
 
 def neighbour_correlation(lag1: float, error: float) -> Detection:
@@ -184,6 +227,7 @@ def pooled_colours(parts: Sequence[tuple[Plane, PlaneMeasurement]]) -> PlaneFoot
         impulse=quadratic_mean([one.impulse for one in measured]),
         multiplicative=quadratic_mean([one.multiplicative for one in measured]),
         clipped=max(one.clipped for one in measured),
+        no_noise=any(one.no_noise for one in measured),
     )
     same = len({(plane.black_dn, plane.white_dn) for plane in planes}) == 1
     return describe(whole, planes[0], name="all", same_scale=same)
@@ -193,7 +237,7 @@ def luma(members: Sequence[Plane]) -> Plane:
     """The luma of one frame's colours as a plane; its lattice is that of the weights, no quantisation."""
 
     def load() -> Floats:
-        return np.asarray(sum(LUMA[plane.name] * plane.load().astype(np.float64) for plane in members))
+        return np.asarray(sum(LUMA[plane.name] * complete(plane).astype(np.float64) for plane in members))
 
     return replace(members[0], name="luma", load=load, step_dn=None)
 

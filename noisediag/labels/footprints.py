@@ -59,6 +59,7 @@ class PlaneMeasurement:
     impulse: Detection | None = None
     multiplicative: Detection | None = None  # where it is not the law's own squared term
     clipped: float = 0.0
+    no_noise: bool = False  # more than noise changes between the frames
 
 
 def describe(
@@ -85,6 +86,8 @@ def describe(
         flags.append("clipped")
     if signals.size < FEW_PIXELS:
         flags.append("few_pixels")
+    if measured.no_noise:
+        flags.append("misfit")
     return PlaneFootprint(
         name=name,
         channel=channel,
@@ -153,6 +156,7 @@ def _parameters(measured: PlaneMeasurement, plane: Plane, floor: float, span: fl
     variance = max(float(law.variance(np.array([median]))[0]), floor)
     # Without black only a range of signal shows the gain.
     unseen = not plane.offset_known and _range_of(measured.signal) < LEAST_RANGE * math.sqrt(variance)
+    unseen |= measured.no_noise
     shot = _drawn("shot_gain", law.slope, law.slopes, unsure=lambda high: high * median > UNSURE_SHARE * variance)
     without = {
         "shot_gain": Estimate("shot_gain", None, None, None, None, "weakly_identified") if unseen else shot,

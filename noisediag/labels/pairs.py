@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.footprint.file import Footprint, Measurement
 from noisediag.images.image import LUMA, Plane
+from noisediag.images.missing import complete
 from noisediag.labels.bursts import ReadOptions, luma, neighbour_correlation, pooled_colours
 from noisediag.labels.footprints import PlaneMeasurement, describe, footprint_of
 from noisediag.labels.repeats import lag_sums, line_offsets, line_variances, without_lines
@@ -88,8 +89,8 @@ def measure(noisy: Plane, clean: Plane) -> PlaneMeasurement:
         raise UnsupportedError(f"{sizes[0]} and {sizes[1]}: pairs are of one size")
     if min(noisy.shape) < MIN_SIDE_PX:
         raise UnsupportedError(f"at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels are needed")
-    values = noisy.load().astype(np.float64)
-    signal = _fitted(clean.load().astype(np.float64), values)
+    values = complete(noisy).astype(np.float64)
+    signal = _fitted(complete(clean).astype(np.float64), values)
     top = min(noisy.white_dn, float(values.max()))
     bottom = float(values.min())
     reason = pair_fault(

@@ -21,6 +21,7 @@ from noisediag.footprint.file import Footprint, Measurement, Rejected
 from noisediag.footprint.plane import PlaneFootprint
 from noisediag.footprint.values import Quantity
 from noisediag.images.image import Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.bursts import ReadOptions, pooled_colours
 from noisediag.labels.detection import Detection, from_variance
@@ -158,7 +159,7 @@ def _within_linear_range(
 
 def _shots_by_level(flats: Sequence[Shot]) -> list[list[Shot]]:
     """Shots of one level together, by their mean."""
-    means = [(float(shot.plane.load().mean()), place, shot) for place, shot in enumerate(flats)]
+    means = [(float(complete(shot.plane).mean()), place, shot) for place, shot in enumerate(flats)]
     groups: list[list[Shot]] = []
     start = -math.inf
     for mean, _, shot in sorted(means, key=lambda one: one[:2]):

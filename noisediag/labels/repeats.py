@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from noisediag.errors import UnreadableError, UnsupportedError
+from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Rejected
 from noisediag.images.image import Plane
+from noisediag.images.missing import complete
 from noisediag.labels.detection import Detection, from_variance
+from noisediag.labels.evidence import Evidence, weigh
 from noisediag.labels.screening import FramePair, compare_frames, faults, smooth, without_trend
 from noisediag.labels.variance_law import COUNT, MEAN, VARIANCE, FittedLaw, binned, fit_law, rescaled
 
@@ -71,6 +73,7 @@ class Repeats:
     impulses: Impulses
     rejected: tuple[Rejected, ...]
     warnings: tuple[str, ...]
+    evidence: Evidence
     clipped: float  # share of the values
     kept: tuple[bool, ...]  # of every two successive frames, whether they are in use
 
@@ -134,7 +137,7 @@ def measure(
     if min(planes[0].shape) < MIN_SIDE_PX:
         raise UnsupportedError(f"at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels are needed")
     ends, brightness = _code_range(planes)
-    compared, drift = _compare_successive(planes, ends.top)
+    compared, drift, triples = _compare_successive(planes, ends.top)
     refused = faults(compared)
     if len(refused) == len(compared):
         place, reason = next(iter(refused.items()))
@@ -144,6 +147,8 @@ def measure(
     pair_sums = _accumulate(planes, kept, ends)
     sums, parts = _without_moving_parts(pair_sums, planes[0].black_dn, generator, curved=curved)
     law = fit_law(rescaled(sums, planes[0].black_dn, 1.0), pair_sums.pairs, generator, curved=curved)
+    differences = (without_lines(noise, pair_sums.rows, pair_sums.columns) for *_, noise in pairs_in_use(planes, kept))
+    evidence = weigh(differences, pair_sums.mean, sums, (drift, triples), pairs=pair_sums.pairs)
     rejected = [Rejected(f"{named[place]} and {named[place + 1]}", reason) for place, reason in refused.items()]
     warnings = []
     if pair_sums.impulses.white + pair_sums.impulses.black > 0:
@@ -167,16 +172,14 @@ def measure(
         impulses=pair_sums.impulses,
         rejected=(*rejected, *parts),
         warnings=tuple(warnings),
+        evidence=evidence,
         clipped=float(np.mean(pair_sums.low + pair_sums.high)),
         kept=kept,
     )
 
 
 def _frame(plane: Plane) -> Floats:
-    values = np.asarray(plane.load(), np.float64)
-    if not np.isfinite(values).all():
-        raise UnreadableError("holds values that are not finite (NaN or infinity)")
-    return values
+    return np.asarray(complete(plane), np.float64)
 
 
 @dataclass(frozen=True)
@@ -203,8 +206,8 @@ def _code_range(planes: Sequence[Plane]) -> tuple[_CodeRange, Floats]:
     return ends, np.array(brightness)
 
 
-def _compare_successive(planes: Sequence[Plane], top: float) -> tuple[list[FramePair], float | None]:
-    """Every two successive frames compared; variance of differences over two frames to that over one."""
+def _compare_successive(planes: Sequence[Plane], top: float) -> tuple[list[FramePair], float | None, int]:
+    """Every two successive frames compared; variance over two frames to that over one, and of how many."""
     compared, twice, once = [], [], []
     before: Floats | None = None
     for first, second in itertools.pairwise(map(_frame, planes)):
@@ -214,7 +217,7 @@ def _compare_successive(planes: Sequence[Plane], top: float) -> tuple[list[Frame
             once.append((compared[-1].variance + compared[-2].variance) / 2)
         before = first
     usual = float(np.median(once)) if once else 0.0
-    return compared, float(np.median(twice)) / usual if usual > 0 else None
+    return compared, float(np.median(twice)) / usual if usual > 0 else None, len(once)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from noisediag.footprint.plane import (
     in_units,
 )
 from noisediag.images.image import Domain, Plane
+from noisediag.readout.emptiness import says_nothing
 from noisediag.readout.tiles import Part
 
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
@@ -144,7 +145,7 @@ def doubt(
 
     `whole`: the file's own plane, of which warnings are given.
     """
-    if answer.doubted is None:
+    if answer.doubted is None or says_nothing(plane):
         return Doubted(plane)
     plane = replace(plane, correlated_share=_correlated_share(answer, plane))
     light = law_of(calibration, answer, plane)

@@ -14,7 +14,7 @@ from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder, EncoderConfig, features
 from noisediag.cop.few_shot import FewShotConfig, FewShotHead, Reading
 from noisediag.cop.models import SensorModel
-from noisediag.cop.tokens import tokenize
+from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.errors import CheckpointError
 from noisediag.footprint.plane import Estimate, PlaneFootprint
 from noisediag.genome.parameters import NAMES, parameter
@@ -33,23 +33,23 @@ class Described:
 
 
 def describe(
-    model: SensorModel, tiles: Tensor, step: float, *, free_intercept: bool, encoder: Encoder | None = None
+    model: SensorModel, tokens: Tokens, step: float, *, free_intercept: bool, encoder: Encoder | None = None
 ) -> Described:
-    """Inputs of one bag `(T, H, W)`, normalised; `step` between its levels, 0 where none.
+    """Inputs of one bag, by its tokens of both grids; `step` between its levels, 0 where none.
 
     Four groups: the embedding in the leading components of what pretraining has shown (of another `encoder`: see
     `embed`), the level of signal and noise, the scale-free evidence, and the closed-form features of the blocks of
     both grids, mean and deviation, where a compression by blocks of 8 px shows.
     """
-    device = tiles.device
-    bags = tiles[None]
+    device = tokens.mean.device
     with torch.inference_mode():
-        answer = model(bags, torch.tensor([step], device=device), torch.tensor([free_intercept], device=device))
-        tokens = tokenize(bags)
+        answer = model.answer(
+            tokens, torch.tensor([step], device=device), torch.tensor([free_intercept], device=device)
+        )
         if encoder is None:
             embedding = (answer.embedding - model.familiarity.mean) @ model.familiarity.whiten
         else:
-            embedding = embed(encoder, tiles)[None]
+            embedding = _embedded(encoder, tokens.first_grid())[None]
         evidence = answer.evidence
         middle = evidence.sigma.log()
         blocks = [part.flatten(1, 3) for part in tokens.split(features(tokens)[0])]
@@ -68,8 +68,12 @@ def embed(encoder: Encoder, tiles: Tensor) -> Tensor:
     trained to say so, else the embedding as it is, `(E,)`.
     """
     with torch.inference_mode():
-        embedding = encoder(tokenize(tiles[None], grids=1))
-        said = encoder.locate(embedding)[0] if encoder.config.near else embedding
+        return _embedded(encoder, tokenize(tiles[None], grids=1))
+
+
+def _embedded(encoder: Encoder, tokens: Tokens) -> Tensor:
+    embedding = encoder(tokens)
+    said = encoder.locate(embedding)[0] if encoder.config.near else embedding
     return said[0].double().cpu()
 
 

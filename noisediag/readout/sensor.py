@@ -30,6 +30,7 @@ from noisediag.footprint.plane import (
 )
 from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import SPANS_ALIKE, Image, Plane
+from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
 from noisediag.traces.hot_pixels import HotPixels, hot_pixels
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
@@ -53,23 +54,32 @@ class NoiseLevel:
 
 
 def read_part(
-    model: SensorModel, part: Part, answers: Sequence[SensorAnswer], image: Image, gain: float | None
+    model: SensorModel,
+    part: Part,
+    answers: Sequence[SensorAnswer],
+    image: Image,
+    gain: float | None,
+    nothing: Sequence[Bare | None],
 ) -> tuple[list[PlaneFootprint], PlaneFootprint]:
     """The footprints of the part's groups, and the file's own: `all`, or `luma` of rendered colour.
 
-    `answers`: those of the part's bags; `gain`: e-/DN where it is known.
+    `answers`: those of the part's bags; `gain`: e-/DN where it is known; `nothing`: which of the bags show nothing.
     """
     count = len(part.groups)
     described = [
         plane_footprint(model, members, bag, answer, image, gain, whole=number == count or count == 1)
         for number, ((members, bag), answer) in enumerate(zip(part.bags, answers, strict=True))
     ]
+    described = [
+        plane if bare is None else emptied(plane, bag, bare)
+        for plane, (_, bag), bare in zip(described, part.bags, nothing, strict=True)
+    ]
     colours = len(by_frame(part.groups)[0]) > 1
     name = "luma" if image.domain == "rendered" and colours else "all"
     together = replace(described[-1], name=name, frame=None, channel=part.channel)
     if image.domain != "rendered" and count > 1:
         together = replace(together, shape=whole_shape([p for members in part.groups for p in members]))
-    if image.domain != "rendered":
+    if image.domain != "rendered" and nothing[-1] is None:
         together = replace(together, hot_pixels=_hot_pixels(part))
     return described[:count], together
 
@@ -117,6 +127,7 @@ def plane_footprint(
         offset_known=plane.offset_known,
         flags=flags,
         arrangement=_lines_and_waves(bag) if whole else None,
+        missing_share=bag.missing_share,
     )
 
 
@@ -264,7 +275,7 @@ def _parameters(
 def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
     index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
-    return arrangement(bag.seen[index])
+    return arrangement(bag.seen[index], None if bag.missing is None else bag.missing[index])
 
 
 def _law(answer: SensorAnswer) -> VarianceLaw:

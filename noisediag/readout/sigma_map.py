@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from noisediag import images
 from noisediag.footprint.file import Footprint
 from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import by_frame, fills_mosaic, luma, whole_shape
@@ -19,8 +21,9 @@ def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) ->
 
     `scale` None: DN. `(H, W)`, or `(planes, H, W)` for several colours, channels or frames, in the file's order.
 
-    The clean signal is taken as the mean of 5 x 5 pixels of the same plane. Frames of a stack that were not sampled
-    have the law of `all`; a part of the planes of a RAW file has maps of its own.
+    The clean signal is taken as the mean of 5 x 5 pixels of the same plane; pixels without a value stay without one.
+    Frames of a stack that were not sampled have the law of `all`; a part of the planes of a RAW file has maps of its
+    own.
     """
     by_name = {(p.name, p.channel, p.frame): p for p in footprint.planes}
     own = {p.channel: p for p in footprint.planes if p.name in ("all", "luma")}
@@ -30,10 +33,7 @@ def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) ->
     for plane in _lumas(image) if image.luma_only else image.planes:
         law = by_name.get((plane.name, plane.channel, plane.frame), own.get(plane.channel, footprint.planes[-1])).law
         span = plane.white_dn - plane.black_dn
-        values = torch.from_numpy(((plane.load().astype(np.float32) - plane.black_dn) / span).astype(np.float32))[
-            None, None
-        ]
-        smooth = torch.nn.functional.avg_pool2d(values, 5, 1, 2, count_include_pad=False)[0, 0].numpy()
+        smooth = _smooth(plane)
         sigma = (law.sigma(smooth) * (span if scale is None else scale)).astype(np.float32)
         if not mosaicked:
             maps.append(sigma)
@@ -48,7 +48,29 @@ def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) ->
     return maps[0] if len(maps) == 1 else np.stack(maps)
 
 
+def _smooth(plane: Plane) -> NDArray[Any]:
+    """Mean of 5 x 5 pixels of `plane`, of those with a value; not-a-number where the middle one has none."""
+    codes = plane.load()
+    missing = images.missing_pixels(plane, codes)
+    span = plane.white_dn - plane.black_dn
+    values = ((codes.astype(np.float32) - plane.black_dn) / span).astype(np.float32)
+    if missing is None:
+        return _means(values)
+    share = np.maximum(_means((~missing).astype(np.float32)), np.float32(1e-3))
+    return np.where(missing, np.float32(np.nan), _means(np.where(missing, np.float32(0), values)) / share)
+
+
+def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    means: NDArray[np.float32] = torch.nn.functional.avg_pool2d(
+        torch.from_numpy(values)[None, None], 5, 1, 2, count_include_pad=False
+    )[0, 0].numpy()
+    return means
+
+
 def _lumas(image: Image) -> list[Plane]:
     """The luma of each frame."""
     frames = by_frame([[plane] for plane in image.planes])
-    return [replace(members[0], name="luma", load=partial(luma, members), step_dn=None) for members in frames]
+    return [
+        replace(members[0], name="luma", load=partial(luma, members), step_dn=None, missing_code=None)
+        for members in frames
+    ]

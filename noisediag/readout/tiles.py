@@ -13,6 +13,7 @@ from noisediag import images
 from noisediag.cop.tokens import BLOCK
 from noisediag.errors import UnreadableError
 from noisediag.images.image import LUMA, Image, Plane
+from noisediag.readout.missing import block_limit, box, filled, fullest
 from noisediag.traces.saturation import Plateau, plateau
 
 TILE_PX = 256  # largest tile
@@ -29,6 +30,8 @@ class Bag:
     tiles: NDArray[np.float32]
     step: float | None  # distance of the levels in use, normalised; None: no lattice (floats)
     container: float | None  # distance of adjacent codes of the container, normalised; None: floats
+    missing: NDArray[np.bool_] | None = None  # (T, h, w) pixels that hold no value, filled in; None: there are none
+    missing_share: float = 0.0  # of all pixels of the planes
     ceiling: float | None = None  # normalised; pixels at and above it are saturated. None: none is seen
 
     @property
@@ -98,35 +101,60 @@ def cut(planes: Sequence[tuple[Plane, NDArray[Any]]], limit: int, *, align: int 
 
     They begin at multiples of `align` px. `lattice`: whether the levels in use are looked for.
 
-    Raises UnreadableError where the pixels are too few or not finite.
+    Pixels that hold no value (see `images.missing`) are filled in. Raises UnreadableError where the pixels are too few.
     """
     height, width = (min(values.shape[axis] for _, values in planes) for axis in (0, 1))
+    masks = [images.missing_pixels(plane, values) for plane, values in planes]
+    missing = _together_missing(masks, (height, width))
+    if missing is not None:
+        inside = box(missing, align)
+        missing, planes = missing[inside], [(plane, values[inside]) for plane, values in planes]
+        height, width = missing.shape
     if min(height, width) < MIN_TILE_PX:
         raise UnreadableError(
             f"{width} x {height} pixels are too few to tell noise from picture (at least {MIN_TILE_PX} x {MIN_TILE_PX})"
         )
     down, across = -(-height // TILE_PX), -(-width // TILE_PX)
     side_y, side_x = (height // down) // 8 * 8, (width // across) // 8 * 8
+
+    def window(number: int) -> tuple[slice, slice]:
+        y, x = number // across * (height // down), number % across * (width // across)
+        y, x = y - y % align, x - x % align
+        return slice(y, y + side_y), slice(x, x + side_x)
+
     order = np.argsort((np.arange(down * across) * GOLDEN) % 1.0, kind="stable")
-    chosen = np.sort(order[: max(1, limit // len(planes))])
-    tiles, raw = [], []
-    for plane, values in planes:
-        span = plane.white_dn - plane.black_dn
-        for number in chosen:
-            y, x = (int(number) // across) * (height // down), (int(number) % across) * (width // across)
-            y, x = y - y % align, x - x % align
-            tile = values[y : y + side_y, x : x + side_x]
-            raw.append(tile)
-            tiles.append((tile.astype(np.float32) - np.float32(plane.black_dn)) / np.float32(span))
-    stack = np.stack(tiles)
-    if not np.isfinite(stack).all():
-        raise UnreadableError("holds values that are not finite (NaN or infinity)")
+    most = max(1, limit // len(planes))
+    if missing is None:
+        chosen = np.sort(order[:most]).tolist()
+    else:
+        chosen = fullest([missing[window(number)] for number in range(down * across)], order.tolist(), most)
+    raw = [values[window(number)] for _, values in planes for number in chosen]
+    holes = None
+    if missing is not None:
+        holes = np.stack([missing[window(number)] for _ in planes for number in chosen])
+        block_limit(holes)  # refuses what has hardly a block left
+        raw = [filled(tile, hole, (place,)) for place, (tile, hole) in enumerate(zip(raw, holes, strict=True))]
+    scales = [plane for plane, _ in planes for _ in chosen]
+    stack = np.stack([_normalised(plane, tile) for plane, tile in zip(scales, raw, strict=True)])
+    share = 0.0 if missing is None else float(np.mean([0.0 if mask is None else mask.mean() for mask in masks]))
     if not lattice:
-        return Bag(stack, None, None)
+        return Bag(stack, None, None, holes, share)
     first = planes[0][0]
     span = first.white_dn - first.black_dn
-    step = images.code_step(np.stack(raw))
-    return Bag(stack, None if step is None else step / span, _container_step(raw[0].dtype, step, span))
+    codes = np.stack(raw)
+    step = images.code_step(codes if holes is None else codes[~holes])
+    container = _container_step(raw[0].dtype, step, span)
+    return Bag(stack, None if step is None else step / span, container, holes, share)
+
+
+def _together_missing(masks: Sequence[NDArray[np.bool_] | None], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Where any of several planes misses a pixel, of their common `shape`; None: nowhere."""
+    some = [mask[: shape[0], : shape[1]] for mask in masks if mask is not None]
+    return np.logical_or.reduce(some) if some else None
+
+
+def _normalised(plane: Plane, tile: NDArray[Any]) -> NDArray[np.float32]:
+    return (tile.astype(np.float32) - np.float32(plane.black_dn)) / np.float32(plane.white_dn - plane.black_dn)
 
 
 def block_means(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -156,8 +184,18 @@ def join(bags: Sequence[Bag]) -> Bag:
     """One bag of the tiles of several, evenly thinned to MAX_TILES and cut to a common size."""
     per = max(1, MAX_TILES // len(bags))
     side_y, side_x = (min(b.tiles.shape[axis] for b in bags) for axis in (1, 2))
-    picked = [thinned(bag, per).tiles[:, :side_y, :side_x] for bag in bags]
-    return Bag(np.concatenate(picked), bags[0].step, bags[0].container)
+    picked = [thinned(bag, per) for bag in bags]
+    tiles = [bag.tiles[:, :side_y, :side_x] for bag in picked]
+    missing = None
+    if any(bag.missing is not None for bag in picked):
+        missing = np.concatenate(
+            [
+                np.zeros(tile.shape, bool) if bag.missing is None else bag.missing[:, :side_y, :side_x]
+                for bag, tile in zip(picked, tiles, strict=True)
+            ]
+        )
+    share = sum(bag.missing_share for bag in bags) / len(bags)
+    return Bag(np.concatenate(tiles), bags[0].step, bags[0].container, missing, share)
 
 
 def own_bags(image: Image) -> Iterator[tuple[Plane, Bag]]:
@@ -182,19 +220,25 @@ def side_by_side(bags: Sequence[Bag], most_px: int) -> list[list[Bag]]:
 def thinned(bag: Bag, most: int) -> Bag:
     """At most so many of its tiles, evenly spread."""
     index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(most, len(bag.tiles))).round().astype(int))
-    return replace(bag, tiles=bag.tiles[index])
+    return replace(bag, tiles=bag.tiles[index], missing=None if bag.missing is None else bag.missing[index])
 
 
 def luma(members: Sequence[Plane]) -> NDArray[np.float32]:
-    """The luma of one frame's colours, `(H, W)` in DN."""
+    """The luma of one frame's colours, `(H, W)` in DN; not-a-number where one of them holds no value."""
     weights = np.array([LUMA.get(p.name, 1 / len(members)) for p in members], np.float32)
-    return np.asarray(sum(w * p.load().astype(np.float32) for w, p in zip(weights, members, strict=True)))
+    values = [p.load() for p in members]
+    result = np.asarray(sum(w * one.astype(np.float32) for w, one in zip(weights, values, strict=True)))
+    for plane, one in zip(members, values, strict=True):
+        missing = images.missing_pixels(plane, one)
+        if missing is not None:
+            result[missing] = np.nan
+    return result
 
 
 def luma_bag(members: Sequence[Plane]) -> Bag:
     """The luma of one frame's colours, in tiles."""
     # The weights' own lattice is no quantisation of the picture.
-    return cut([(members[0], luma(members))], MAX_TILES, align=BLOCK, lattice=False)
+    return cut([(replace(members[0], missing_code=None), luma(members))], MAX_TILES, align=BLOCK, lattice=False)
 
 
 def by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:

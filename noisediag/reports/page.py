@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from noisediag.errors import InputError, UnreadableError
 from noisediag.footprint.plane import counts_as_found
 from noisediag.genome.parameters import PARAMETERS
-from noisediag.images import read
+from noisediag.images import Plane, missing_pixels, read
 from noisediag.reports import Failure
 from noisediag.reports.charts import BandCurve, BandPoint, Group
 from noisediag.reports.document import path_fields
@@ -255,7 +255,7 @@ def thumbnail(path: str) -> Thumbnail:
     try:
         planes = read(path).planes
         chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
-        pixels = np.stack([np.asarray(plane.load(), dtype=np.float64) for plane in chosen], axis=-1)
+        pixels = np.stack([_drawn(plane) for plane in chosen], axis=-1)
     except InputError as error:
         return Thumbnail(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
     height, width = pixels.shape[:2]
@@ -267,6 +267,15 @@ def thumbnail(path: str) -> Thumbnail:
         for part in (pixels[::step, ::step], pixels[top : top + 64, left : left + 64])
     )
     return Thumbnail(_png(small), _png(middle), None)
+
+
+def _drawn(plane: Plane) -> NDArray[np.float64]:
+    """The codes of `plane`, and the lowest one for pixels that hold no value."""
+    codes = plane.load()
+    values, missing = codes.astype(np.float64), missing_pixels(plane, codes)
+    if missing is not None:
+        values[missing] = 0.0 if missing.all() else values[~missing].min()
+    return values
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter1d
 
 Tiles = NDArray[np.floating[Any]]  # (T, H, W), normalised
 Numbers = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 CLIP_SD = 2.5  # robust standard deviations beyond which a difference is an edge, not noise
 CLIPPED_COST = 1.05  # variance of such a mean over that of the plain one
@@ -33,6 +34,7 @@ RINGS = 40  # of equal distance from the origin, to compare a bin with its like
 MIN_SHARE = 0.01  # of the noise's variance, that a wave holds
 BLOCK_PX = 32  # a wave must be the same in the blocks of a tile
 MIN_STEADINESS = 0.75  # of its mean amplitude, that the median block must hold
+MAX_MISSING = 0.1  # of the pixels: a wave with more gaps is not told
 SUB_BINS = np.linspace(-0.5, 0.5, 9)  # bins; waves lie between two
 
 
@@ -48,18 +50,25 @@ class Arrangement:
     periodic_share: float | None
 
 
-def arrangement(tiles: Tiles) -> Arrangement:
-    """What `tiles` (T, H, W), normalised, show."""
-    return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), periodic_share(tiles))
+def arrangement(tiles: Tiles, missing: Mask | None = None) -> Arrangement:
+    """What `tiles` (T, H, W), normalised, show; `missing` (T, H, W): pixels that were filled in."""
+    if missing is None:
+        return Arrangement(offsets(tiles), offsets(tiles.transpose(0, 2, 1)), periodic_share(tiles))
+    whole = missing.mean() <= MAX_MISSING  # what is filled in has no waves
+    return Arrangement(
+        offsets(tiles, missing),
+        offsets(tiles.transpose(0, 2, 1), missing.transpose(0, 2, 1)),
+        periodic_share(tiles) if whole else None,
+    )
 
 
-def offsets(tiles: Tiles) -> float | None:
+def offsets(tiles: Tiles, missing: Mask | None = None) -> float | None:
     """Standard deviation of the offsets that rows of `tiles` (T, H, W) share; 0: no more than chance; None: unseen.
 
     Each row is compared pixel by pixel with the two beside it: slow shading cancels, the offsets have six times their
     variance. Pixels count by how quiet it is around them, and those far off not at all, so that edges and texture are
     left out. The error of a row's mean is known from the scatter of its pixels; the rows with the larger errors are not
-    looked at.
+    looked at. `missing` (T, H, W): pixels that do not count.
     """
     tiles = np.ascontiguousarray(tiles, dtype=np.float32)
     difference = tiles[:, :-2] - 2 * tiles[:, 1:-1] + tiles[:, 2:]
@@ -74,6 +83,9 @@ def offsets(tiles: Tiles) -> float | None:
     around = np.where(around > 0, np.maximum(around, least), np.float32(np.inf))  # clipped areas show nothing
     near = distance.reshape(*around.shape, QUIET_AREA_PX[1]) <= (CLIP_SD * around)[..., None]
     weight = np.where(near, (1 / np.square(around))[..., None], np.float32(0)).reshape(distance.shape)
+    if missing is not None:
+        touched = missing[:, :-2] | missing[:, 1:-1] | missing[:, 2:]
+        weight = np.where(touched[:, :, : distance.shape[2]], np.float32(0), weight)
     total = weight.sum(axis=2)
     seen = total > 0
     if seen.sum() < tiles.shape[1] // 2:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from scipy import ndimage
 from typer.testing import CliRunner
 
 from noisediag.cli import app
@@ -135,8 +136,76 @@ class TestStacks:
 
     def test_no_light_no_gain(self, estimator, tmp_path):
         tifffile.imwrite(tmp_path / "a.tif", frames_of(np.zeros((256, 256)), 5))
-        with pytest.raises(UnsupportedError):
-            advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN + 5), estimator)
+        advice = advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN - 5), estimator)
+        assert advice.gain.value is None
+        assert any("does not rise with the light" in warning for warning in advice.warnings)
+        assert {level.photons.value for level in advice.levels} == {None}
+        found = level(advice, "median")  # the SNR needs no gain: 5 DN of light over the read noise
+        assert found.snr.value == pytest.approx((found.signal_dn - OFFSET_DN + 5) / READ_DN, rel=0.05)
+        with pytest.raises(UnsupportedError, match="no gain"):
+            advise(tmp_path / "a.tif", AdviseOptions(black=OFFSET_DN - 5, sky=True, exposure_s=1.0), estimator)
+        with pytest.raises(UsageError, match="no gain"):
+            exponents([advice, advice], (1.0, 2.0), ())
+
+
+class TestVetoes:
+    """Frames that are no repeats of photons: the gain is withheld, or that before what was done to them."""
+
+    def advice(self, estimator, folder, frames, **options):
+        path = folder / "a.tif"
+        axes = options.pop("axes", "TYX")
+        tifffile.imwrite(
+            path,
+            np.clip(np.rint(frames), 0, 65535).astype(np.uint16),
+            photometric="minisblack",
+            metadata={"axes": axes},
+        )
+        return advise(path, AdviseOptions(**options), estimator)
+
+    def test_interpolation_is_undone(self, estimator, tmp_path):
+        generator, frames = np.random.default_rng(1), frames_of(light_of("tissue", 20, size=128), 12)
+        moved = [
+            ndimage.shift(one.astype(float), generator.uniform(-0.5, 0.5, 2), order=1, mode="nearest") for one in frames
+        ]
+        advice = self.advice(estimator, tmp_path, moved)
+        assert advice.gain.value == pytest.approx(GAIN, rel=0.15)
+        assert advice.gain.low < GAIN < advice.gain.high
+        assert any("interpolation" in warning for warning in advice.warnings)
+
+    def test_what_blinks_is_no_noise(self, estimator, tmp_path):
+        generator = np.random.default_rng(2)
+        rows, columns = np.mgrid[:96, :96]
+        spots = [
+            30 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 1.5**2))
+            for y, x in generator.uniform(4, 92, (40, 2))
+        ]
+        lights = [6 + sum(spot for spot in spots if generator.random() < 0.4) for _ in range(8)]
+        frames = np.stack([frames_of(light, 1, seed=n)[0] for n, light in enumerate(lights)])
+        advice = self.advice(estimator, tmp_path, frames)
+        assert any("blinks" in warning for warning in advice.warnings)
+        assert advice.gain.value is None or (advice.how == "estimated" and advice.gain.value < 2 * GAIN)
+
+    def test_frames_averaged_over_time_share_noise(self, estimator, tmp_path):
+        frames = frames_of(light_of("leaves", 30, size=128), 10).astype(float)
+        advice = self.advice(estimator, tmp_path, (frames[1:] + frames[:-1]) / 2, black=OFFSET_DN)
+        assert advice.gain.value is None
+        assert {average.snr.value for average in advice.averages} == {None}
+        assert any("share noise" in warning for warning in advice.warnings)
+
+    def test_speckle_has_no_photons(self, estimator, tmp_path):
+        light, generator = light_of("leaves", 3000, size=128), np.random.default_rng(3)
+        frames = OFFSET_DN + light * generator.gamma(4, 1 / 4, (6, *light.shape))
+        for options in ({}, {"black": OFFSET_DN}):
+            assert self.advice(estimator, tmp_path, frames, **options).gain.value is None
+
+    def test_depths_are_no_repeats(self, estimator, tmp_path):
+        frames = frames_of(light_of("leaves", 30, size=128), 4)
+        advice = self.advice(estimator, tmp_path, frames, axes="ZYX")
+        assert (advice.frames, advice.how) == (1, "estimated")
+        assert any("along Z" in warning for warning in advice.warnings)
+        both = self.advice(estimator, tmp_path, np.stack([frames, frames[::-1]], axis=1), axes="TZYX")
+        assert (both.frames, both.how) == (4, "measured")
+        assert both.gain.value == pytest.approx(GAIN, rel=0.1)
 
 
 class TestRealRepeats:

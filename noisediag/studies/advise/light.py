@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.footprint.values import SD_90
 from noisediag.studies.advise.result import AdviseOptions
 
 Floats = NDArray[np.float64]
@@ -113,6 +114,34 @@ class PhotonLaw:
         )
         intercepts = peak - slopes * peak_dn
         return PhotonLaw(float(slopes[-1]), float(intercepts[-1]), slopes[:-1], intercepts[:-1])
+
+    def unscaled(self, signal_dn: float, offset: float, pattern: float) -> Light | None:
+        """Signal and noise in DN, for an SNR without a gain; None where the line has no variance."""
+        light, variance = max(signal_dn - offset, 0.0), self.slope * signal_dn + self.intercept
+        return Light(light, variance - light, pattern) if variance > 0 else None
+
+    def unscaled_draws(self, signal_dn: float, offset: float, pattern: Floats) -> Light:
+        """`unscaled` for every draw."""
+        light = max(signal_dn - offset, 0.0)
+        variances = self.slopes * signal_dn + self.intercepts
+        least = 1e-3 * float(np.median(np.abs(variances)))  # a draw below 0 is one of hardly any noise
+        return Light(light, np.maximum(variances, max(least, 1e-12)) - light, pattern)
+
+    def times(self, factor: float, error: float) -> PhotonLaw:
+        """The variance `factor` times as large, with draws of a relative standard `error` of that factor."""
+        factors = factor * np.exp(error * np.random.default_rng(3).standard_normal(len(self.slopes)))
+        return PhotonLaw(factor * self.slope, factor * self.intercept, factors * self.slopes, factors * self.intercepts)
+
+    def between(self, low: float, high: float, median_dn: float) -> PhotonLaw:
+        """With draws whose 90 % interval reaches at least from `low` to `high`, the noise at the median kept."""
+        median = self.slopes * median_dn + self.intercepts
+        normal = np.random.default_rng(4).standard_normal(len(self.slopes))
+        least = LEAST_SLOPE * self.slope
+        down, up = (
+            abs(math.log(max(end, least) / self.slope)) / SD_90 for end in (min(low, self.slope), max(high, self.slope))
+        )
+        slopes = self.slope * np.exp(np.where(normal < 0, down, up) * normal)
+        return PhotonLaw(self.slope, self.intercept, slopes, median - slopes * median_dn)
 
     def _through(self, slope: float, intercept: float) -> PhotonLaw:
         ones = np.ones_like(self.slopes)

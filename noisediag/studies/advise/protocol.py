@@ -35,6 +35,15 @@ def routes_to(light: Light, options: AdviseOptions, headroom: float) -> list[Rou
     return [route("frames", frames_for(target, light), None), route("dwell", brightness, brightness), *powers]
 
 
+def routes_without_gain(light: Light, options: AdviseOptions) -> list[Route]:
+    """The one way that is known without a gain: how the noise grows with the light is not."""
+    target, budget = options.target_snr, options.max_dose
+    if target is None or not light.electrons > 0:
+        return []
+    frames = frames_for(target, light)
+    return [Route("frames", frames, frames, None if budget is None or frames is None else frames <= budget, False)]
+
+
 def sky_of(light: Light, image: Image, options: AdviseOptions) -> Sky:
     """Shortest exposures: read noise adds the share s to the sky's noise where r^2 = ((1 + s)^2 - 1) * sky.
 
@@ -70,6 +79,9 @@ def exponents(advices: Sequence[Advice], powers: Sequence[float], dwells: Sequen
     """
     names = [name for name, values in (("power", powers), ("dwell", dwells)) if values]
     columns = [np.log(values) for values in (powers, dwells) if len(values)]
+    withheld = [advice.path for advice in advices if advice.gain.value is None]
+    if withheld:
+        raise UsageError(f"{withheld[0]}: has no gain, so no photons for a series")
     photons = [
         next(level.photons.value or 0.0 for level in advice.levels if level.name == advice.target_level)
         for advice in advices

@@ -23,6 +23,7 @@ SCHEMA = "noisediag.advice/1"
 _OFFSETS = {
     "file": "from the file",
     "given": "as given",
+    "unknown": "not known",
     "vanishing": "where the variance vanishes: read noise, if any, is counted as light",
 }
 
@@ -68,6 +69,8 @@ def plot(advices: Sequence[Advice], path: Path) -> None:
     axes = figure.add_subplot(xscale="log", yscale="log")
     for advice in advices:
         frames = [average.frames for average in advice.averages]
+        if advice.averages[0].snr.value is None:  # nothing to draw
+            continue
         values, lows, highs = np.array([_ends(average.snr) for average in advice.averages]).T
         (drawn,) = axes.plot(frames, values, marker="o", markersize=3, label=f"{Path(advice.path).name}")
         axes.fill_between(frames, lows, highs, alpha=0.15, linewidth=0, color=drawn.get_color())
@@ -102,7 +105,7 @@ def _ends(value: Bounded) -> tuple[float, float, float]:
 
 def _title(advice: Advice) -> Text:
     title = Text(printable(advice.path), style="bold")
-    source = f"{advice.frames} frames: noise measured" if advice.frames > 1 else "one picture: noise estimated"
+    source = "one picture: noise estimated" if advice.frames == 1 else f"{advice.frames} frames: noise {advice.how}"
     factor = "" if advice.effective else f", excess noise factor {advice.excess_noise:g}"
     return title.append(f"\n{source}{factor}", style="not bold")
 
@@ -118,7 +121,10 @@ def _facts(advice: Advice) -> Table:
 
 
 def _fact_rows(advice: Advice) -> Iterator[tuple[str, str, str]]:
-    yield "gain", *_shown(advice.gain, f"DN / {unit(advice)[:-1]}")
+    if advice.gain.value is None:
+        yield "gain", "-", f"DN / {unit(advice)[:-1]}  not identified: see the warning"
+    else:
+        yield "gain", *_shown(advice.gain, f"DN / {unit(advice)[:-1]}")
     yield "offset", number(advice.offset_dn, 4), f"DN  {_OFFSETS[advice.offset_source]}"
     if advice.read_noise_e.value is not None:
         yield "read noise", *_shown(advice.read_noise_e, "e-")
@@ -159,7 +165,7 @@ def _levels(advice: Advice) -> Table:
     )
     table.columns[-1].justify = "left"
     for level in advice.levels:
-        limit = {"pattern": "fixed pattern"}.get(level.limit, f"{level.limit} noise")
+        limit = {"pattern": "fixed pattern", None: "-"}.get(level.limit, f"{level.limit} noise")
         table.add_row(level.name, number(level.signal_dn, 4), *_cells(level.photons), *_cells(level.snr), limit)
     return table
 

@@ -29,13 +29,16 @@ class AdviseOptions:
 
 @dataclass(frozen=True)
 class PictureLevel:
-    """A part of the picture. `photons` a pixel and frame; `limit`: shot, read or pattern, the largest noise."""
+    """A part of the picture. `photons` a pixel and frame; `limit`: shot, read or pattern, the largest noise.
+
+    Without a gain `photons` and `limit` are None, and where the noise is not known either, `snr`.
+    """
 
     name: str
     signal_dn: float
     photons: Bounded
     snr: Bounded
-    limit: str
+    limit: str | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,10 @@ class Sky:
 
 @dataclass(frozen=True)
 class Advice:
-    """What one file says. DN/e- and photons are effective where the excess noise factor is not known."""
+    """What one file says. DN/e- and photons are effective where the excess noise factor is not known.
+
+    `gain` None: it was not identified, and `warnings` say why; no photons, no dwell and no power follow then.
+    """
 
     path: str
     how: str  # measured (from repeats) or estimated (from one picture)
@@ -81,8 +87,8 @@ class Advice:
     effective: bool
     excess_noise: float
     gain: Bounded  # DN a photon
-    offset_dn: float
-    offset_source: str  # file, given, or vanishing (the DN at which the variance vanishes)
+    offset_dn: float | None
+    offset_source: str  # file, given, vanishing (the DN at which the variance vanishes) or unknown
     read_noise_e: Bounded
     levels: tuple[PictureLevel, ...]
     target_level: str

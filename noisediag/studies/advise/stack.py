@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from noisediag import images
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.estimator import Estimator
-from noisediag.footprint.values import Bounded
+from noisediag.footprint.plane import counts_as_found
+from noisediag.footprint.values import Bounded, interval
 from noisediag.images.image import Image, Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
+from noisediag.labels.repeats import Repeats
 from noisediag.labels.screening import smooth
 from noisediag.studies.advise.light import PhotonLaw
 from noisediag.studies.advise.result import AdviseOptions
@@ -24,6 +27,13 @@ Floats = NDArray[np.float64]
 
 LEVELS = {"background": 5.0, "median": 50.0, "peak": 99.5}  # percentile of the picture, smoothed over 3 x 3 pixels
 TEXTURE = 1.1  # times their own noise, that a mean of frames must show for a fixed pattern: texture has passed for 1.07
+BLIND = frozenset({"misfit", "out_of_domain", "smoothed", "few_pixels"})  # of an estimate that shows no gain
+FAR_RATIO = 2.0  # of the gains of frames' differences and of a single frame, beyond their intervals
+UNFILTERED_ERROR = 0.06  # of a gain whose interpolation was undone: edges that it blurred add up to 9 %
+DARK_SD, DARK_SHARE = (
+    4.0,
+    0.1,
+)  # standard errors, and of the variance at the median, by which it may be below 0 in the dark
 SD_90 = 1.645  # standard deviations to either end of a normal 90 % interval, as rounded in printed advice
 
 
@@ -49,6 +59,22 @@ class Picture:
         return Bounded(value, low, high)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the frames show. `law`: of the light before an interpolation, if there was one; `pixel_law`: of the frames.
+
+    `no_gain`: why the slope of the law is no gain; `no_noise`: why its variance is no noise either.
+    """
+
+    law: PhotonLaw
+    pixel_law: PhotonLaw
+    picture: Picture
+    no_gain: str | None = None
+    no_noise: str | None = None
+    warnings: tuple[str, ...] = ()
+    how: str = "measured"  # or estimated, from a single frame
+
+
 def frames_of(image: Image) -> list[Plane]:
     """The frames of the one channel; of a RAW mosaic its first green plane, or its first."""
     channels = {plane.channel or plane.name for plane in image.planes}
@@ -59,48 +85,120 @@ def frames_of(image: Image) -> list[Plane]:
     return list(image.planes)
 
 
-def law_of(
-    planes: Sequence[Plane], image: Image, options: AdviseOptions, estimator: Estimator
-) -> tuple[PhotonLaw, Picture, list[str]]:
-    """The law of one frame's noise, measured from repeats or estimated from one picture; the picture; warnings.
+def read_stack(planes: Sequence[Plane], image: Image, options: AdviseOptions, estimator: Estimator) -> Reading:
+    """The law of one frame's noise, measured from repeats or estimated from one picture, and what speaks against it.
 
     Raises UnsupportedError where there is no noise to be seen, or the frames are no repeats.
     """
-    generator = np.random.default_rng(0)
-    if len(planes) > 1:
-        measured = repeats.measure(planes, generator)
-        law = PhotonLaw(measured.slope, measured.intercept, measured.slopes, measured.intercepts)
-        return law, Picture(measured.mean, smooth(measured.mean), measured.brightness), []
-    plane = planes[0]
+    if len(planes) == 1:
+        return _of_one(planes[0], image, options, estimator)
+    measured = repeats.measure(planes, np.random.default_rng(0))
+    if measured.evidence.scene is not None and options.gain is None:
+        alone = _of_one(planes[len(planes) // 2], image, options, estimator)
+        if alone.no_gain is None:
+            words = f"{measured.evidence.scene}; the noise is estimated from one frame alone"
+            return replace(alone, warnings=(words, *alone.warnings))
+    return _of_repeats(measured, planes, image, estimator)
+
+
+def _of_repeats(measured: Repeats, planes: Sequence[Plane], image: Image, estimator: Estimator) -> Reading:
+    pixels = PhotonLaw(measured.slope, measured.intercept, measured.slopes, measured.intercepts)
+    picture = Picture(measured.mean, smooth(measured.mean), measured.brightness)
+    evidence, law, warnings = measured.evidence, pixels, list(measured.warnings)
+    no_gain = evidence.no_gain
+    if no_gain is None and evidence.shared:
+        law = pixels.times(evidence.unfiltered, UNFILTERED_ERROR)
+        warnings.append(
+            f"neighbouring pixels share noise, as interpolation makes it ({evidence.power:.2g} times the variance of a "
+            "pixel over all of them): gain, photons and SNR are those before it"
+        )
+    if no_gain is None:
+        no_gain, doubts = _beside_one_frame(planes, image, pixels, estimator)
+        warnings += doubts
+    unique = [warning for warning in dict.fromkeys(warnings) if warning != no_gain]
+    return Reading(law, pixels, picture, no_gain, evidence.no_line, tuple(unique))
+
+
+def _beside_one_frame(
+    planes: Sequence[Plane], image: Image, law: PhotonLaw, estimator: Estimator
+) -> tuple[str | None, list[str]]:
+    """Why the frames' differences are belied by the noise of a single one; or doubts that this leaves."""
+    middle = planes[len(planes) // 2]
+    footprint = estimator.estimate(replace(image, planes=(middle,), frames=1)).planes[-1]
+    shot = footprint["shot_gain"]
+    if shot.value_dn is None or shot.low_dn is None or shot.high_dn is None or BLIND & set(footprint.flags):
+        return None, []
+    low, high = interval(law.slopes)
+    if low > FAR_RATIO * shot.high_dn:
+        return (
+            f"the frames' differences show {law.slope:.3g} DN a photon, a single frame at most {shot.high_dn:.3g}: "
+            "more than its noise changes from frame to frame"
+        ), []
+    if FAR_RATIO * high < shot.low_dn:
+        words = (
+            f"a single frame shows at least {shot.low_dn:.3g} DN a photon, the frames' differences {law.slope:.3g}: "
+            "the frames share noise (averaged, denoised over time), or a fixed pattern passes for noise in one of them"
+        )
+        return None, [words]
+    return None, []
+
+
+def _of_one(plane: Plane, image: Image, options: AdviseOptions, estimator: Estimator) -> Reading:
     footprint = estimator.estimate(replace(image, planes=(plane,), frames=1)).planes[-1]
     if not shows_noise([footprint]):
         raise UnsupportedError("shows no pixel noise")
-    values = plane.load().astype(np.float64)
+    values = complete(plane).astype(np.float64)
     span = plane.white_dn - plane.black_dn
-    (slope, level), (slopes, levels) = line([[footprint]], generator, free=not plane.offset_known)
-    doubt = footprint["shot_gain"].flag == "weakly_identified" and options.gain is None
-    warnings = ["one picture leaves shot and read noise open here: take repeats, or give --gain"] if doubt else []
+    (slope, level), (slopes, levels) = line([[footprint]], np.random.default_rng(0), free=not plane.offset_known)
     law = PhotonLaw(
         slope * span,
         level * span**2 - slope * span * plane.black_dn,
         slopes * span,
         levels * span**2 - slopes * span * plane.black_dn,
     )
-    return law, Picture(values, smooth(values), np.array([values.mean()])), warnings
+    picture = Picture(values, smooth(values), np.array([values.mean()]))
+    shot, shared, warnings = footprint["shot_gain"], footprint["correlation"], []
+    no_gain = None if shot.value is not None else "one picture does not show its gain here: take repeats"
+    doubted = sorted(BLIND & set(footprint.flags))
+    if doubted:
+        no_gain = f"the noise of this one picture is no count of photons ({', '.join(doubted)}): take repeats"
+    elif counts_as_found(shared.value, shared.present):
+        no_gain = "neighbouring pixels of this one picture share noise: take repeats"
+    elif shot.flag == "weakly_identified" and options.gain is None:
+        warnings.append("one picture leaves shot and read noise open here: take repeats, or give --gain")
+        if shot.low_dn is not None and shot.high_dn is not None:
+            law = law.between(shot.low_dn, shot.high_dn, picture.levels["median"])
+    return Reading(law, law, picture, no_gain, warnings=tuple(warnings), how="estimated")
 
 
-def offset_of(plane: Plane, law: PhotonLaw, options: AdviseOptions) -> tuple[float, str]:
+def offset_of(plane: Plane, reading: Reading, options: AdviseOptions) -> tuple[float | None, str]:
     """The DN without light and where it is known from (see `Advice.offset_source`).
 
-    Raises UsageError where options need an offset that is not known, UnsupportedError where the noise does not show it.
+    Raises UsageError where options need an offset that is not known.
     """
     if plane.offset_known:
         return plane.black_dn, "given" if options.black is not None else "file"
     if options.sky or options.read_noise_e is not None:
         raise UsageError("the offset is needed to tell read noise: --offset")
-    if not law.slope > 0:
-        raise UnsupportedError("shows no noise that grows with the light, so no gain: a range of signals is needed")
+    law = reading.law
+    if reading.no_gain is not None or not law.slope > 0:
+        if options.gain is None:
+            return None, "unknown"
+        median = float(np.median(reading.picture.smooth))  # the noise there, at the gain that is given
+        return median - (law.slope * median + law.intercept) * options.gain / (options.excess_noise or 1.0), "vanishing"
     return -law.intercept / law.slope, "vanishing"
+
+
+def contradiction(law: PhotonLaw, offset: float, median_dn: float) -> str | None:
+    """Why noise that vanishes above the offset is none of photons; None: it does not."""
+    dark, darks = law.slope * offset + law.intercept, law.slopes * offset + law.intercepts
+    usual = law.slope * median_dn + law.intercept
+    if not law.slope > 0 or dark > -max(DARK_SD * float(darks.std()), DARK_SHARE * usual):
+        return None
+    return (
+        f"the noise vanishes at {-law.intercept / law.slope:.4g} DN, above the offset {offset:.4g}: a wrong offset, or "
+        "noise that grows faster than the light"
+    )
 
 
 def pattern_of(

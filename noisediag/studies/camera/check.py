@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -22,55 +21,60 @@ from noisediag.footprint.plane import PlaneFootprint
 from noisediag.footprint.values import Bounded, of_draws
 from noisediag.reports.figures import dumps_json, dumps_rows, number_table, plain
 from noisediag.reports.table import digits, interval, number, printable
-from noisediag.studies.camera.profile import line, planes_of, shows_noise
+from noisediag.studies.camera.comparison import WORDS, Comparison, comparison
+from noisediag.studies.camera.datasheet import DataSheet, against
+from noisediag.studies.camera.profile import DOUBTS, gain_of, line, planes_of, shows_noise
 
 SCHEMA = "noisediag.check/1"
-MAX_RATIO = 1.09  # of stated to estimated, or its inverse, that still agrees: half way between 3 and 15 %
-MAX_HALF_WIDTH = 0.06  # of an interval, relative to its value, with which MAX_RATIO can be judged
-GROSS_RATIO = 10.0  # to the nearer bound, that differs whatever the interval: texture has passed for 5 times the noise
-MAX_GAIN_RATIO = 2.0  # beyond which a FITS GAIN is the position of a knob
-
-Verdict = Literal["agrees", "differs", "setting", "cannot tell"]
-WORDS: dict[Verdict, str] = {
-    "agrees": "agrees",
-    "differs": "differs",
-    "setting": "a setting, not a gain",
-    "cannot tell": "cannot tell",
-}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One stated number beside the estimate; None: not identified in this picture. `ratio` is stated / estimated."""
+class Note:
+    """What is to be known of a file beside its comparisons."""
 
     path: str
-    tag: str
-    quantity: str
-    unit: str
-    stated: float
-    estimated: float | None
-    low: float | None
-    high: float | None
-    ratio: float | None
-    ratio_low: float | None
-    ratio_high: float | None
-    verdict: Verdict
+    text: str
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The comparisons of all files, and the files whose metadata say nothing of noise."""
+    """The comparisons of all files, what is to be known of them, and the files with nothing to compare."""
 
     rows: tuple[Comparison, ...]
     silent: tuple[str, ...]
+    notes: tuple[Note, ...]
     checkpoint: CheckpointId | None
 
 
-def run(footprints: Sequence[Footprint]) -> CheckResult:
-    """Compare every footprint with its own `acquisition` tags."""
-    rows = [list(compare(footprint)) for footprint in footprints]
-    silent = [str(footprint.path) for footprint, own in zip(footprints, rows, strict=True) if not own]
-    return CheckResult(tuple(row for own in rows for row in own), tuple(silent), footprints[0].checkpoint)
+def run(footprints: Sequence[Footprint], *, metadata: bool = True, sheet: DataSheet | None = None) -> CheckResult:
+    """Compare every footprint with its own `acquisition` tags (`metadata`) and with a data `sheet`.
+
+    No verdict is given on a file whose noise is none of a camera's: a note says why. Raises UsageError for a sheet that
+    says too little.
+    """
+    rows, silent, notes = [], [], []
+    for footprint in footprints:
+        path, own = str(footprint.path), list(compare(footprint)) if metadata else []
+        if sheet is not None:
+            found, told = against(sheet, footprint)
+            own += found
+            notes += [Note(path, text) for text in told]
+        doubts = _doubts(footprint)
+        if doubts and own:
+            own = [replace(row, verdict="cannot tell") for row in own]
+            notes += [Note(path, f"no verdict: {text}") for text in doubts]
+        rows += own
+        silent += [] if own else [path]
+    return CheckResult(tuple(rows), tuple(silent), tuple(notes), footprints[0].checkpoint)
+
+
+def _doubts(footprint: Footprint) -> list[str]:
+    """Why the noise of a file is not that of a camera alone, in words."""
+    flags = {*footprint.flags, *footprint.planes[-1].flags} | ({"uneven"} if footprint.uneven is not None else set())
+    words = {flag: text for flag, text in DOUBTS.items() if flag in flags}
+    if footprint.uneven is not None:
+        words["uneven"] += f", from {footprint.uneven[0]:.2g} to {footprint.uneven[1]:.2g} times its curve"
+    return list(words.values())
 
 
 def compare(footprint: Footprint) -> Iterator[Comparison]:
@@ -81,7 +85,7 @@ def compare(footprint: Footprint) -> Iterator[Comparison]:
     pairs = tags.get("NoiseProfile")
     if pairs is not None:
         yield from _noise_profile(footprint, list(pairs))
-    gain = _gain(footprint.planes[-1])
+    gain = gain_of(footprint.planes[-1])
     read = derived.sigma_d
     for tag, unit, estimated in (
         ("EGAIN", "e-/DN", gain),
@@ -97,33 +101,6 @@ def compare(footprint: Footprint) -> Iterator[Comparison]:
             yield comparison(path, tag, name, unit, float(stated), estimated)
 
 
-def comparison(path: str, tag: str, quantity: str, unit: str, stated: float, estimated: Bounded) -> Comparison:
-    """`stated` beside `estimated`, with the verdict."""
-    value, low, high = estimated.value, estimated.low, estimated.high
-    if value is None or low is None or high is None or value <= 0:
-        ratios: tuple[float | None, float | None, float | None] = (None, None, None)
-        verdict: Verdict = "setting" if tag.startswith("Detector") else "cannot tell"
-        return Comparison(path, tag, quantity, unit, stated, None, None, None, *ratios, verdict)
-    ratios = (stated / value, stated / high, stated / low if low > 0 else None)
-    verdict = decide(ratios[0], estimated)
-    if tag.startswith("Detector"):
-        verdict = "agrees" if verdict == "agrees" else "setting"
-    elif tag == "GAIN" and verdict == "differs" and not 1 / MAX_GAIN_RATIO < stated / value < MAX_GAIN_RATIO:
-        verdict = "setting"
-    return Comparison(path, tag, quantity, unit, stated, value, low, high, *ratios, verdict)
-
-
-def decide(ratio: float | None, estimated: Bounded) -> Verdict:
-    """Whether a ratio of stated to estimated is too far from 1, where the estimate is good enough to say so."""
-    value, low, high = estimated.value, estimated.low, estimated.high
-    if ratio is None or value is None or low is None or high is None:
-        return "cannot tell"
-    if max(high / value - 1, 1 - low / value) <= MAX_HALF_WIDTH:
-        return "agrees" if abs(math.log(ratio)) < math.log(MAX_RATIO) else "differs"
-    stated = ratio * value
-    return "differs" if stated > GROSS_RATIO * high or stated * GROSS_RATIO < low else "cannot tell"
-
-
 def render(result: CheckResult) -> Group:
     """A table a file, no wider than 80 columns."""
     parts: list[RenderableType] = []
@@ -135,6 +112,7 @@ def render(result: CheckResult) -> Group:
             if row.path == path:
                 table.add_row(*_cells(row))
         parts.append(table)
+        parts += [Text(note.text) for note in result.notes if note.path == path]
     parts += [Text(f"{printable(path)}: says nothing of its noise") for path in result.silent]
     return Group(*parts)
 
@@ -186,18 +164,6 @@ def _pair(footprint: Footprint, planes: Sequence[PlaneFootprint]) -> tuple[Bound
     identified = footprint["shot_gain"].value is not None and slope > 0
     shot = Bounded(*of_draws(slope, slopes)) if identified else Bounded(None)
     return shot, Bounded(*of_draws(offset, offsets))
-
-
-def _gain(plane: PlaneFootprint) -> Bounded:
-    """The conversion gain, e-/DN, from the slope of that line."""
-    if plane.black_dn is None or plane.white_dn is None or not shows_noise([plane]):
-        return Bounded(None)
-    (slope, _), (slopes, _) = line([[plane]], np.random.default_rng(0), free=not plane.offset_known)
-    shot = Bounded(*of_draws(slope, slopes))
-    if plane["shot_gain"].value is None or not shot.low or not shot.high or not slope > 0:
-        return Bounded(None)
-    span = plane.white_dn - plane.black_dn
-    return Bounded(1 / (slope * span), 1 / (shot.high * span), 1 / (shot.low * span))
 
 
 def _offset(plane: PlaneFootprint) -> Bounded:

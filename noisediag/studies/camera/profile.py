@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 from noisediag.errors import UnsupportedError, UsageError
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.footprint.plane import WEAK_RATIO, PlaneFootprint
-from noisediag.footprint.values import SD_90, Known, of_draws
+from noisediag.footprint.values import SD_90, Bounded, Known, of_draws
 from noisediag.labels.variance_law import fit_lines
 
 Floats = NDArray[np.float64]
 
 DRAWS = 200  # of the interval
+DOUBTS = {  # flags of files whose noise is none of the camera's, in words
+    "smoothed": "its pixels were filtered: no electrons can be counted",
+    "misfit": "its noise does not follow the law of a sensor",
+    "uneven": "its noise differs between parts of the picture",
+    "black_doubtful": "its noise contradicts the black level that it states",
+}
+NO_GAIN = "no file shows how the noise grows with the light"
 LEAST_SD = 1e-3  # of ln variance: no point of a noise curve is known better than that
 
 
@@ -72,8 +79,8 @@ class Profile:
 def suitable(footprint: Footprint) -> Footprint:
     """`footprint` if it can enter a profile.
 
-    Raises UnsupportedError for rendered pictures, pictures without noise, an unknown black or white level, and files
-    that do not say camera and ISO.
+    Raises UnsupportedError for rendered pictures, pictures without noise, or with noise that is not the camera's, an
+    unknown black or white level, and files that do not say camera and ISO.
     """
     if footprint.domain == "rendered":
         raise UnsupportedError("a rendered picture has no noise profile of its sensor")
@@ -81,6 +88,9 @@ def suitable(footprint: Footprint) -> Footprint:
         raise UnsupportedError("shows no pixel noise")
     if not (footprint.planes[-1].offset_known and footprint.planes[-1].white_known):
         raise UnsupportedError("the black or white level is unknown")
+    doubts = [words for flag, words in DOUBTS.items() if flag in footprint.planes[-1].flags or flag in footprint.flags]
+    if doubts:
+        raise UnsupportedError("; ".join(doubts))
     missing = [tag for tag in ("Make", "Model", "ISO") if not footprint.acquisition.get(tag)]
     if missing:
         raise UnsupportedError(f"does not say {' and '.join(missing)}")
@@ -92,6 +102,8 @@ def pool(footprints: Sequence[Footprint], *, isos: Sequence[float] = (), seed: i
 
     `isos` adds interpolated settings. `seed`: of the intervals' draws. Raises UsageError for a setting outside of those
     measured, or where there is nothing to pool.
+
+    A colour that shows its shot gain in no file has no line: where only noise without light is seen, S is not known.
     """
     if not footprints:
         raise UsageError("no file to make a profile of")
@@ -104,8 +116,13 @@ def pool(footprints: Sequence[Footprint], *, isos: Sequence[float] = (), seed: i
         Entry(*key, files=tuple(str(one.path) for one in members), colours=tuple(_colours(members, generator)))
         for key, members in sorted(groups.items())
     ]
+    dark = [entry for entry in entries if not entry.colours]
+    entries = [entry for entry in entries if entry.colours]
+    warnings = [f"{entry.camera} ISO {entry.iso:g}: left out, {NO_GAIN}" for entry in dark]
+    if not entries:
+        raise UsageError(f"nothing to make a profile of: {NO_GAIN}")
     cameras = by_camera(entries)
-    warnings = [warning for members in cameras.values() for warning in _doubts(members)]
+    warnings += [warning for members in cameras.values() for warning in _doubts(members)]
     wanted = [interpolate(members, iso) for members in cameras.values() for iso in isos]
     entries += [entry for entry in wanted if not entry.files]
     entries.sort(key=lambda entry: (entry.make, entry.model, entry.iso))
@@ -151,7 +168,7 @@ def _colours(footprints: Sequence[Footprint], generator: np.random.Generator) ->
     for name in names:
         planes = [planes_of(footprint, name) for footprint in footprints]
         planes = [members for members in planes if shows_noise(members)]
-        if planes:
+        if any(plane["shot_gain"].value is not None for members in planes for plane in members):
             found.append(Colour(name, *_pooled(planes, generator)))
     return found
 
@@ -189,6 +206,18 @@ def line(
         spread = np.where(counts > 0, sd / np.sqrt(counts), 1e6)
     slope, offset = fit_lines(signal[None], log_variance[None], sd[None], free=free)
     return (float(slope[0]), float(offset[0])), fit_lines(signal, moved, spread, free=free)
+
+
+def gain_of(plane: PlaneFootprint) -> Bounded:
+    """The conversion gain, e-/DN, from the slope of the line through its noise curve."""
+    if plane.black_dn is None or plane.white_dn is None or not shows_noise([plane]):
+        return Bounded(None)
+    (slope, _), (slopes, _) = line([[plane]], np.random.default_rng(0), free=not plane.offset_known)
+    shot = Bounded(*of_draws(slope, slopes))
+    if plane["shot_gain"].value is None or not shot.low or not shot.high or not slope > 0:
+        return Bounded(None)
+    span = plane.white_dn - plane.black_dn
+    return Bounded(1 / (slope * span), 1 / (shot.high * span), 1 / (shot.low * span))
 
 
 def _pooled(

@@ -16,6 +16,7 @@ from rich.text import Text
 from noisediag import __version__
 from noisediag.errors import UnreadableError, UnsupportedError, UsageError
 from noisediag.images.image import Image, Plane
+from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.screening import smooth, without_trend
 from noisediag.labels.stabilised import Transform
@@ -154,7 +155,7 @@ def _pair(plane: Plane, image: Image, profile: Sequence[tuple[float, float]]) ->
 
 
 def _normalised(plane: Plane) -> Floats:
-    return (np.asarray(plane.load(), np.float64) - plane.black_dn) / (plane.white_dn - plane.black_dn)
+    return (np.asarray(complete(plane), np.float64) - plane.black_dn) / (plane.white_dn - plane.black_dn)
 
 
 def _from_repeats(

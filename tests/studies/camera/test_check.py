@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from noisediag import images
 from noisediag.cli import app
+from noisediag.errors import UsageError
 from noisediag.estimator import Estimator
 from noisediag.footprint.values import Bounded
 from noisediag.studies import simulate
 from noisediag.studies.camera import check
-from noisediag.studies.camera.check import comparison, decide
+from noisediag.studies.camera.comparison import comparison, decide
+from noisediag.studies.camera.datasheet import DataSheet
 
 GAIN, OFFSET_DN, READ_NOISE_E = 0.5, 100, 3.0  # GAIN in e-/DN
 
@@ -161,6 +163,87 @@ class TestOtherFormats:
         assert list(check.compare(make_footprint(domain="rendered", acquisition={"EGAIN": 1.0}))) == []
 
 
+class TestDoubts:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"uneven": (0.8, 1.6)}, "0.8 to 1.6 times"),
+            ({"flags": ("misfit",)}, "does not follow"),
+            ({"flags": ("black_doubtful",)}, "black level"),
+            ({"flags": ("smoothed",)}, "filtered"),
+        ],
+    )
+    def test_no_verdict_on_noise_that_is_not_the_camera_s(self, footprint, changes, words):
+        result = check.run([replace(footprint, **changes)])
+        assert {row.verdict for row in result.rows} == {"cannot tell"}
+        (note,) = result.notes
+        assert words in note.text
+        assert note.text in json.loads(check.dumps(result))["notes"][0]["text"]
+
+    def test_an_ordinary_file_has_no_note(self, footprint):
+        assert check.run([footprint]).notes == ()
+
+
+class TestDataSheet:
+    SHEET = "gain=0.4,full_well=40000,read_noise=3"
+
+    @pytest.fixture
+    def picture(self, make_plane, make_footprint):
+        """`picture(**acquisition)`: 0.4 DN/e-, 3 e- of read noise, 15871 DN above black at white."""
+
+        def make(read_noise_e=3.0, **acquisition):
+            span = 16383.0 - 512.0
+            values = {"shot_gain": 0.4 / span, "read_noise": 0.4 * read_noise_e / span, "row_noise": None}
+            planes = tuple(make_plane(name, values) for name in ("R", "G1", "G2", "B", "all"))
+            return make_footprint(planes=planes, acquisition=acquisition)
+
+        return make
+
+    def rows(self, footprint, text):
+        return {row.quantity: row for row in check.run([footprint], metadata=False, sheet=DataSheet.parse(text)).rows}
+
+    def test_a_right_sheet_agrees(self, picture):
+        rows = self.rows(picture(), self.SHEET)
+        assert set(rows) == {"gain", "full well", "dark noise", "sigma dark", "sigma bright", "sigma mean"}
+        assert {rows[f"sigma {part}"].verdict for part in ("dark", "bright", "mean")} == {"agrees"}
+        assert rows["gain"].ratio == pytest.approx(1, rel=0.02)
+        assert rows["full well"].ratio == pytest.approx(40000 / (15871 / 0.4), rel=0.02)
+
+    @pytest.mark.parametrize(
+        "text", ["gain=0.8,read_noise=3", "gain=0.4,read_noise=60", "full_well=12000,read_noise=3"]
+    )
+    def test_a_wrong_one_differs(self, picture, text):
+        assert "differs" in {row.verdict for row in self.rows(picture(), text).values()}
+
+    def test_any_subset_that_is_enough(self, picture):
+        assert set(self.rows(picture(), "gain=0.4")) == {"gain"}
+        assert set(self.rows(picture(), "full_well=40000")) == {"full well"}
+        assert self.rows(picture(), "full_well=40000,read_noise=3")["sigma mean"].verdict == "agrees"
+        for text in ("read_noise=3", "gain=x", "gian=1", "gain=-1", "gain=inf"):
+            with pytest.raises(UsageError, match="--datasheet"):
+                DataSheet.parse(text)
+
+    def test_how_much_of_the_constant_part_is_dark_current(self, picture):
+        """3 e- of read noise and 27 e- of dark current in 30 s: three quarters."""
+        sheet = DataSheet.parse("gain=0.4,read_noise=3,dark=0.9")
+        result = check.run([picture(6.0, ExposureTime=30.0)], metadata=False, sheet=sheet)
+        (note,) = result.notes
+        assert "27 e- in 30 s, 75 % of the constant part" in note.text
+        assert "75 (" in note.text.partition("data sheet")[2]
+        assert {row.quantity: row for row in result.rows}["dark noise"].ratio == pytest.approx(1, rel=0.02)
+        assert check.run([picture(6.0)], metadata=False, sheet=sheet).notes == ()  # no exposure is known
+
+    def test_the_dark_current_follows_the_temperature(self, picture):
+        sheet = DataSheet.parse("gain=0.4,read_noise=3,dark=0.9,temperature=20")
+        footprint = picture(6.0, **{"ExposureTime": 30.0, "CCD-TEMP": 13.0})
+        (note,) = check.run([footprint], metadata=False, sheet=sheet).notes
+        assert "13.5 e- in 30 s at 13 C, 60 (" in note.text
+
+    def test_codes_that_are_no_measure_of_light(self, make_footprint):
+        result = check.run([make_footprint(domain="rendered")], metadata=False, sheet=DataSheet.parse(self.SHEET))
+        assert (result.rows, result.silent) == ((), ("photo.dng",))
+
+
 class TestVerdict:
     PRECISE, ROUGH = Bounded(1.0, 0.95, 1.05), Bounded(1.0, 0.8, 1.2)
 
@@ -195,6 +278,15 @@ class TestCommand:
         table = self.run(smooth, "--against-metadata").stdout
         assert "agrees" in table
         assert all(len(line) <= 80 for line in table.splitlines())
+
+    def test_a_data_sheet(self, smooth):
+        gain = 2e-4 * (16383 - 512)
+        result = self.run(smooth, "--datasheet", f"gain={gain:.4f},read_noise=1.5")
+        assert result.exit_code == 0, result.output
+        assert "sheet sigma mean" in result.stdout
+        assert "agrees" in result.stdout
+        assert all(len(line) <= 80 for line in result.stdout.splitlines())
+        assert self.run(smooth, "--datasheet", "read_noise=3").exit_code == 2
 
     def test_says_what_is_missing(self, smooth, tmp_path):
         result = self.run(smooth)

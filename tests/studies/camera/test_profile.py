@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import resources
 from itertools import product
 
@@ -116,6 +117,22 @@ class TestPooling:
             profile.suitable(make_footprint(domain="rendered"))
         with pytest.raises(UnsupportedError, match="Model and ISO"):
             profile.suitable(make_footprint(acquisition={"Make": "Maker"}))
+        with pytest.raises(UnsupportedError, match="filtered"):
+            profile.suitable(make_footprint(flags=("smoothed",)))
+
+    def test_no_line_without_a_shot_gain(self, camera, make_plane):
+        lit = camera(100, 2e-5, 3e-7)
+        planes = tuple(make_plane(plane.name, {"shot_gain": None}, curve=plane.curve) for plane in lit.planes)
+        dark = replace(lit, planes=planes, acquisition={**lit.acquisition, "ISO": 800})
+        found = profile.pool([lit, dark])
+        assert [entry.iso for entry in found.entries] == [100]
+        assert any("ISO 800: left out" in warning for warning in found.warnings)
+        with pytest.raises(UsageError, match="grows with the light"):
+            profile.pool([dark])
+        assert dark.derived.dng_noise_profile is None
+        assert lit.derived.dng_noise_profile is not None
+        other = replace(dark, acquisition=lit.acquisition)
+        assert len(profile.pool([lit, other]).entries[0].files) == 2  # a dark one beside it says what O is
 
 
 class TestSimulatedRaws:
