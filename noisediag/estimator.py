@@ -23,7 +23,7 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, emptiness, saturation, sensor
+from noisediag.readout import doubts, emptiness, masked, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
@@ -150,7 +150,12 @@ class Estimator:
             warnings += doubted.warnings
         if black is not None:
             own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
-        told = [saturation.told(plane, part) for plane in (*own, together)]
+        groups = (*part.groups, tuple(plane for group in part.groups for plane in group))
+        told = [
+            masked.told(saturation.told(plane, part), group)
+            for plane, group in zip((*own, together), groups, strict=True)
+        ]
+        warnings += masked.doubts(told[-1], groups[-1])
         return _Read(tuple(told[:-1]), told[-1], tuple(warnings), uneven, rendered)
 
     def sigma_map(self, image: Image, footprint: Footprint, scale: float | None = None) -> NDArray[np.float32]:

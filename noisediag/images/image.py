@@ -15,6 +15,8 @@ Codes = NDArray[Any]  # code values (DN) in the file's own dtype: integers or fl
 Domain = Literal["raw-linear", "linear", "rendered"]
 ScaleSource = Literal["file", "override", "assumed"]
 
+SPANS_ALIKE = 0.01  # relative difference of white - black up to which one scale stands for several planes
+
 LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601, as in JPEG
 
 
@@ -26,6 +28,25 @@ class Lattice:
     column: int
     row_step: int
     column_step: int
+
+
+@dataclass(frozen=True)
+class Masked:
+    """What pixels that no light reaches show of one plane, DN.
+
+    `noise_dn`: their standard deviation; `stated_dn`: the black that the file, or the user, states for the plane;
+    `step_dn`: the distance of its codes.
+    """
+
+    black_dn: float
+    noise_dn: float
+    stated_dn: float
+    step_dn: float = 1.0
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the stated black is another one, by more than a sensor's border differs from its picture."""
+        return abs(self.black_dn - self.stated_dn) > max(2 * self.step_dn, 0.5 * self.noise_dn)
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,7 @@ class Plane:
     channel: str | None = None
     frame: int | None = None
     lattice: Lattice | None = None
+    masked: Masked | None = None  # None: the file has no masked pixels, or none that tell a black
     missing_code: float | None = None  # DN that stands for "no pixel here", see `images.missing`; None: no such code
 
 

@@ -31,8 +31,11 @@ _LEVEL_TAGS = {  # TIFF tags that black, white or the bit depth are read from
     281: "MaxSampleValue",
     50713: "BlackLevelRepeatDim",
     50714: "BlackLevel",
+    50715: "BlackLevelDeltaH",
+    50716: "BlackLevelDeltaV",
     50717: "WhiteLevel",
     50829: "ActiveArea",
+    50830: "MaskedAreas",
 }
 _EXIF_NAMES = {  # exifread's key -> ExifTool's name
     "Image Make": "Make",
@@ -93,8 +96,12 @@ class DngTags:
     float_data: bool
     black: tuple[float, ...] | None = None  # row by row over `black_repeat`, samples innermost
     black_repeat: tuple[int, int] = (1, 1)  # rows, columns, anchored at the top left of the active area
+    black_delta_h: tuple[float, ...] = ()  # added to black, a number a column of the active area
+    black_delta_v: tuple[float, ...] = ()  # likewise, a row
     white: tuple[float, ...] | None = None
+    bits: int | None = None  # of a sample as it is stored
     active_area: tuple[int, int, int, int] | None = None  # top, left, bottom, right
+    masked_areas: tuple[tuple[int, int, int, int], ...] = ()  # likewise; no light falls there
     cfa_plane_colors: tuple[str, ...] = ()
     compression: int = 1
     acquisition: dict[str, Any] = field(default_factory=dict)
@@ -151,6 +158,7 @@ def dng_tags(path: Path) -> DngTags | None:
         colors = value(50710)
         repeat = _numbers(main.tags.valueof(50713))
         area = _numbers(main.tags.valueof(50829))
+        masked = [int(side) for side in _numbers(main.tags.valueof(50830))]
         acquisition: dict[str, Any] = {}
         for name, code in (("NoiseProfile", 51041), ("BaselineNoise", 50731), ("NoiseReductionApplied", 50935)):
             numbers = _rationals(value(code)) if code != 51041 else _numbers(value(code))
@@ -166,13 +174,25 @@ def dng_tags(path: Path) -> DngTags | None:
             float_data=int(main.sampleformat or 1) == 3,
             black=tag_numbers(main, 50714) or None,
             black_repeat=(int(repeat[0]), int(repeat[1])) if len(repeat) == 2 else (1, 1),
+            black_delta_h=tag_numbers(main, 50715),
+            black_delta_v=tag_numbers(main, 50716),
             white=tag_numbers(main, 50717) or None,
+            bits=_bits(main.bitspersample),
             active_area=(int(area[0]), int(area[1]), int(area[2]), int(area[3])) if len(area) == 4 else None,
+            masked_areas=tuple(
+                (masked[i], masked[i + 1], masked[i + 2], masked[i + 3]) for i in range(0, len(masked) - 3, 4)
+            ),
             cfa_plane_colors=tuple(_COLORS[code] for code in bytes(colors)) if colors is not None else (),
             compression=int(main.compression),
             acquisition=acquisition,
             damaged=log.damaged_level_tags(),
         )
+
+
+def _bits(stated: Any) -> int | None:
+    """BitsPerSample where it is one number for all samples."""
+    found = {int(number) for number in _numbers(stated)}
+    return found.pop() if len(found) == 1 else None
 
 
 def noise_profile_group(path: Path) -> str | None:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 import rawpy
-from numpy.typing import NDArray
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata
-from noisediag.images.image import Codes, Image, Lattice, Plane
+from noisediag.images import metadata, raw_levels
+from noisediag.images.image import Codes, Image, Lattice, Masked, Plane
 from noisediag.images.levels import code_step, effective_bits
+from noisediag.images.masked import Border, border
+from noisediag.images.raw_levels import Levels, Pattern
 from noisediag.images.source import check_size, loader, rendered_planes
 
-Pattern = NDArray[np.int_]  # colour indices of one period of the colour-filter array
-
 _VC5 = 9  # DNG Compression of GoPro .GPR
+_LOSSY = 34892  # DNG Compression: JPEG of codes that a curve has bent
 
 
 def read(path: Path) -> Image:
     """A RAW file as planes R, G1, G2, B (G1 on the rows of red); X-Trans as the 36 positions of its pattern, named by
     colour; a monochrome sensor as one plane "gray".
 
-    Pixels that LibRaw hands out already demosaiced (linear DNG, sRAW) are `rendered`, with a warning.
+    Pixels that are stored demosaiced are planes of a `linear` picture where a DNG says so and states their levels,
+    else (sRAW, lossy DNG) `rendered`; both with a warning.
     """
     tags = metadata.dng_tags(path)
     if tags is not None and tags.compression == _VC5:
@@ -46,45 +46,61 @@ def read(path: Path) -> Image:
         acquisition = _acquisition(path, raw, tags, warnings)
         colors = tags.cfa_plane_colors if tags is not None else ()
         if raw.raw_type == rawpy.RawType.Stack:
-            return _demosaiced(visible[..., : raw.num_colors], float(raw.white_level), acquisition, colors, warnings)
+            stored = np.ascontiguousarray(visible[..., : raw.num_colors])
+            if tags is not None and tags.linear and tags.compression != _LOSSY and not tags.float_data:
+                return _linear(stored, raw, tags, acquisition, warnings)
+            return _demosaiced(stored, float(raw.white_level), acquisition, colors, warnings)
         pattern = _pattern(raw)
         names = _names(pattern, raw.color_desc.decode("ascii"))
-        blacks, white = _levels(raw, tags, pattern, warnings)
-    offset_known = bool(np.all(blacks < white))
-    if not offset_known:
-        warnings.append(f"black level {blacks.max():g} is not below white {white:g}: black 0 assumed")
-        blacks = np.zeros_like(blacks)
-    planes = []
-    rows, columns = pattern.shape
-    for row in range(rows):
-        for column in range(columns):
-            lattice = Lattice(row, column, rows, columns)
-            load = loader(visible, lattice)
-            values = load()
-            step = code_step(values)
-            planes.append(
-                Plane(
-                    name=names[row][column],
-                    shape=(values.shape[0], values.shape[1]),
-                    load=load,
-                    black_dn=float(blacks[row, column]),
-                    white_dn=white,
-                    scale_source="file" if offset_known else "assumed",
-                    offset_known=offset_known,
-                    white_known=True,
-                    bit_depth=effective_bits(white, step),
-                    step_dn=step,
-                    lattice=lattice if pattern.size > 1 else None,
-                )
-            )
+        levels = raw_levels.levels(raw, tags, pattern, visible, warnings)
+        sizes = raw.sizes
+        top, left = sizes.top_margin, sizes.left_margin
+        area = (top, left, top + visible.shape[0], left + visible.shape[1])
+        dark = border(raw.raw_image, area, tags.masked_areas if tags is not None else (), pattern.shape)
+    note = raw_levels.differing(levels)
     return Image(
-        planes=tuple(sorted(planes, key=lambda plane: _ORDER.get(plane.name, len(_ORDER)))),
+        planes=_planes(visible, pattern, names, levels, dark),
         domain="raw-linear",
         reader="rawpy",
         acquisition=acquisition,
         cfa_plane_colors=colors or (("R", "G", "B") if pattern.size > 1 else ()),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *(() if note is None else (note,))),
     )
+
+
+def _planes(
+    visible: Codes, pattern: Pattern, names: list[list[str]], levels: Levels, dark: Border | None
+) -> tuple[Plane, ...]:
+    """A plane a position of the filter pattern; masked pixels that contradict the stated black say what it is."""
+    planes = []
+    rows, columns = pattern.shape
+    for row, column in np.ndindex(rows, columns):
+        lattice = Lattice(row, column, rows, columns)
+        load = loader(visible, lattice)
+        values = load()
+        step = code_step(values)
+        stated = float(levels.blacks[row, column])
+        masked = None
+        if dark is not None and dark.mean_dn[row, column] < levels.white:
+            masked = Masked(float(dark.mean_dn[row, column]), float(dark.noise_dn[row, column]), stated, step or 1.0)
+        measured = masked is not None and (masked.contradicts or not levels.offset_known)
+        planes.append(
+            Plane(
+                name=names[row][column],
+                shape=(values.shape[0], values.shape[1]),
+                load=load,
+                black_dn=masked.black_dn if masked is not None and measured else stated,
+                white_dn=levels.white,
+                scale_source="file" if levels.white_known and (levels.offset_known or measured) else "assumed",
+                offset_known=levels.offset_known or measured,
+                white_known=levels.white_known,
+                bit_depth=effective_bits(levels.white, step),
+                step_dn=step,
+                lattice=lattice if pattern.size > 1 else None,
+                masked=masked,
+            )
+        )
+    return tuple(sorted(planes, key=lambda plane: _ORDER.get(plane.name, len(_ORDER))))
 
 
 _ORDER = {name: order for order, name in enumerate(("R", "G1", "G", "G2", "B"))}
@@ -110,69 +126,52 @@ def _names(pattern: Pattern, colors: str) -> list[list[str]]:
     return [[("G1" if "R" in row else "G2") if letter == "G" else letter for letter in row] for row in letters]
 
 
-def _levels(
-    raw: rawpy.RawPy, tags: metadata.DngTags | None, pattern: Pattern, warnings: list[str]
-) -> tuple[NDArray[np.float64], float]:
-    """Black of every position of `pattern`, and white, in DN of the visible pixels.
-
-    DNG: the tags as they stand, for LibRaw rounds fractions and anchors the pattern of blacks at its own crop. Others:
-    LibRaw's black of each colour and its saturation level; the per-channel white of maker notes limits linearity.
-    `warnings` is told of DNG tags that cannot be used, for which LibRaw's levels stand.
-    """
-    by_color = np.array(raw.black_level_per_channel, dtype=float)
-    blacks = by_color[pattern] if pattern.size > 1 else by_color[:1].reshape(1, 1)
-    white = float(raw.white_level)
-    if tags is None or tags.float_data:
-        return blacks, white
-    warnings += [f"DNG tag {name} unreadable: LibRaw's levels used" for name in tags.damaged]
-    if tags.white is not None:
-        if math.isfinite(tags.white[0]) and tags.white[0] > 0:
-            white = float(tags.white[0])
-        else:
-            warnings.append(f"DNG WhiteLevel {tags.white[0]:g} cannot be one: LibRaw's {white:g} used")
-    if tags.black is not None:
-        stated, reason = _stated_blacks(raw, tags, pattern)
-        if stated is not None and bool(np.all(stated < white)):  # False for not-a-number too
-            return stated, white
-        reason = reason or f"not below the white level {white:g}"
-        warnings.append(
-            f"DNG BlackLevel {', '.join(f'{b:g}' for b in tags.black[:4])} {reason}: "
-            f"LibRaw's {', '.join(f'{b:g}' for b in sorted(set(blacks.ravel().tolist())))} used"
+def _linear(
+    pixels: Codes, raw: rawpy.RawPy, tags: metadata.DngTags, acquisition: dict[str, object], warnings: list[str]
+) -> Image:
+    """A linear DNG: every colour is a channel of its own, with the levels of its tags."""
+    names = tags.cfa_plane_colors if len(tags.cfa_plane_colors) == pixels.shape[2] else tuple("RGBE"[: pixels.shape[2]])
+    levels = raw_levels.levels_of_samples(raw, tags, pixels, warnings)
+    planes = []
+    for number, name in enumerate(names):
+        values = pixels[..., number]
+        step = code_step(values)
+        planes.append(
+            Plane(
+                name=name,
+                shape=(values.shape[0], values.shape[1]),
+                load=loader(values),
+                black_dn=float(levels.blacks[0, number]),
+                white_dn=levels.white,
+                scale_source="file" if levels.white_known and levels.offset_known else "assumed",
+                offset_known=levels.offset_known,
+                white_known=levels.white_known,
+                bit_depth=effective_bits(levels.white, step),
+                step_dn=step,
+                channel=name,
+            )
         )
-    return blacks, white
-
-
-def _stated_blacks(
-    raw: rawpy.RawPy, tags: metadata.DngTags, pattern: Pattern
-) -> tuple[NDArray[np.float64] | None, str | None]:
-    """The blacks of a DNG's own tags for every position of `pattern`; None and the reason where they fit none."""
-    assert tags.black is not None
-    repeat_rows, repeat_columns = tags.black_repeat
-    repeat = f"BlackLevelRepeatDim {repeat_rows}x{repeat_columns}"
-    if len(tags.black) != repeat_rows * repeat_columns:
-        return None, f"and {repeat} do not belong together"
-    if len(set(tags.black)) == 1:
-        return np.full(pattern.shape, tags.black[0]), None
-    if pattern.shape[0] % repeat_rows or pattern.shape[1] % repeat_columns:
-        return None, f"repeats by {repeat}, more positions than the colour-filter pattern has"
-    top, left = tags.active_area[:2] if tags.active_area is not None else (0, 0)
-    grid = np.array(tags.black).reshape(tags.black_repeat)
-    rows = (np.arange(pattern.shape[0]) + raw.sizes.top_margin - top) % repeat_rows
-    columns = (np.arange(pattern.shape[1]) + raw.sizes.left_margin - left) % repeat_columns
-    return grid[np.ix_(rows, columns)], None
+    return Image(
+        planes=tuple(planes),
+        domain="linear",
+        reader="rawpy",
+        acquisition=acquisition,
+        cfa_plane_colors=names,
+        warnings=("already demosaiced (linear DNG): the noise is what demosaicing has left", *warnings),
+    )
 
 
 def _demosaiced(
     pixels: Codes, white: float, acquisition: dict[str, object], colors: tuple[str, ...], warnings: list[str]
 ) -> Image:
     return Image(
-        planes=rendered_planes(np.ascontiguousarray(pixels), white=white),
+        planes=rendered_planes(pixels, white=white),
         domain="rendered",
         reader="rawpy",
         acquisition=acquisition,
         cfa_plane_colors=colors,
         warnings=(
-            "already demosaiced (linear DNG or reduced RAW): read as a rendered picture, not as sensor data",
+            "already demosaiced (reduced RAW or lossy DNG): read as a rendered picture, not as sensor data",
             *warnings,
         ),
     )

@@ -27,6 +27,7 @@ def _rescaled(plane: Plane, black: float | None, white: float | None) -> Plane:
         offset_known=plane.offset_known or black is not None,
         white_known=plane.white_known or white is not None,
         scale_source="override",
+        masked=plane.masked if plane.masked is None or black is None else replace(plane.masked, stated_dn=float(black)),
     )
     if not changed.black_dn < changed.white_dn < float("inf"):
         raise UsageError(f"black {changed.black_dn:g} is not below white {changed.white_dn:g} (plane {plane.name})")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata
+from noisediag.images import metadata, ome
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
 
 _GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
 _NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
-_OME_HEAD = 2000  # characters of an image description that hold the XML declaration, a comment and the root element
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
 
@@ -78,13 +76,16 @@ def read(path: Path) -> Image:
         layout = _layout(series)
         check_size(layout.height, layout.width, layout.samples)
         fetch = _fetcher(path, tiff, series, layout)
-        if len(tiff.series) > 1:
-            warnings.append(f"only the first of {len(tiff.series)} series is read")
-        ome = _ome(tiff, warnings)
-        acquisition = metadata.exif(path, warnings) | ome.acquisition
-        names = _channel_names(tiff, layout, ome)
+        if series is not tiff.series[0]:
+            warnings.append("the first directory is a thumbnail: the picture behind it is read")
+        others = len(_pictures(tiff.series))
+        if others > 1:
+            warnings.append(f"only the first of {others} series is read")
+        found = ome.read(tiff, warnings)
+        acquisition = metadata.exif(path, warnings) | found.acquisition
+        names = _channel_names(tiff, layout, found)
         black, no_data = _declared_black(page, warnings), _no_data(page, warnings)
-        white = _declared_white(page, ome.significant_bits, warnings)
+        white = _declared_white(page, found.significant_bits, warnings)
         warnings += [
             f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
         ]
@@ -193,19 +194,34 @@ def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) 
         return mapped
     if len(series.pages) != int(np.prod(layout.loop, dtype=int)):
         raise UnsupportedError("the pages of the stack do not match its axes")
-    numbers = tuple(None if page is None else (page.parent.filehandle.path, page.index) for page in series.pages)
+    numbers = tuple(
+        None if page is None else (page.parent.filehandle.path, _number_of(tiff, page)) for page in series.pages
+    )
     return functools.lru_cache(maxsize=1)(functools.partial(_decoded, path, numbers, stored, layout))
 
 
+def _number_of(tiff: tifffile.TiffFile, page: Any) -> int | tuple[int, int]:
+    """Where `page` is found again: its number, or those of its first directory and of the sub-directory in it."""
+    first = tiff.pages.first
+    for number, below in enumerate(first.pages or ()):
+        if below.offset == page.offset:
+            return 0, number
+    return int(page.index)
+
+
 def _decoded(
-    path: Path, numbers: tuple[tuple[str, int] | None, ...], stored: tuple[int, ...], layout: _Layout, index: int
+    path: Path,
+    numbers: tuple[tuple[str, int | tuple[int, int]] | None, ...],
+    stored: tuple[int, ...],
+    layout: _Layout,
+    index: int,
 ) -> Codes:
     where = numbers[index]
     if where is None:
         raise TruncatedError(f"page {index} of the stack is missing")
     file, number = where
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages[number] if isinstance(number, int) else tiff.pages.first
+        page = tiff.pages[number] if isinstance(number, int) else list(metadata.directories(tiff))[1 + number[1]]
         page = page.aspage() if hasattr(page, "aspage") else page
         size = Path(file).stat().st_size
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
@@ -221,8 +237,15 @@ def _last_axis(values: Codes, layout: _Layout) -> Codes:
     return np.moveaxis(values, 0, -1) if layout.samples_first else values
 
 
+def _pictures(series: Sequence[Any]) -> list[Any]:
+    """Those that are not reduced copies of another, thumbnails and previews; all where all are."""
+    return [one for one in series if not one.keyframe.is_reduced] or list(series)
+
+
 def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
-    """The first series. Raises TruncatedError if the chain of directories leads out of the file.
+    """The first series that is no reduced copy of another.
+
+    Raises TruncatedError if the chain of directories leads out of the file.
 
     tifffile only logs that, and goes on with the pages it has.
     """
@@ -231,7 +254,7 @@ def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
         raise TruncatedError("the next page lies beyond the end of the file")
     if not all_series:
         raise UnreadableError("holds no picture")
-    return all_series[0]
+    return _pictures(all_series)[0]
 
 
 def _refuse(page: Any) -> None:
@@ -310,70 +333,9 @@ def _declared_white(page: Any, significant_bits: int | None, warnings: list[str]
     return None
 
 
-@dataclass(frozen=True)
-class _Ome:
-    significant_bits: int | None
-    channels: tuple[str, ...]
-    acquisition: dict[str, Any]
-
-
-_NO_OME = _Ome(None, (), {})
-
-
-def _ome(tiff: tifffile.TiffFile, warnings: list[str]) -> _Ome:
-    """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image.
-
-    `warnings` is told where they are damaged. tifffile takes only descriptions that end as OME-XML for such.
-    """
-    description = tiff.pages.first.description
-    if "<OME" not in description[:_OME_HEAD]:
-        return _NO_OME
-    unreadable = "OME metadata unreadable ({}): bit depth and channel names unknown"
-    try:
-        root = ElementTree.fromstring(description)
-    except (ElementTree.ParseError, ValueError) as error:
-        warnings.append(unreadable.format(error))
-        return _NO_OME
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
-        warnings.append(unreadable.format("no Pixels element"))
-        return _NO_OME
-    bits = pixels.get("SignificantBits", "")
-    if bits and not bits.isdecimal():
-        warnings.append(f"OME SignificantBits {bits!r} is no number: bit depth unknown")
-    names = tuple(str(node.get("Name") or node.get("ID", "")) for node in pixels.findall("{*}Channel"))
-    found: dict[str, Any] = {}
-    plane, detector = pixels.find("{*}Plane"), root.find(".//{*}Detector")
-    settings = pixels.find(".//{*}DetectorSettings")
-    for name, node, attribute in (
-        ("ExposureTime", plane, "ExposureTime"),
-        ("DetectorGain", settings, "Gain"),  # a setting, not e-/DN
-        ("DetectorOffset", settings, "Offset"),
-    ):
-        value = _number(node, attribute, warnings)
-        if value is not None:
-            found[name] = value
-    for name, attribute in (("Make", "Manufacturer"), ("Model", "Model")):
-        if detector is not None and detector.get(attribute):
-            found[name] = detector.get(attribute)
-    return _Ome(int(bits) if bits.isdecimal() else None, names, found)
-
-
-def _number(node: ElementTree.Element | None, attribute: str, warnings: list[str]) -> float | None:
-    """An attribute as a number; None where it is absent, and, told to `warnings`, where it is none."""
-    text = None if node is None else node.get(attribute)
-    if not text:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        warnings.append(f"OME {attribute} {text!r} is no number: ignored")
-        return None
-
-
-def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, ome: _Ome) -> list[str | None]:
+def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, described: ome.Ome) -> list[str | None]:
     """A name for every channel, unique; [None] where the file has one channel without a name."""
-    names: tuple[str, ...] = ome.channels
+    names: tuple[str, ...] = described.channels
     if tiff.is_lsm and tiff.lsm_metadata:
         names = tuple((tiff.lsm_metadata.get("ChannelColors") or {}).get("ColorNames") or ())
     if len(names) != layout.channels or len(set(names)) != len(names) or not all(names):

@@ -29,7 +29,7 @@ from noisediag.footprint.plane import (
     in_units,
 )
 from noisediag.genome.parameters import PARAMETERS, Parameter
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.gaps import cautious
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
@@ -100,9 +100,9 @@ def plane_footprint(
     `members`: the planes that the bag was cut from; `gain`: e-/DN where it is known; `whole`: the file's own plane,
     whose arrangement is looked at.
     """
-    plane = members[0]
+    plane = _of_one_scale(members)
     span = plane.white_dn - plane.black_dn
-    same_scale = all(p.white_dn - p.black_dn == span for p in members)
+    same_scale = all(abs(p.white_dn - p.black_dn - span) <= SPANS_ALIKE * span for p in members)
     free = not plane.offset_known
     shot = None if gain is None else 1 / (gain * span)
     law = _law(answer)
@@ -130,6 +130,12 @@ def plane_footprint(
         arrangement=_lines_and_waves(bag) if whole else None,
         missing_share=bag.missing_share,
     )
+
+
+def _of_one_scale(members: Sequence[Plane]) -> Plane:
+    """The first of `members`, with the mean of their levels."""
+    black, white = (float(np.mean([getattr(p, name) for p in members])) for name in ("black_dn", "white_dn"))
+    return replace(members[0], black_dn=black, white_dn=white)
 
 
 def reconcile(whole: PlaneFootprint, planes: Sequence[PlaneFootprint]) -> PlaneFootprint:

@@ -98,11 +98,14 @@ def test_monochrome(write_dng: Writer, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(plane.load(), mosaic)
 
 
-def test_linear_dng_is_rendered_with_a_warning(write_dng: Writer, rng: np.random.Generator) -> None:
+def test_linear_dng_is_linear_with_its_levels_and_a_warning(write_dng: Writer, rng: np.random.Generator) -> None:
     colours = rng.integers(0, 65536, (64, 96, 3), dtype=np.uint16)
-    image = read(write_dng(colours, black=(0, 0, 0), white=65535))
-    assert image.domain == "rendered"
+    image = read(write_dng(colours, black=(2048, 2049, 2050.5), white=65000))
+    assert image.domain == "linear"
     assert [plane.name for plane in image.planes] == ["R", "G", "B"]
+    assert [(plane.black_dn, plane.white_dn) for plane in image.planes] == [(b, 65000) for b in (2048, 2049, 2050.5)]
+    assert {plane.scale_source for plane in image.planes} == {"file"}
+    assert image.acquisition["NoiseProfile"] == [2e-4, 1e-7]
     assert "demosaiced" in image.warnings[0]
     np.testing.assert_array_equal(image.planes[1].load(), colours[..., 1])
 

@@ -180,3 +180,16 @@ def test_a_stack_of_rendered_pictures_has_the_scale_of_its_codes(rng: np.random.
     image = read(path)
     assert (image.domain, image.frames) == ("rendered", 3)
     assert {(p.black_dn, p.white_dn, p.scale_source, p.offset_known) for p in image.planes} == {(0, 255, "file", True)}
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_the_picture_behind_a_thumbnail_is_read(tmp_path: Path, compression: str | None) -> None:
+    """Scanners put a thumbnail first, with the picture in its sub-directory."""
+    path = tmp_path / "scan.tif"
+    picture = np.random.default_rng(2).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(picture[::4, ::4], subifds=1, subfiletype=1, photometric="rgb", metadata=None)
+        writer.write(picture, subfiletype=0, photometric="rgb", compression=compression, metadata=None)
+    image = read(path)
+    np.testing.assert_array_equal(image.planes[1].load(), picture[..., 1])
+    assert image.warnings == ("the first directory is a thumbnail: the picture behind it is read",)
