@@ -242,7 +242,7 @@ MUTANTS = (
     ),
     Mutant(
         "DNG WhiteLevel ignored",
-        "noisediag/images/raw.py",
+        "noisediag/images/raw_levels.py",
         "white = float(tags.white[0])",
         "pass",
         ("tests/images/test_dng_levels.py::test_a_white_level_that_is_no_whole_number_is_kept",),
