@@ -12,6 +12,7 @@ import torch
 from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, law_margin, rician_variance
 from noisediag.cop.models import SensorAnswer
 from noisediag.errors import CheckpointError
+from noisediag.footprint.derived import SURELY_SHARED
 from noisediag.footprint.plane import (
     BlackCheck,
     CurvePoint,
@@ -156,6 +157,10 @@ def doubt(
         light = LightLaw("processed", plane["correlation"].present or 0.0)
         plane = _without(plane, ("shot_gain",), "smoothed")
         warnings.append("neighbouring pixels of this RAW file share their noise: it was filtered, no electrons count")
+    elif found and (plane["correlation"].present or 0.0) >= SURELY_SHARED and plane["shot_gain"].value is not None:
+        warnings.append(
+            "neighbouring pixels share their noise: the shot gain is the slope of its variance, no electrons"
+        )
     plane = replace(plane, light=light)
     troubles = raised(calibration, answer)
     if light is not None and light.name not in ("photon", "additive"):

@@ -33,7 +33,6 @@ from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.gaps import cautious
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
-from noisediag.traces.hot_pixels import HotPixels, hot_pixels
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
@@ -81,7 +80,7 @@ def read_part(
     if image.domain != "rendered" and count > 1:
         together = replace(together, shape=whole_shape([p for members in part.groups for p in members]))
     if image.domain != "rendered" and nothing[-1] is None:
-        together = replace(together, hot_pixels=_hot_pixels(part))
+        together = replace(together, hot_pixels=part.hot)
     return described[:count], together
 
 
@@ -187,16 +186,6 @@ def hot_pixels_told(planes: Sequence[PlaneFootprint]) -> list[str]:
         for plane in planes
         if (hot := plane.hot_pixels) is not None
     ]
-
-
-def _hot_pixels(part: Part) -> HotPixels | None:
-    """Those of all planes. Colours of a mosaic whose tiles lie at other places cannot be compared: nothing is said."""
-    groups = part.bags[: len(part.groups)]
-    colours = len(groups) > 1 and part.groups[0][0].lattice is not None
-    if colours and (len({bag.tiles.shape for _, bag in groups}) > 1 or any(len(members) > 1 for members, _ in groups)):
-        return None
-    planes = [(bag.tiles, members[0].white_dn - members[0].black_dn) for members, bag in groups]
-    return hot_pixels(planes, colours=colours)
 
 
 def _curve(

@@ -14,6 +14,7 @@ from noisediag.cop.tokens import BLOCK
 from noisediag.errors import UnreadableError
 from noisediag.images.image import LUMA, Image, Plane
 from noisediag.readout.missing import block_limit, box, filled, fullest
+from noisediag.traces.hot_pixels import HotPixels, far_pixels, hot_pixels
 from noisediag.traces.saturation import Plateau, plateau
 
 TILE_PX = 256  # largest tile
@@ -52,6 +53,7 @@ class Part:
     groups: tuple[tuple[Plane, ...], ...]
     bags: tuple[tuple[tuple[Plane, ...], Bag], ...]
     saturation: Plateau | None = None  # normalised, of all planes together; None: none is seen
+    hot: HotPixels | None = None  # of all planes; those pixels are filled in like missing ones. None: none is seen
 
     def under(self, saturation: Plateau | None) -> Part:
         """The same with this ceiling over all bags; values beyond white are saturated in any case."""
@@ -77,7 +79,31 @@ def plan(image: Image) -> Iterator[Part]:
         if len(bags) > 1:
             bags.append(_together(image, groups, bags))
         part = Part(channel, tuple(tuple(members) for members in groups), tuple(bags))
-        yield part if image.domain == "rendered" else part.under(_saturation(part))
+        yield part if image.domain == "rendered" else _without_hot_pixels(part.under(_saturation(part)))
+
+
+def _without_hot_pixels(part: Part) -> Part:
+    """`part` with its hot pixels told, and left out of what the model sees."""
+    hot = _hot_pixels(part)
+    if hot is None:
+        return part
+
+    def mended(bag: Bag) -> Bag:
+        far = far_pixels(bag.tiles)
+        tiles = [filled(tile, hole, (place,)) for place, (tile, hole) in enumerate(zip(bag.tiles, far, strict=True))]
+        return replace(bag, tiles=np.stack(tiles), missing=far if bag.missing is None else far | bag.missing)
+
+    return replace(part, hot=hot, bags=tuple((members, mended(bag)) for members, bag in part.bags))
+
+
+def _hot_pixels(part: Part) -> HotPixels | None:
+    """Those of all planes. Colours of a mosaic whose tiles lie at other places cannot be compared: nothing is said."""
+    groups = part.bags[: len(part.groups)]
+    colours = len(groups) > 1 and part.groups[0][0].lattice is not None
+    if colours and (len({bag.tiles.shape for _, bag in groups}) > 1 or any(len(members) > 1 for members, _ in groups)):
+        return None
+    planes = [(bag.tiles, members[0].white_dn - members[0].black_dn) for members, bag in groups]
+    return hot_pixels(planes, colours=colours)
 
 
 def _saturation(part: Part) -> Plateau | None:

@@ -102,8 +102,22 @@ def hot_pixels(planes: Sequence[tuple[Tiles, float]], *, colours: bool = False) 
     return HotPixels(share, float(in_dn.mean()), float(np.median(in_dn)))
 
 
-def _alone(tiles: Tiles) -> _Far | None:
-    """The lone bright pixels of a plane; None where they are too many, or what is noise is not known."""
+def far_pixels(tiles: Tiles) -> NDArray[np.bool_]:
+    """Which pixels of `tiles` (T, H, W) lie so far above those around them that they are no noise, same shape."""
+    mask = np.zeros(tiles.shape, bool)
+    scored = _scored(tiles)
+    if scored is not None:
+        score, _, (height, width) = scored
+        rows, columns = height // AREA_PX, width // AREA_PX
+        far = (score > FAR_SD).reshape(len(tiles), rows, columns, AREA_PX, AREA_PX).transpose(0, 1, 3, 2, 4)
+        mask[:, :height, :width] = far.reshape(len(tiles), height, width)
+    return mask
+
+
+def _scored(tiles: Tiles) -> tuple[NDArray[np.floating], NDArray[np.floating], tuple[int, int]] | None:
+    """Of every area: its pixels' distance from its median in scatters, (T, ny, nx, AREA_PX^2), its scatter, and the
+    height and width that whole areas cover. None where most areas have no scatter.
+    """
     height, width = (side // AREA_PX * AREA_PX for side in tiles.shape[1:])
     if min(height, width) < AREA_PX:
         return None
@@ -117,9 +131,19 @@ def _alone(tiles: Tiles) -> _Far | None:
         return None
     scatter = np.where(scatter > 0, scatter, np.float32(np.inf))
     score /= scatter[..., None]
+    return score, scatter, (height, width)
+
+
+def _alone(tiles: Tiles) -> _Far | None:
+    """The lone bright pixels of a plane; None where they are too many, or what is noise is not known."""
+    scored = _scored(tiles)
+    if scored is None:
+        return None
+    score, scatter, (height, width) = scored
+    tiles = tiles[:, :height, :width]
     bright = score > FAR_SD
     far, near, below = (int(one.sum()) for one in (bright, score > NEAR_SD, score < -FAR_SD))
-    if far > MAX_SHARE / MIN_ALONE * flat.size:
+    if far > MAX_SHARE / MIN_ALONE * score.size:
         return None
     tile, row, column, inside = np.nonzero(bright)
     sd = scatter[tile, row, column].astype(np.float64)
