@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DOUBTS = "tests/readout/test_doubts.py::"
+CEILING = "tests/readout/test_saturation.py::"
 SENSOR = "tests/readout/test_sensor.py::"
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(\[\S*\])?(?: - .*)?$", re.MULTILINE)
 SOME_FAILED, NONE_FAILED = 1, 0  # pytest's exit codes; others mean that tests could not be run
@@ -240,7 +242,7 @@ MUTANTS = (
     ),
     Mutant(
         "DNG WhiteLevel ignored",
-        "noisediag/images/raw.py",
+        "noisediag/images/raw_levels.py",
         "white = float(tags.white[0])",
         "pass",
         ("tests/images/test_dng_levels.py::test_a_white_level_that_is_no_whole_number_is_kept",),
@@ -316,6 +318,48 @@ MUTANTS = (
         "nn.utils.clip_grad_norm_(now.parameters, config.clip_norm)",
         'nn.utils.clip_grad_norm_(now.parameters, float("inf"))',
         ("tests/training/test_fit.py::test_one_huge_gradient_does_not_carry_the_weights_away",),
+    ),
+    Mutant(
+        "electrons counted in speckle",
+        "noisediag/readout/doubts.py",
+        '"speckle": ("shot_gain",),',
+        '"speckle": (),',
+        (DOUBTS + "TestConsequences::test_there_are_no_electrons_under_another_law[speckle]",),
+    ),
+    Mutant(
+        "electrons counted in a smoothed RAW file",
+        "noisediag/readout/doubts.py",
+        'plane = _without(plane, ("shot_gain",), "smoothed")',
+        'plane = _without(plane, (), "smoothed")',
+        (DOUBTS + "TestPictures::test_a_smoothed_raw_file_has_no_electrons",),
+    ),
+    Mutant(
+        "uneven noise inside of the interval of the even one",
+        "noisediag/readout/doubts.py",
+        "low=min(p.low, p.sigma * uneven[0])",
+        "low=p.low",
+        (DOUBTS + "TestConsequences::test_uneven_noise_holds_both_extremes",),
+    ),
+    Mutant(
+        "a doubtful black believed",
+        "noisediag/estimator.py",
+        "part = doubts.without_black(part)",
+        "pass",
+        (DOUBTS + "TestPictures::test_a_black_that_is_stated_too_low_is_told",),
+    ),
+    Mutant(
+        "saturated pixels taken for light",
+        "noisediag/readout/tiles.py",
+        "return self.tiles if self.ceiling is None else np.minimum(self.tiles, np.float32(self.ceiling))",
+        "return self.tiles",
+        (CEILING + "test_noise_below_a_ceiling_is_read_as_without_it[6.0]",),
+    ),
+    Mutant(
+        "a bright surface taken for a ceiling",
+        "noisediag/readout/saturation.py",
+        "> OUTSHINES * found.scatter**2",
+        "> 0",
+        (CEILING + "test_a_bright_surface_that_is_as_quiet_as_its_light_is_no_ceiling",),
     ),
 )
 

@@ -28,7 +28,7 @@ COMMANDS = {
     "benchmark": "Score the model on pictures with noise of known size, or time it.",
     "pretrain": "Train the encoder, one of the models on top of it, or all, from procedural scenes and clean pictures.",
     "profile": "Print the noise profile of each camera: S and O per ISO and colour, pooled over its FILEs.",
-    "check": "Compare the noise that each FILE states with the noise that its pixels show.",
+    "check": "Compare the noise that each FILE, or a data sheet, states with the noise that its pixels show.",
     "advise": "Print what each STACK says of the next acquisition: photons, SNR, frames, dwell or power for a target.",
     "distance": "Compare the noise of two folders: MMD with a permutation p-value, and density overlap, in the "
     "embedding.",

@@ -53,8 +53,8 @@ def check(
 
     DNG NoiseProfile, FITS EGAIN, GAIN and RDNOISE, OME gain and offset: the ratio stated / estimated with its 90 %
     interval and a verdict: agrees, differs (by more than 9 %), a setting, cannot tell. --datasheet compares the noise
-    curve that a data sheet implies (differs: by more than 15 %) and, with exposure time and dark=, says how much of
-    the constant part is dark current.
+    curve that a data sheet implies (differs: 25 % above the picture's, or a third below) and, with exposure time and
+    dark=, says how much of the constant part is dark current. No verdict is given on noise that is not the camera's.
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
     """
     with errors_in_words():

@@ -13,7 +13,7 @@ from noisediag.errors import UsageError
 
 # Those of genome.scenes, which loads torch.
 SCENES = (
-    *("photo", "leaves", "texture", "gradient", "line_art", "graphic", "fluorescence", "stars"),
+    *("photo", "leaves", "texture", "gradient", "line_art", "graphic", "fluorescence", "glow", "stars"),
     *("tissue", "anatomy", "retina", "satellite", "fabric", "underwater", "grain", "flat"),
 )
 

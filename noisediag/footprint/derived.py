@@ -16,7 +16,8 @@ from noisediag.footprint.values import Quantity
 from noisediag.genome.correlation import autocorrelation, kernel
 from noisediag.traces.lines_and_waves import Arrangement
 
-SURELY_SHARED = 0.9  # probability of correlation from which no electrons are counted
+SURELY_SHARED = 0.75  # probability of correlation from which no electrons are counted
+PERHAPS_SHARED = 0.1  # from here on nobody says that the noise is independent
 MID_GREY = 0.18  # signal at which sigma and SNR are quoted
 
 
@@ -157,6 +158,8 @@ def arrange(plane: PlaneFootprint) -> Structure:
         return part / total if part is not None and total > 0 else None
 
     rho = _amount(plane["correlation"])
+    if rho == 0 and (plane["correlation"].present or 0.0) >= PERHAPS_SHARED:
+        rho = None
     shaped = 1.0 if plane.correlated_share is None else plane.correlated_share  # the rest is white
     lag1 = None if rho is None else shaped * float(autocorrelation(rho, 1)[0, 1])  # the kernel is isotropic
     own = 1.0 if not rho else float(kernel(rho).max()) ** 2  # of a pixel's shaped noise that is its own

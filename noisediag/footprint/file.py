@@ -151,6 +151,8 @@ class Footprint:
         main = self.planes[-1]
         if self.domain == "rendered" or main.name == LUMA_PLANE or not main.offset_known:
             return None
+        if any(plane.says_nothing for plane in self.planes):
+            return None
         if not self.cfa_plane_colors:
             return (noise_profile(self.planes[-1:]),)
         by_colour = [

@@ -224,6 +224,12 @@ class PlaneFootprint:
         frame = [] if self.frame is None else [f"frame {self.frame}"]
         return " ".join([*dict.fromkeys(names), *frame])
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is empty, or nearly so: no parameter was looked for, and nothing can be held against it."""
+        unknown = (e.value is None and e.present is None and e.flag == "weakly_identified" for e in self.parameters)
+        return bool(self.parameters) and all(unknown)
+
     def __getitem__(self, name: str) -> Estimate:
         """The estimate called `name`. Raises KeyError, naming what there is."""
         for estimate in self.parameters:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from noisediag import images
-from noisediag.errors import UnreadableError, UsageError
+from noisediag.errors import UnreadableError, UnsupportedError, UsageError
 from noisediag.images.image import LUMA
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,10 @@ def read_clean(path: Path) -> Clean:
 
 
 def _normalised(plane: images.Plane, path: Path) -> Floats:
-    values = np.asarray(images.complete(plane), dtype=np.float64)
+    try:
+        values = np.asarray(images.complete(plane), dtype=np.float64)
+    except UnsupportedError as error:
+        raise UsageError(f"{path}: {error}") from None
     if plane.white_known or plane.step_dn is not None:
         return (values - plane.black_dn) / (plane.white_dn - plane.black_dn)
     if not (values.min() >= 0 and values.max() <= 1):

@@ -34,7 +34,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "M",
         "fraction",
         1e-3,
-        0.5,
+        1.0,
         "log",
         False,
         "standard deviation of a gain of mean 1 (PRNU, speckle)",

@@ -291,7 +291,7 @@ def corrupt(
     impulse_share = _impulses(image, clean, noise, generator)
     low, high = _like(black_clip, clean), _like(white_clip, clean)
     image = torch.minimum(torch.maximum(image, low), high)
-    return Noisy(_quantise(image, noise.quantisation, low, high, container_step), impulse_share)
+    return Noisy(quantise(image, noise.quantisation, low, high, container_step), impulse_share)
 
 
 def _read(image: Tensor, sigma: Tensor, generator: torch.Generator) -> None:
@@ -360,7 +360,7 @@ def _impulses(image: Tensor, clean: Tensor, noise: SensorNoise, generator: torch
     return share
 
 
-def _quantise(image: Tensor, step: Tensor, low: Tensor, high: Tensor, container_step: float | None) -> Tensor:
+def quantise(image: Tensor, step: Tensor, low: Tensor, high: Tensor, container_step: float | None = None) -> Tensor:
     """Round once to the coarse step where there is one, else to the container, which also stores coarse levels."""
     coarse = _present(step)
     if len(coarse):

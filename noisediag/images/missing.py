@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag.errors import UnreadableError
+from noisediag.errors import UnsupportedError
 from noisediag.images.image import Codes, Plane
 
 BEYOND = 1e6  # times white - black off black: no light, but the -1e30 or -3.4e38 that stand for "no value"
@@ -26,9 +26,11 @@ def missing_pixels(plane: Plane, values: Codes) -> NDArray[np.bool_] | None:
 
 
 def complete(plane: Plane) -> Codes:
-    """The codes of `plane`. Raises UnreadableError where pixels hold no value: for what cannot leave them out."""
+    """The codes of `plane`. Raises UnsupportedError where pixels hold no value: for what cannot leave them out."""
     values = plane.load()
     missing = missing_pixels(plane, values)
     if missing is not None:
-        raise UnreadableError(f"{100 * missing.mean():.2g} % of the pixels hold no value: they cannot be left out here")
+        raise UnsupportedError(
+            f"{100 * missing.mean():.2g} % of the pixels hold no value: they cannot be left out here"
+        )
     return values

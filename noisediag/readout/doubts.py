@@ -12,7 +12,6 @@ import torch
 from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, law_margin, rician_variance
 from noisediag.cop.models import SensorAnswer
 from noisediag.errors import CheckpointError
-from noisediag.footprint.derived import SURELY_SHARED
 from noisediag.footprint.plane import (
     BlackCheck,
     CurvePoint,
@@ -25,7 +24,6 @@ from noisediag.footprint.plane import (
     in_units,
 )
 from noisediag.images.image import Domain, Plane
-from noisediag.readout.emptiness import says_nothing
 from noisediag.readout.tiles import Part
 
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
@@ -145,7 +143,7 @@ def doubt(
 
     `whole`: the file's own plane, of which warnings are given.
     """
-    if answer.doubted is None or says_nothing(plane):
+    if answer.doubted is None or plane.says_nothing:
         return Doubted(plane)
     plane = replace(plane, correlated_share=_correlated_share(answer, plane))
     light = law_of(calibration, answer, plane)
@@ -154,8 +152,7 @@ def doubt(
         plane = _under(light.name, answer, plane)
         warnings.append(WORDS[light.name])
     found = counts_as_found(plane["correlation"].value, plane["correlation"].present)
-    correlated = found and (plane["correlation"].present or 0.0) >= SURELY_SHARED
-    if correlated and domain == "raw-linear":
+    if found and domain == "raw-linear":
         light = LightLaw("processed", plane["correlation"].present or 0.0)
         plane = _without(plane, ("shot_gain",), "smoothed")
         warnings.append("neighbouring pixels of this RAW file share their noise: it was filtered, no electrons count")
@@ -208,7 +205,8 @@ def _under(name: str, answer: SensorAnswer, plane: PlaneFootprint) -> PlaneFootp
     if name == "speckle":
         return plane
     fits = answer.doubts.fits
-    x = np.linspace(0.0, 1.0, SAMPLES)
+    seen_to = min(max(1.5 * max(point.signal for point in plane.curve), 1e-6), 1.0)
+    x = np.unique(np.concatenate([np.linspace(0.0, seen_to, SAMPLES), [1.0]]))
     if name == "rician":
         sigma = float(fits.rician[0])
         sigmas = rician_variance(torch.from_numpy(x)[None], fits.rician[:1].double().cpu()).sqrt()[0].numpy()

@@ -32,9 +32,8 @@ def words(found: Bare, channel: str | None) -> str:
     where = "" if channel is None else f"channel {channel}: "
     if found.all_equal:
         return f"{where}all pixels are equal: there is no noise to see"
-    return (
-        f"{where}nearly empty: only {found.differing} of {found.pixels} pixels differ from the others: no noise is told"
-    )
+    few = f"only {found.differing} of {found.pixels} pixels differ from the others"
+    return f"{where}nearly empty: {few}, nothing is told of its noise"
 
 
 def of_part(part: Part) -> list[Bare | None]:
@@ -82,11 +81,6 @@ def emptied(plane: PlaneFootprint, bag: Bag, found: Bare) -> PlaneFootprint:
         flags=tuple(sorted(kept | ({"empty"} if found.all_equal else set()))),
         arrangement=None,
     )
-
-
-def says_nothing(plane: PlaneFootprint) -> bool:
-    """Whether `plane` is an emptied one, which nothing can be held against."""
-    return all(e.value is None and e.present is None for e in plane.parameters)
 
 
 def _all_equal(plane: Plane) -> bool:

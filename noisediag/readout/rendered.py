@@ -22,7 +22,6 @@ from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.parameters import parameter
 from noisediag.genome.rendered import CODES, PLANES
 from noisediag.images.image import Image, Plane
-from noisediag.readout.emptiness import says_nothing
 from noisediag.readout.tiles import Part, block_means, by_frame, join
 from noisediag.traces.jpeg import Traces, traces
 
@@ -102,7 +101,7 @@ def read_part(
     seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
     if reading.processed:
         planes = [
-            plane if says_nothing(plane) else with_processed_noise(plane, seen[plane.name], block_means(bag.tiles))
+            plane if plane.says_nothing else with_processed_noise(plane, seen[plane.name], block_means(bag.tiles))
             for plane, (_, bag) in zip(planes, of_groups, strict=True)
         ]
         whole = with_processed_noise(whole, reading.planes[-1], block_means(part.bags[-1][1].tiles))

@@ -31,6 +31,7 @@ from noisediag.footprint.plane import (
 from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
+from noisediag.readout.gaps import cautious
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
 from noisediag.traces.hot_pixels import HotPixels, hot_pixels
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
@@ -71,7 +72,7 @@ def read_part(
         for number, ((members, bag), answer) in enumerate(zip(part.bags, answers, strict=True))
     ]
     described = [
-        plane if bare is None else emptied(plane, bag, bare)
+        cautious(plane, bag) if bare is None else emptied(plane, bag, bare)
         for plane, (_, bag), bare in zip(described, part.bags, nothing, strict=True)
     ]
     colours = len(by_frame(part.groups)[0]) > 1
@@ -107,7 +108,7 @@ def plane_footprint(
     law = _law(answer)
     raw = image.domain == "raw-linear"
     estimates = _parameters(model.calibration, answer, bag, law, shot, span if same_scale else None, free=free, raw=raw)
-    means = answer.block_mean[0].cpu().numpy().astype(np.float64)
+    means = _unsaturated(answer.block_mean[0].cpu().numpy().astype(np.float64), bag)
     flags = _plane_flags(answer, plane, bag, float(model.familiarity.threshold))
     return PlaneFootprint(
         name=plane.name,
@@ -129,6 +130,14 @@ def plane_footprint(
         arrangement=_lines_and_waves(bag) if whole else None,
         missing_share=bag.missing_share,
     )
+
+
+def _unsaturated(means: NDArray[np.float64], bag: Bag) -> NDArray[np.float64]:
+    """The means of blocks that do not lie at a measured ceiling with all their pixels; all where all do."""
+    if bag.ceiling is None:
+        return means
+    below = means < bag.ceiling - 1e-6
+    return means[below] if below.any() else means
 
 
 def _of_one_scale(members: Sequence[Plane]) -> Plane:

@@ -97,8 +97,7 @@ def _batch(model: SensorModel, pool: CleanPool, number: int, generator: torch.Ge
     trouble = _Trouble.none(n, device) if raw else _Trouble.draw(~other, uniform)
     batch, factor = _troubled(batch, clean, trouble, tiles, generator)
     free = batch.free_intercept[first]
-    # what is scaled or bent after the rounding lies on no lattice
-    step = torch.where(trouble.uneven | trouble.curved, 0.0, batch.noise.quantisation[first])
+    step = batch.noise.quantisation[first]
     with torch.inference_mode():
         tokens = tokenize(torch.unflatten(batch.image, 0, (n, tiles)))
         curve = model.curve(tokens, step, free)[-1]
@@ -182,6 +181,8 @@ def _troubled(
     slope = power[:, None] * signal.clamp(min=1e-3).pow(power[:, None] - 1)
     sigma = torch.where(curved[:, None], sigma * slope, sigma)
     signal = torch.where(curved[:, None], signal.clamp(min=0).pow(power[:, None]), signal)
+    step, base = batch.noise.quantisation, torch.zeros(len(every), 1, 1, device=device)
+    image = sensor.quantise(image, torch.where(uneven[:, 0, 0] | curved, step, 0.0), base, base + 1)
     dark_low, dark_high = WRONG_BLACK
     u = torch.rand(len(every) // tiles, generator=generator, device=device)
     level = torch.where(trouble.black, dark_low * (dark_high / dark_low) ** u, 0.0)[every]
@@ -197,7 +198,11 @@ def _troubled(
         sigma=sigma,
         pedestal=torch.where(wrong, level, batch.pedestal),
         free_intercept=batch.free_intercept & ~wrong,
-        noise=replace(batch.noise, shot_gain=batch.noise.shot_gain * torch.where(wrong, shrink, 1.0)),
+        noise=replace(
+            batch.noise,
+            shot_gain=batch.noise.shot_gain * torch.where(wrong, shrink, 1.0),
+            quantisation=step * torch.where(wrong, shrink, 1.0),
+        ),
     )
     return moved, (high / low)[: len(trouble.uneven)]
 

@@ -197,7 +197,10 @@ def sensor_batch(
     low_clip = -level / (1 - level)
     noisy = sensor.corrupt(clean, noise, generator, black_clip=low_clip)
     scale = 1 - pedestal
-    image = laws.lay(noisy.image, clean, low_clip, generator) * scale[:, None, None] + pedestal[:, None, None]
+    image = (
+        laws.lay(noisy.image, clean, low_clip, noise.quantisation, generator) * scale[:, None, None]
+        + pedestal[:, None, None]
+    )
     flat = clean.flatten(1)
     positions = torch.linspace(0.5 / QUANTILES, 1 - 0.5 / QUANTILES, QUANTILES, device=device)
     ordered = flat[:, :: max(1, flat.shape[1] // 2048)].sort(1).values
@@ -263,13 +266,15 @@ class _OtherLaws:
         values = {entry.name: getattr(noise, entry.name) for entry in fields(noise)}
         for name, value in values.items():
             gone = self.rician | self.grain
+            if name == "quantisation":
+                continue
             if name not in ("shot_gain", "read_noise", "multiplicative"):
                 gone = gone | self.filtered
             values[name] = torch.where(gone, 0.0, value)
         return sensor.SensorNoise(**values)
 
-    def lay(self, image: Tensor, clean: Tensor, low: Tensor, generator: torch.Generator) -> Tensor:
-        """`image` (B, H, W) with these pictures in it, laid over `clean`, clipped at `low` (B,) and 1."""
+    def lay(self, image: Tensor, clean: Tensor, low: Tensor, step: Tensor, generator: torch.Generator) -> Tensor:
+        """`image` (B, H, W) with these pictures in it, laid over `clean`, from `low` (B,) to 1 in steps of `step`."""
         for chosen, make in ((self.rician, self._rician), (self.grain, self._grain)):
             where = chosen.nonzero()[:, 0]
             if len(where):
@@ -278,6 +283,10 @@ class _OtherLaws:
         where = self.filtered.nonzero()[:, 0]
         if len(where):
             image[where] = clean[where] + light.filtered(image[where] - clean[where], self.kernel[where])
+        where = (self.rician | self.grain | self.filtered).nonzero()[:, 0]
+        if len(where):  # on the same lattice as other pictures, which must not tell them apart
+            base = low[where, None, None]
+            image[where] = sensor.quantise(image[where], step[where], base, torch.ones_like(base))
         return image
 
     def truth(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:

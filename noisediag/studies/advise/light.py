@@ -39,7 +39,7 @@ class Light:
     def snr(self, frames: Any = 1) -> Any:
         """Of the mean of so many frames."""
         variance = (self.electrons + self.read2) / frames + (self.pattern * self.electrons) ** 2
-        return self.electrons / np.sqrt(variance)
+        return self.electrons / np.sqrt(np.maximum(variance, 1e-300))  # without light and noise: 0
 
 
 def frames_for(snr: float, light: Light) -> int | None:
