@@ -19,6 +19,7 @@ SIZES = (1_000, 5_000)  # blocks
 SPANS = (0.05,)  # normalised signal between the 3 % and the 97 % quantile
 SMOOTH = (0.4,)  # share of the picture that the curve trusts
 LEAN = 0.15  # of its span: a picture whose median signal lies closer to the dark end is lean
+OF_EVERY_SENSOR = ("shot_gain", "read_noise")
 EVERYTHING = "all"  # the group of pictures whose own group had too few cases to be calibrated
 
 
@@ -50,8 +51,13 @@ def limit_shift(calibration: Mapping[str, Any], name: str, answer: SensorAnswer,
     return float(_entry(calibration, "limits", name, answer, raw))
 
 
-def alarm_shift(calibration: Mapping[str, Any], name: str) -> float:
-    """What the head's presence logit must exceed for `name` to be reported. Raises CheckpointError as `factors`."""
+def alarm_shift(calibration: Mapping[str, Any], name: str, *, raw: bool = False) -> float:
+    """What the head's presence logit must exceed for `name` to be reported. Raises CheckpointError as `factors`.
+
+    Every RAW file has the noises of OF_EVERY_SENSOR: to be told they need no more than to be likelier than not.
+    """
+    if raw and name in OF_EVERY_SENSOR:
+        return 0.0
     try:
         return float(calibration["alarms"][name])
     except KeyError as error:

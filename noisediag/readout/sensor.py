@@ -244,7 +244,7 @@ def _parameters(
 ) -> tuple[Estimate, ...]:
     quantiles = answer.reading.quantiles[0].double().cpu().numpy()
     limits = answer.reading.limit[0].double().cpu().numpy()
-    shifts = torch.tensor([alarm_shift(calibration, name) for name in LEARNED], dtype=torch.float64)
+    shifts = torch.tensor([alarm_shift(calibration, name, raw=raw) for name in LEARNED], dtype=torch.float64)
     present = (answer.reading.present[0].double().cpu() - shifts).sigmoid().numpy()
     darkest, signal, brightest = (float(x) for x in answer.evidence.signal[0])
     level = NoiseLevel(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING, group
+from noisediag.cop.calibration import EVERYTHING, alarm_shift, group
 from noisediag.cop.heads import (
     LEARNED,
     LEVELS,
@@ -286,7 +286,8 @@ def _tables(
 ) -> dict[str, dict[str, Any]]:
     groups = groups_of(data, raw=raw)
     tail = RAW_TAIL if raw else TAIL
-    present = reading.present - torch.tensor([alarms[name] for name in LEARNED], device=reading.present.device)
+    shifts = [alarm_shift({"alarms": alarms}, name, raw=raw) for name in LEARNED]
+    present = reading.present - torch.tensor(shifts, device=reading.present.device)
     intervals: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     for i, name in enumerate(LEARNED):
