@@ -106,8 +106,8 @@ MUTANTS = (
     Mutant(
         "electrons at white under unknown black",
         "noisediag/footprint/derived.py",
-        "linear and plane.offset_known and plane.white_known",
-        "linear and plane.white_known",
+        "_saturation(plane) if linear and plane.offset_known else None",
+        "_saturation(plane) if linear else None",
         (
             "tests/footprint/test_unknown_scale.py::test_electrons_at_white_need_both[offset_known]",
             *golden("channels_of_12_bits"),
@@ -359,7 +359,21 @@ MUTANTS = (
         "noisediag/readout/saturation.py",
         "> OUTSHINES * found.scatter**2",
         "> 0",
-        (CEILING + "test_a_bright_surface_that_is_as_quiet_as_its_light_is_no_ceiling",),
+        (CEILING + "test_a_pile_as_noisy_as_its_light_is_outshone_by_nothing",),
+    ),
+    Mutant(
+        "a pile as wide as the noise is a ceiling",
+        "noisediag/traces/saturation.py",
+        "if scatter > NARROW * noise or",
+        "if",
+        ("tests/traces/test_saturation.py::test_a_bright_sky_over_dark_ground_is_no_ceiling",),
+    ),
+    Mutant(
+        "masked pixels never contradict",
+        "noisediag/images/image.py",
+        "return abs(self.black_dn - self.stated_dn) > max(2 * self.step_dn, 0.5 * self.noise_dn)",
+        "return False",
+        ("tests/images/test_masked.py::test_masked_pixels_overrule_a_black_that_they_contradict",),
     ),
 )
 

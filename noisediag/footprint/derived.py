@@ -28,7 +28,7 @@ class Derived:
     sigma_at_18pct: float  # normalised
     snr_db_at_18pct: float | None
     read_noise_e: float | None
-    electrons_at_white: float | None
+    electrons_at_white: float | None  # at the measured saturation, where that is another level
     dynamic_range_stops: float | None
     dng_noise_profile: tuple[tuple[float, float], ...] | None  # (S, O) of DNG tag 51041; one pair, or one per colour
     K: Quantity  # EMVA 1288 system gain, DN/e-
@@ -92,11 +92,11 @@ def derive(
     """What follows from `plane` in physical units.
 
     Electrons need a linear domain and noise that neighbouring pixels do not share, values relative to white a known
-    black and white, and an SNR a known black. The
-    interval of read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
+    black and white, and an SNR a known black. White is where the pixels saturate, if that was measured. The interval of
+    read noise in electrons joins the ends of both intervals, so it is at least as wide as its level says.
     """
     linear = domain != "rendered"
-    scaled = linear and plane.offset_known and plane.white_known
+    full = _saturation(plane) if linear and plane.offset_known else None
     shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
     shared = plane["correlation"]  # neighbours that share noise: the variance of a pixel no longer counts electrons
     filtered = counts_as_found(shared.value, shared.present) and (shared.present or 0.0) >= SURELY_SHARED
@@ -122,8 +122,8 @@ def derive(
         sigma_at_18pct=plane.law.sigma(MID_GREY),
         snr_db_at_18pct=_snr_db(plane, MID_GREY),
         read_noise_e=dark_noise.value,
-        electrons_at_white=_ratio(1.0, shot_value) if scaled else None,
-        dynamic_range_stops=math.log2(1.0 / read.value) if scaled and read.value else None,
+        electrons_at_white=_ratio(full, shot_value),
+        dynamic_range_stops=math.log2(full / read.value) if full is not None and read.value else None,
         dng_noise_profile=noise_profile if shot_value is not None else None,  # the tag's S is a shot gain
         K=system_gain,
         conversion_gain=inverse_gain,
@@ -228,6 +228,13 @@ def noise_profile(planes: Sequence[PlaneFootprint]) -> tuple[float, float]:
     if slope < 0:  # signals around black, where the squared term falls and rises again
         slope, offset = 0.0, float(weight.sum() / (weight @ weight))
     return slope, offset
+
+
+def _saturation(plane: PlaneFootprint) -> float | None:
+    """The signal at which pixels saturate: as measured, else the stated white, 1; None where neither is known."""
+    if plane.saturation is None or "saturation_measured" not in plane.flags or plane.black_dn is None:
+        return 1.0 if plane.white_known else None
+    return (plane.saturation.level_dn - plane.black_dn) / (plane.saturation.stated_white_dn - plane.black_dn)
 
 
 def _snr_db(plane: PlaneFootprint, signal: float) -> float | None:

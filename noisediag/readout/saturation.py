@@ -9,7 +9,7 @@ from noisediag.footprint.plane import PlaneFootprint, SaturationLevel
 from noisediag.readout.tiles import Part
 
 OUTSHINES = 4.0  # times the plateau's variance that the noise of the light must have there for a ceiling to be one
-STATED_WITHIN = 1.5  # steps of the codes: a hard clip so near to the stated white is that white
+STATED_WITHIN = 1.5  # steps between the levels in use: a hard clip so near to the stated white is that white
 
 
 def outshone(part: Part, answer: SensorAnswer) -> bool:
@@ -30,7 +30,8 @@ def told(plane: PlaneFootprint, part: Part) -> PlaneFootprint:
     if found is None:
         return plane
     span = first.white_dn - first.black_dn
-    step = part.bags[0][1].container or part.bags[0][1].step or 0.0
+    bag = part.bags[0][1]
+    step = max(bag.container or 0.0, bag.step or 0.0)  # of a coarse lattice, too: its last level need not be white
     level = SaturationLevel(
         level_dn=first.black_dn + found.level * span,
         scatter_dn=found.scatter * span,

@@ -107,7 +107,7 @@ def plane_footprint(
     law = _law(answer)
     raw = image.domain == "raw-linear"
     estimates = _parameters(model.calibration, answer, bag, law, shot, span if same_scale else None, free=free, raw=raw)
-    means = answer.block_mean[0].cpu().numpy().astype(np.float64)
+    means = _unsaturated(answer.block_mean[0].cpu().numpy().astype(np.float64), bag)
     flags = _plane_flags(answer, plane, bag, float(model.familiarity.threshold))
     return PlaneFootprint(
         name=plane.name,
@@ -129,6 +129,14 @@ def plane_footprint(
         arrangement=_lines_and_waves(bag) if whole else None,
         missing_share=bag.missing_share,
     )
+
+
+def _unsaturated(means: NDArray[np.float64], bag: Bag) -> NDArray[np.float64]:
+    """The means of blocks that do not lie at a measured ceiling with all their pixels; all where all do."""
+    if bag.ceiling is None:
+        return means
+    below = means < bag.ceiling - 1e-6
+    return means[below] if below.any() else means
 
 
 def _of_one_scale(members: Sequence[Plane]) -> Plane:

@@ -1,8 +1,9 @@
 """Where a picture saturates, measured on its pixels: a pile of codes at the top that the light did not make.
 
 A sensor saturates at its full well, at the converter's last code, or where a program has cut; the stated white level is
-often none of these. What saturation leaves is a plateau: a share of the pixels within a few codes of one level, nothing
-above, and far quieter than the noise below it.
+often none of these. What saturation leaves is a pile at the top of the histogram, of one code or of a few, whether its
+pixels lie together or not. Light cannot make it: what is seen of light is smeared by its noise, and no peak of the
+histogram is narrower than that.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_PIXELS = 64  # of a plateau; fewer cannot be told from the tail of the noise
+MIN_PIXELS = 64  # of a pile; fewer cannot be told from the tail of the noise
 MIN_SHARE = 5e-4  # of the pixels
-STANDS_OUT = 3.0  # times as many pixels at the last code as at the fullest of the NEXT codes below
-NEXT = 4
-MAX_EXACT = 0.02  # Of the blocks below, without any scatter: more are found in pictures without noise alone.
+STRAY = 5  # pixels above that are no part of it
+ABOVE = 0.02  # of the pile's pixels that may lie above it: hot pixels
+NARROW = 0.5  # of the noise below: the standard deviation of a pile at the most
+STANDS_OUT = 3.0  # times as many pixels in the pile as as wide a piece of the histogram below holds
+WITHIN = 2.5  # standard deviations about the level that are of the pile
+MIN_NOISE = 0.75  # steps between levels: less noise does not show that the picture has any
 BLOCK_PX = 8
-MIN_BLOCKS = 3
-MAX_SCATTER = 0.01  # of the range below the plateau: its standard deviation
-AGREE = 5.0 / BLOCK_PX  # scatters by which the means of a plateau's blocks may differ from the level: 5 standard errors
-QUIET_RATIO = 0.25  # of the variance of the noise below that a scattering plateau has at the most
-BRIGHT = 0.3  # of the range: what lies higher is compared with the plateau
-BELOW = 12.0  # scatters: blocks so far below the level are not of the plateau
-MIN_BELOW = 8  # blocks to compare with
-EDGE_SIGMAS = 4.0  # pixels from so many scatters below the level on count as saturated
+BRIGHT, BRIGHTEST = 0.3, 0.97  # of the range: blocks that the pile is compared with lie in it with all their pixels
+MIN_BLOCKS = 8
+MIN_PLACES = 12  # of 64 in a block, whose 3 x 3 pixels all lie there
+NOISE_TILES = 3  # the noise is looked for in so many; in all of them where these show none
+QUIET = 0.1  # quantile of the blocks' noise: the smooth ones
+QUIET_BIAS = 0.75  # that quantile, of blocks that all have the same noise, in units of it
+EDGE_SIGMAS = 4.0  # pixels from so many standard deviations below the level on count as saturated
 
 
 @dataclass(frozen=True)
@@ -43,54 +46,91 @@ class Plateau:
 
 
 def plateau(tiles: NDArray[Any]) -> Plateau | None:
-    """The plateau at the top of `tiles` (T, H, W), in any unit, H and W at least 8; None where there is none.
+    """The pile at the top of `tiles` (T, H, W), in any unit, H and W at least 8; None where there is none.
 
-    One that scatters may also be a bright and very quiet surface: whether the noise below, continued to the level,
-    would be much stronger is for the caller to see.
+    A bright and very quiet surface may pass for one where all else is textured: whether the noise below, continued to
+    the level, would be much stronger is for the caller to see.
     """
-    low, top = float(np.quantile(tiles[:, ::4, ::4], 0.001)), float(tiles.max())
+    least = int(max(MIN_PIXELS, MIN_SHARE * tiles.size))
+    low = float(np.quantile(tiles[:, ::4, ::4], 0.001))
+    top = float(np.partition(tiles, -1 - STRAY, axis=None)[-1 - STRAY])
     if not top > low:
         return None
-    blocks = _blocks(tiles)
-    return _one_code(tiles, blocks, top) or _scattering(tiles, blocks, low)
-
-
-def _one_code(tiles: NDArray[Any], blocks: NDArray[np.float32], top: float) -> Plateau | None:
-    """A hard clip: far more pixels at the last code than at those just below it, and noise in what lies below."""
-    at_top = int(np.count_nonzero(tiles == top))
-    if at_top < max(MIN_PIXELS, MIN_SHARE * tiles.size):
+    noise = _noise_below(tiles, low, top)
+    if noise is None:
         return None
-    bright = tiles[tiles > top - 0.02 * (top - float(tiles.min()))]
-    levels, counts = np.unique(bright, return_counts=True)
-    if len(levels) > 1 and at_top < STANDS_OUT * counts[-1 - NEXT : -1].max():
+    values = np.sort(tiles[tiles > top - 6 * noise].astype(np.float64))
+    gaps = np.diff(np.unique(values))
+    step = float(gaps.min()) if len(gaps) else 0.0
+    if len(values) < least or noise < MIN_NOISE * step:
         return None
-    below = blocks.max(1) < top
-    exact = np.mean(np.ptp(blocks[below], axis=1) == 0) if below.any() else 1.0
-    return None if exact > MAX_EXACT else Plateau(top, 0.0, at_top / tiles.size, top)
-
-
-def _scattering(tiles: NDArray[Any], blocks: NDArray[np.float32], low: float) -> Plateau | None:
-    """A plateau that scatters: blocks that agree in their mean to within their own noise, and nothing above them."""
-    mean, deviation = blocks.mean(1), blocks.std(1, ddof=1)
-    order = np.argsort(mean)[::-1]
-    mean, deviation = mean[order], deviation[order]
-    few = max(MIN_BLOCKS, int(MIN_SHARE * len(mean)))
-    level, scatter = float(np.median(mean[:few])), float(np.median(deviation[:few]))
-    if not 0 < scatter < MAX_SCATTER * (level - low):
+    level, scatter = _pile(values, noise, step)
+    half = max(WITHIN * scatter, 0.6 * step)
+    inside = _between(values, level - half, level + half)
+    above = len(values) - int(np.searchsorted(values, level + 2 * half, side="right"))
+    below = _between(values, level - half - noise, level - half)
+    if scatter > NARROW * noise or inside < least or above > ABOVE * inside + STRAY:
         return None
-    members = np.abs(mean - level) < AGREE * scatter
-    if members.sum() < few:
+    if inside < STANDS_OUT * below * 2 * half / noise:
         return None
-    level, scatter = float(np.median(mean[members])), float(np.median(deviation[members]))
-    below = (mean < level - BELOW * scatter) & (mean > low + BRIGHT * (level - low))
-    if below.sum() < MIN_BELOW or scatter**2 > QUIET_RATIO * float(np.quantile(deviation[below], 0.1)) ** 2:
-        return None
-    edge = level - EDGE_SIGMAS * scatter
+    edge = level if scatter == 0 else level - EDGE_SIGMAS * scatter
     return Plateau(level, scatter, float(np.mean(tiles >= edge)), edge)
 
 
-def _blocks(tiles: NDArray[Any]) -> NDArray[np.float32]:
-    """(N, 64) of the whole blocks of all tiles."""
-    height, width = (side // BLOCK_PX * BLOCK_PX for side in tiles.shape[1:])
-    cut = tiles[:, :height, :width].reshape(len(tiles), height // BLOCK_PX, BLOCK_PX, width // BLOCK_PX, BLOCK_PX)
-    return np.asarray(cut.swapaxes(2, 3).reshape(-1, BLOCK_PX**2), dtype=np.float32)
+def _pile(values: NDArray[np.float64], noise: float, step: float) -> tuple[float, float]:
+    """Level and standard deviation of the fullest piece of the histogram near the top; 0 for a single code."""
+    width = max(NARROW * noise / 2, step)
+    start = np.searchsorted(values, values[-1 - STRAY] - 2 * noise)
+    ends = np.searchsorted(values, values + width, side="right") - np.arange(len(values))
+    at = start + int(np.argmax(ends[start:]))
+    level, scatter = float(np.median(values[at : at + ends[at]])), width / 2
+    for _ in range(8):
+        window = values[np.abs(values - level) <= max(WITHIN * scatter, 0.6 * step)]
+        level = float(np.median(window))
+        scatter = 1.4826 * float(np.median(np.abs(window - level)))
+    if scatter > 0:
+        scatter = float(np.sqrt(np.mean(np.square(window - level)))) * 1.05  # what WITHIN cuts off of a Gaussian
+    return level, scatter
+
+
+def _between(values: NDArray[np.float64], low: float, high: float) -> int:
+    return int(np.searchsorted(values, high, side="right") - np.searchsorted(values, low))
+
+
+def _noise_below(tiles: NDArray[Any], low: float, top: float) -> float | None:
+    """Standard deviation of the noise in the smooth places of the brighter part below the top; None without such."""
+    ceiling = low + BRIGHTEST * (top - low)
+    few = tiles[:: -(-len(tiles) // NOISE_TILES)]
+    for some in (few, tiles) if len(few) < len(tiles) else (tiles,):
+        for bright in (BRIGHT, 0.0):  # the darker part has less noise: better than nothing
+            noise = _smooth_noise(some, low + bright * (top - low), ceiling)
+            if noise:
+                return noise
+    return None
+
+
+def _smooth_noise(tiles: NDArray[Any], least: float, ceiling: float) -> float | None:
+    """Of the noise where 3 x 3 pixels lie between `least` in the mean and `ceiling`, the QUIET quantile over blocks."""
+    values = tiles.astype(np.float32)
+    used = np.ones((len(values), values.shape[1] - 2, values.shape[2] - 2), dtype=bool)
+    mean = np.zeros(used.shape, dtype=np.float32)
+    for y, x in np.ndindex(3, 3):
+        shifted = values[:, y : y + used.shape[1], x : x + used.shape[2]]
+        used &= shifted < ceiling
+        mean += shifted / 9
+    used &= mean > least
+    # differences of second order in both directions: straight edges and slopes vanish (Immerkaer 1996)
+    square = np.where(used, np.square(np.diff(np.diff(values, 2, axis=1), 2, axis=2)), 0)
+    counts, sums = _blocks(used), _blocks(square)
+    enough = counts >= MIN_PLACES
+    if enough.sum() < MIN_BLOCKS:
+        return None
+    noise = np.sqrt(sums[enough] / counts[enough] / 36)
+    return float(np.quantile(noise, QUIET)) / QUIET_BIAS
+
+
+def _blocks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Sums over the whole blocks of (T, H, W), flat."""
+    height, width = (side // BLOCK_PX * BLOCK_PX for side in values.shape[1:])
+    shape = (len(values), height // BLOCK_PX, BLOCK_PX, width // BLOCK_PX, BLOCK_PX)
+    return np.asarray(values[:, :height, :width].reshape(shape).sum((2, 4), dtype=np.float64).ravel())

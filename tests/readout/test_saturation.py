@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from noisediag import images
 from noisediag.estimator import Estimator
 from noisediag.footprint.file import Footprint
+from noisediag.readout import saturation
+from noisediag.readout.tiles import plan
+from noisediag.traces.saturation import Plateau
 
 SIDE = 256
 BLACK, WHITE = 512, 15800
@@ -84,3 +87,28 @@ def test_a_bright_surface_that_is_as_quiet_as_its_light_is_no_ceiling(estimator:
     )
     values = np.where(np.mgrid[:SIDE, :SIDE][0] < 100, sky, rough)
     assert "saturation_measured" not in read(estimator, values).flags
+
+
+def test_the_last_level_of_a_coarse_lattice_below_white_is_that_white(estimator: Estimator) -> None:
+    codes = np.floor(np.minimum(light(6, 22000), WHITE) / 160) * 160
+    assert "saturation_measured" not in read(estimator, codes).flags
+
+
+def test_the_curve_ends_below_the_ceiling(estimator: Estimator) -> None:
+    """What is saturated has no noise of its own to show."""
+    found = read(estimator, np.minimum(3 * (light(7, 12000) - BLACK) + BLACK, 9000))
+    assert found.planes[-1].signal_median * (WHITE - BLACK) + BLACK < 8999
+    assert found.curve[-1].signal * (WHITE - BLACK) + BLACK < 9000
+
+
+@pytest.mark.parametrize(("scatter", "outshone"), [(0.2, True), (0.9, False)])
+def test_a_pile_as_noisy_as_its_light_is_outshone_by_nothing(
+    estimator: Estimator, scatter: float, outshone: bool
+) -> None:
+    """`scatter`: of the pile, in units of the noise that the light below has, continued to it."""
+    codes = np.clip(np.rint(light(3, 5000)), 0, 16383).astype(np.uint16)
+    (part,) = plan(images.from_array(codes, black=BLACK, white=WHITE))
+    deviation = scatter * true_sigma(8000) / (WHITE - BLACK)
+    part = part.under(Plateau((8000 - BLACK) / (WHITE - BLACK), deviation, 0.05, 0.9))
+    answers, _ = estimator._ask(part.bags)
+    assert saturation.outshone(part, answers[-1]) == outshone

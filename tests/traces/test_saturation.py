@@ -61,3 +61,36 @@ def test_a_few_pixels_at_the_top_are_no_ceiling() -> None:
     values = np.rint(light(np.random.default_rng(4), 5000))
     values[10, 10:40] = values.max() + 50
     assert plateau(values[None]) is None
+
+
+@pytest.mark.parametrize("scatter", [0.0, 5.0])
+def test_highlights_that_fill_no_block_show_the_ceiling(scatter: float) -> None:
+    """Glints of a pixel or two: the pile stands in the histogram, not in the picture."""
+    rng = np.random.default_rng(5)
+    clean = light(rng, 6000)
+    clean[rng.random((SIDE, SIDE)) < 0.004] = 20000
+    found = plateau(np.rint(np.minimum(clean, 9000 + scatter * rng.standard_normal((SIDE, SIDE))))[None])
+    assert found is not None
+    assert found.level == pytest.approx(9000, abs=scatter)
+    assert found.scatter == pytest.approx(scatter, rel=0.3)
+
+
+def test_a_picture_that_is_mostly_saturated_shows_the_ceiling() -> None:
+    rng = np.random.default_rng(6)
+    found = plateau(np.rint(np.minimum(4 * light(rng, 12000), 9000 + 5 * rng.standard_normal((SIDE, SIDE))))[None])
+    assert found is not None
+    assert (found.level, found.share > 0.7) == (pytest.approx(9000, abs=2), True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bright_sky_over_dark_ground_is_no_ceiling(seed: int) -> None:
+    """Its pixels scatter as its light does."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    clean = np.where(y < 90 + 20 * np.sin(x / 30), 8000.0, 1500 + 25 * x)
+    assert plateau(np.rint(rng.poisson(clean / 1.5) * 1.5 + 4 * rng.standard_normal(clean.shape))[None]) is None
+
+
+def test_the_black_of_a_picture_without_light_is_no_ceiling() -> None:
+    rng = np.random.default_rng(7)
+    assert plateau(np.rint(rng.normal(512, 6, (1, SIDE, SIDE)))) is None
