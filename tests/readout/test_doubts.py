@@ -61,7 +61,7 @@ def force(estimator: Estimator) -> Force:
     )
     (part,) = plan(image)
     answers, _ = estimator._ask(part.bags)
-    _, whole = sensor.read_part(estimator.model, part, answers, image, None)
+    _, whole = sensor.read_part(estimator.model, part, answers, image, None, (None,) * len(part.bags))
 
     def force(
         law: str = "photon", trouble: str | None = None, change: Callable[[SensorAnswer], SensorAnswer] | None = None
