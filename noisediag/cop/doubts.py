@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from noisediag.cop.closed_forms import MIN_VARIANCE
 from noisediag.cop.curve import CORRELATIONS, MIN_GAIN, CurvePass
 from noisediag.cop.layers import sort_blocks
 from noisediag.cop.tokens import BAND_COUNTS, RADIAL, SHARES, Tokens, band_gains
@@ -25,8 +26,10 @@ TROUBLES = ("black", "uneven", "misfit")  # what it may find wrong
 PARTS = 4  # of the signal, with as much trust each
 CELLS = 4  # of a tile, in each direction
 CELL_QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
-BLOCK_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+BLOCK_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
 FINEST = slice(RADIAL - 4, RADIAL)  # the bands of the highest frequencies, where pictures have least
+MIDDLE = slice(5, RADIAL - 4)  # rings below these
+TOO_LITTLE = 0.02  # of the expected energy: less is the rounding of exact areas
 UNCLIPPED = 3.5  # sigmas that a block's mean must lie inside the tile's extremes
 LEAST = 1e-4  # of ratios whose logarithm is taken
 MOST = 12.0  # of logarithms
@@ -91,10 +94,11 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     )
     fits, of_laws = _other_laws(blocks)
     parts, of_parts = _by_signal(tokens, blocks)
-    fine = tokens.energy[..., FINEST].double() @ _fine_shares().to(expected) / expected
-    cells, of_cells = _by_place(tokens, blocks, fine)
+    ratio = tokens.energy[..., :RADIAL] / _expected_bands(curve, blocks, step)
+    fine, middle = (ratio[..., bands] @ _shares(bands).to(ratio) for bands in (FINEST, MIDDLE))
+    cells, of_cells = _by_place(tokens, blocks, fine, middle)
     features = torch.cat(
-        [of_laws, of_parts, _by_frequency(tokens, curve, blocks, step), of_cells, _over_blocks(tokens, blocks, fine)], 1
+        [of_laws, of_parts, _by_frequency(ratio, blocks), of_cells, _over_blocks(tokens, blocks, fine)], 1
     )
     features = features.nan_to_num(0, MOST, -MOST).clamp(-MOST, MOST).float()
     return Doubts(features, OtherFits(*fits, by_signal=parts, by_cell=cells))
@@ -217,15 +221,17 @@ def _by_signal(tokens: Tokens, blocks: _Blocks) -> tuple[Tensor, Tensor]:
     return torch.stack([signal, ratio], 2), features
 
 
-def _by_frequency(tokens: Tokens, curve: CurvePass, blocks: _Blocks, step: Tensor) -> Tensor:
-    """Mean logarithm of each band's energy in quiet trusted blocks over what curve and correlation expect."""
-    gains = _gains().to(blocks.share)
-    band = curve.correlation_logits.softmax(-1).double() @ gains
+def _expected_bands(curve: CurvePass, blocks: _Blocks, step: Tensor) -> Tensor:
+    """What curve, correlation and white share expect in each radial band of every block, `(B, N, RADIAL)`."""
+    band = curve.correlation_logits.softmax(-1).double() @ _gains().to(blocks.share)
     uniform = (step.double().square() / 12)[:, None]
     darkest = (blocks.expected.amin(1, keepdim=True) - uniform).clamp(min=0)
     white = uniform + curve.white_logit.sigmoid().double()[:, None] * darkest
-    shaped = (blocks.expected - white).clamp(min=0)[..., None] * band[:, None] + white[..., None] + 1e-13
-    ratio = tokens.energy[..., :RADIAL] / shaped
+    return (blocks.expected - white).clamp(min=0)[..., None] * band[:, None] + white[..., None] + MIN_VARIANCE
+
+
+def _by_frequency(ratio: Tensor, blocks: _Blocks) -> Tensor:
+    """Mean logarithm of each band's energy in quiet trusted blocks over the expected one, `(B, RADIAL + 1)`."""
     quiet = blocks.share / (1 + blocks.ratio.clamp(min=0)).square()
     quiet = quiet / quiet.sum(1, keepdim=True).clamp(min=1e-12)
     half = torch.tensor(BAND_COUNTS[:RADIAL], dtype=torch.float64, device=ratio.device) / 2
@@ -234,7 +240,7 @@ def _by_frequency(tokens: Tokens, curve: CurvePass, blocks: _Blocks, step: Tenso
     return torch.cat([seen - mean[:, None], mean[:, None]], 1)
 
 
-def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor) -> tuple[Tensor, Tensor]:
+def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
     """`OtherFits.by_cell`, and how variance and fine energy over the expected one lie in the picture."""
     trusted = tokens.split(blocks.share)[0]
     trust = _cells(trusted)
@@ -242,7 +248,7 @@ def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor) -> tuple[Tensor, Te
     there = trust > 0.2 * trust.mean(1, keepdim=True)
     own = _log(torch.where(there, ratio, torch.ones_like(ratio)))
     inside = tokens.split(blocks.inside.double())[0]
-    inverse = tokens.split((fine + 0.02).reciprocal().square())[0]  # quiet blocks count most
+    inverse = tokens.split((fine + TOO_LITTLE).reciprocal().square())[0]  # quiet blocks count most
     quiet = -0.5 * _log(_cells(inside * inverse) / _cells(inside).clamp(min=1e-9) + 1e-9)
     at = torch.tensor(CELL_QUANTILES, dtype=own.dtype, device=own.device)
     features = []
@@ -258,8 +264,25 @@ def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor) -> tuple[Tensor, Te
         middle = square[..., quarter : side - quarter, quarter : side - quarter].mean((2, 3))
         rim = (of_tiles - middle).mean(1)
         features += [spread, of_tiles.amin(1)[:, None], of_tiles.amax(1)[:, None], torch.stack([*tilts, rim], 1)]
+    features.append(_loud_and_quiet_cells(tokens, quiet, inside, fine, middle))
     extremes = own.quantile(torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device), 1).T.exp()
     return extremes, torch.cat(features, 1)
+
+
+def _loud_and_quiet_cells(tokens: Tokens, level: Tensor, inside: Tensor, fine: Tensor, middle: Tensor) -> Tensor:
+    """Level, slope of the spectrum and kurtosis in the loudest and the quietest quarter of the cells, `(B, 6)`.
+
+    Texture falls towards high frequencies and has heavy tails; noise does neither, wherever it is strong.
+    """
+    slope = tokens.split((fine + TOO_LITTLE).log() - (middle + TOO_LITTLE).log())[0]
+    second, _, fourth = (part.double() for part in tokens.moments.unbind(-1))
+    kurtosis = tokens.split(_log(fourth / (3 * second.square() + 1e-30)))[0]
+    there = _cells(inside).clamp(min=1e-9)
+    of_cells = torch.stack([level, _cells(inside * slope) / there, _cells(inside * kurtosis) / there], 2)
+    quarter = max(1, level.shape[1] // 4)
+    order = level.argsort(1)
+    ends = [order[:, :quarter], order[:, -quarter:]]
+    return torch.cat([of_cells.gather(1, end[..., None].expand(-1, -1, 3)).mean(1) for end in ends], 1)
 
 
 def _cells(grid: Tensor) -> Tensor:
@@ -287,9 +310,9 @@ def _gains() -> Tensor:
     return band_gains(CORRELATIONS).clamp(min=MIN_GAIN)[:, :RADIAL].double()
 
 
-@cache
-def _fine_shares() -> Tensor:
-    counts = torch.tensor(BAND_COUNTS[FINEST], dtype=torch.float64)
+def _shares(bands: slice) -> Tensor:
+    """Of the coefficients in `bands`, those in each."""
+    counts = torch.tensor(BAND_COUNTS[bands], dtype=torch.float64)
     return counts / counts.sum()
 
 

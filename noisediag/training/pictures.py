@@ -205,11 +205,11 @@ def sensor_batch(
     positions = torch.linspace(0.5 / QUANTILES, 1 - 0.5 / QUANTILES, QUANTILES, device=device)
     ordered = flat[:, :: max(1, flat.shape[1] // 2048)].sort(1).values
     x = ordered[:, (positions * (ordered.shape[1] - 1)).round().long()]
-    sigma = noise.sigma(x)
+    x, plain = laws.truth(x, noise.sigma(x, quantised=False))
+    step = noise.quantisation[:, None]
+    sigma = (plain.square() + step.square() / 12).sqrt()
     scored = (x < 1 - CLIP_MARGIN) & ((x > CLIP_MARGIN) | (x - low_clip[:, None] > 3 * sigma))
-    scored &= noise.sigma(x, quantised=False) >= noise.quantisation[:, None] / 2
-    x, sigma = laws.truth(x, sigma)
-    scored &= (sigma > 0) & (x < 1 - CLIP_MARGIN)
+    scored &= (plain >= step / 2) & (sigma > 0)
     in_dn = {declared.name for declared in PARAMETERS if declared.scales_with_dn}
     values = {entry.name: getattr(noise, entry.name) for entry in fields(noise)}
     scaled = sensor.SensorNoise(**{name: value * scale if name in in_dn else value for name, value in values.items()})
