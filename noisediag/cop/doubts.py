@@ -261,8 +261,8 @@ def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> 
         half, quarter = side // 2, side // 4
         lines = square.mean(3), square.mean(2)
         tilts = [(line[..., :half].mean(2) - line[..., half:].mean(2)).abs().amax(1) for line in lines]
-        middle = square[..., quarter : side - quarter, quarter : side - quarter].mean((2, 3))
-        rim = (of_tiles - middle).mean(1)
+        centre = square[..., quarter : side - quarter, quarter : side - quarter].mean((2, 3))
+        rim = (of_tiles - centre).mean(1)
         features += [spread, of_tiles.amin(1)[:, None], of_tiles.amax(1)[:, None], torch.stack([*tilts, rim], 1)]
     features.append(_loud_and_quiet_cells(tokens, quiet, inside, fine, middle))
     extremes = own.quantile(torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device), 1).T.exp()

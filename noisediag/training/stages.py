@@ -98,9 +98,7 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | Non
         run.note(stage, "head validation", recipe.head_steps, judged)
         figures |= judged
     run.say("doubts")
-    doubted = fit_doubts(recipe, run, model, pools)
-    known = [sets.training.embedding, doubted.embedding, paper_embeddings(model, pool, recipe, len(doubted.law) // 4)]
-    learn_familiarity(model.familiarity, torch.cat(known), quantile=FAMILIAR_QUANTILE)
+    fit_doubts(recipe, run, model, pools)
     origin = _origin(start_file, stage, config)
     model.cpu().save(run.output, _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256, **origin))
     run.finish("curve", "head", "doubts")
@@ -172,10 +170,10 @@ def fit_head(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, sets: 
     return model.eval()
 
 
-def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> DoubtSet:
+def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> None:
     """Train the head of `model` that doubts, on pictures that leave the law in known ways, and set its alarms.
 
-    Returns what it was trained on.
+    What these pictures, and those of the genome `paper`, look like is familiar to the model.
     """
 
     def pictures(clean: CleanPool, count: int, purpose: str, *, raw: bool = False) -> DoubtSet:
@@ -191,7 +189,8 @@ def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> Do
     raw = pictures(pools.raw, recipe.raw_pictures, "calibration of doubts on RAW", raw=True)
     model.doubts = head.eval()
     model.calibration = {**model.calibration, "doubts": doubt_alarms(head, [ordinary, raw])}
-    return training
+    known = [training.embedding, paper_embeddings(model, pools.training, recipe, len(training.law) // 4)]
+    learn_familiarity(model.familiarity, torch.cat(known), quantile=FAMILIAR_QUANTILE)
 
 
 def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
