@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -101,3 +103,16 @@ def test_the_margin_is_over_both_ordinary_laws() -> None:
     logits[0, OTHER_LAWS_FROM] = 2.0
     margin = law_margin(logits)[0]
     assert margin.tolist() == pytest.approx([2 - 0.6931, -0.6931, -0.6931], abs=1e-3)
+
+
+def test_bags_beside_each_other_are_read_as_alone() -> None:
+    bags = ramp(0.1, 0.5).repeat(3, 1, 1) + 0.01 * torch.randn(3, SIDE, SIDE, generator=seeded())
+    alone = [doubts(bag[None], 1e-3, 1e-4) for bag in bags]
+    tokens = tokenize(bags[:, None], grids=1)
+    one = fitted(tokens, 1e-3, 1e-4)
+    every = replace(
+        one, **{f.name: getattr(one, f.name).expand(3, *getattr(one, f.name).shape[1:]) for f in fields(CurvePass)}
+    )
+    together = gather_doubts(tokens, every, torch.zeros(3))
+    assert torch.allclose(together.features, torch.cat([each.features for each in alone]), atol=1e-4)
+    assert torch.allclose(together.fits.by_cell, torch.cat([each.fits.by_cell for each in alone]))
