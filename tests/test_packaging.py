@@ -122,7 +122,7 @@ class TestReadme:
     def test_installs_and_tests_in_two_commands(self):
         first, second = [command for command in commands() if command.startswith("pip install")]
         assert first == "pip install . && noisediag estimate tests/data/sample.dng"
-        assert second == 'pip install -e ".[test]" && pytest'
+        assert second == 'pip install -e ".[test]" && pytest -n 2'
 
     @pytest.mark.acceptance
     @pytest.mark.parametrize("example", readme.examples(README), ids=lambda example: example.commands.split()[1])
