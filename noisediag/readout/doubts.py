@@ -54,12 +54,15 @@ class Doubted:
     uneven: tuple[float, float] | None = None
 
 
-def raised(calibration: Mapping[str, Any], answer: SensorAnswer) -> frozenset[str]:
-    """Which of TROUBLES the picture shows beyond what ordinary ones reach; none without a head that doubts."""
+def raised(calibration: Mapping[str, Any], answer: SensorAnswer, *, raw: bool) -> frozenset[str]:
+    """Which of TROUBLES the picture shows beyond what ordinary ones reach; none without a head that doubts.
+
+    `raw`: it is a RAW file, which is compared with RAW files.
+    """
     if answer.doubted is None:
         return frozenset()
     logits = answer.doubted.trouble[0].double().cpu()
-    return frozenset(name for i, name in enumerate(TROUBLES) if float(logits[i]) > _alarm(calibration, name))
+    return frozenset(name for i, name in enumerate(TROUBLES) if float(logits[i]) > _alarm(calibration, name, raw))
 
 
 def doubt_part(
@@ -84,7 +87,9 @@ def black_check(calibration: Mapping[str, Any], answers: Sequence[SensorAnswer],
     zero = black_zero(answer)
     if not plane.offset_known or zero <= 0:
         return None
-    if not ("black" in raised(calibration, answer) or _gain_noise_stands_in(answer, part)):
+    if not (
+        "black" in raised(calibration, answer, raw=plane.lattice is not None) or _gain_noise_stands_in(answer, part)
+    ):
         return None
     return BlackCheck(plane.black_dn, plane.black_dn + zero * (plane.white_dn - plane.black_dn), "variance")
 
@@ -147,13 +152,14 @@ def doubt(
     if answer.doubted is None or plane.says_nothing:
         return Doubted(plane)
     plane = replace(plane, correlated_share=_correlated_share(answer, plane))
-    light = law_of(calibration, answer, plane)
+    raw = domain == "raw-linear"
+    light = law_of(calibration, answer, plane, raw=raw)
     warnings: list[str] = []
     if light is not None and light.name in UNDONE:
         plane = _under(light.name, answer, plane)
         warnings.append(WORDS[light.name])
     found = counts_as_found(plane["correlation"].value, plane["correlation"].present)
-    if found and domain == "raw-linear":
+    if found and raw:
         light = LightLaw("processed", plane["correlation"].present or 0.0)
         plane = _without(plane, ("shot_gain",), "smoothed")
         warnings.append("neighbouring pixels of this RAW file share their noise: it was filtered, no electrons count")
@@ -162,7 +168,7 @@ def doubt(
             "neighbouring pixels share their noise: the shot gain is the slope of its variance, no electrons"
         )
     plane = replace(plane, light=light)
-    troubles = raised(calibration, answer)
+    troubles = raised(calibration, answer, raw=raw)
     if light is not None and light.name not in ("photon", "additive"):
         troubles -= {"misfit"}  # the law that fits has taken its place
     if "misfit" in troubles:
@@ -181,14 +187,16 @@ def doubt(
     return Doubted(plane, tuple(warnings) if whole else (), uneven if whole else None)
 
 
-def law_of(calibration: Mapping[str, Any], answer: SensorAnswer, plane: PlaneFootprint) -> LightLaw | None:
+def law_of(
+    calibration: Mapping[str, Any], answer: SensorAnswer, plane: PlaneFootprint, *, raw: bool
+) -> LightLaw | None:
     """What the noise follows; None where there is no noise to follow anything."""
     assert answer.doubted is not None
     logits = answer.doubted.law[:1].double().cpu()
     probability = logits.softmax(1)[0]
     margins = law_margin(logits)[0]
     others = [
-        (float(margins[i]) - _alarm(calibration, name), name, float(probability[OTHER_LAWS_FROM + i]))
+        (float(margins[i]) - _alarm(calibration, name, raw), name, float(probability[OTHER_LAWS_FROM + i]))
         for i, name in enumerate(LAWS[OTHER_LAWS_FROM:])
     ]
     best = max(others)
@@ -310,9 +318,9 @@ def _extremes(answer: SensorAnswer) -> tuple[float, float]:
     return float(min(low, 1.0)), float(max(high, 1.0))
 
 
-def _alarm(calibration: Mapping[str, Any], name: str) -> float:
+def _alarm(calibration: Mapping[str, Any], name: str, raw: bool) -> float:
     try:
-        return float(calibration["doubts"][name])
+        return float(calibration["doubts_raw" if raw else "doubts"][name])
     except KeyError as error:
         raise CheckpointError(f"the checkpoint has no false-alarm calibration for {name}") from error
 

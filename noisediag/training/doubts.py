@@ -299,24 +299,20 @@ def standardise_doubts(head: DoubtHead, data: DoubtSet) -> None:
     head.scale.copy_(inputs.std(0).clamp(min=1e-3))
 
 
-def doubt_alarms(head: DoubtHead, sets: list[DoubtSet]) -> dict[str, float]:
-    """What logits and margins must exceed to be told: ALARM of the ordinary pictures of no set do."""
-    alarms: dict[str, float] = {}
-    for data in sets:
-        with torch.inference_mode():
-            reading = head(data.doubts, data.evidence, data.embedding)
-        lawful = data.ordinary & (data.law >= 0) & (data.law < OTHER_LAWS_FROM)
-        margin = law_margin(reading.law)
-        for i, name in enumerate(LAWS[OTHER_LAWS_FROM:]):
-            _raise(alarms, name, margin[lawful, i], LEAST_MARGIN)
-        for i, name in enumerate(TROUBLES):
-            _raise(alarms, name, reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i], 0.0)
+def doubt_alarms(head: DoubtHead, data: DoubtSet) -> dict[str, float]:
+    """What logits and margins must exceed to be told: ALARM of the ordinary pictures of `data` do."""
+    with torch.inference_mode():
+        reading = head(data.doubts, data.evidence, data.embedding)
+    lawful = data.ordinary & (data.law >= 0) & (data.law < OTHER_LAWS_FROM)
+    margin = law_margin(reading.law)
+    alarms = {name: _alarm(margin[lawful, i], LEAST_MARGIN) for i, name in enumerate(LAWS[OTHER_LAWS_FROM:])}
+    for i, name in enumerate(TROUBLES):
+        alarms[name] = _alarm(reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i], 0.0)
     return alarms
 
 
-def _raise(alarms: dict[str, float], name: str, logits: Tensor, least: float) -> None:
-    if len(logits):
-        alarms[name] = max(alarms.get(name, least), float(conformal_quantile(logits.double(), ALARM)))
+def _alarm(logits: Tensor, least: float) -> float:
+    return max(least, float(conformal_quantile(logits.double(), ALARM))) if len(logits) else least
 
 
 def paper_embeddings(model: SensorModel, pool: CleanPool, recipe: Recipe, count: int) -> Tensor:

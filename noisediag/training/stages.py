@@ -188,7 +188,8 @@ def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> No
     ordinary = pictures(pools.calibration, recipe.calibration_pictures // 2, "calibration of doubts")
     raw = pictures(pools.raw, recipe.raw_pictures, "calibration of doubts on RAW", raw=True)
     model.doubts = head.eval()
-    model.calibration = {**model.calibration, "doubts": doubt_alarms(head, [ordinary, raw])}
+    alarms = {"doubts": doubt_alarms(head, ordinary), "doubts_raw": doubt_alarms(head, raw)}
+    model.calibration = {**model.calibration, **alarms}
     known = [training.embedding, paper_embeddings(model, pools.training, recipe, len(training.law) // 4)]
     learn_familiarity(model.familiarity, torch.cat(known), quantile=FAMILIAR_QUANTILE)
 

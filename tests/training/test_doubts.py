@@ -114,7 +114,7 @@ def test_alarms_are_beyond_what_ordinary_pictures_reach() -> None:
         trouble=torch.zeros(count, len(TROUBLES), dtype=torch.long),
         ordinary=torch.ones(count, dtype=torch.bool),
     )
-    alarms = doubt_alarms(head, [data])
+    alarms = doubt_alarms(head, data)
     assert set(alarms) == {*LAWS[OTHER_LAWS_FROM:], *TROUBLES}
     with torch.inference_mode():
         reading = head(*inputs)
