@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.footprint.derived import Derived, Structure, arrange, derive, noise_profile
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint
+from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, VarianceLaw
 from noisediag.footprint.values import Quantity
 
 LUMA_PLANE = "luma"
@@ -151,7 +151,10 @@ class Footprint:
         main = self.planes[-1]
         if self.domain == "rendered" or main.name == LUMA_PLANE or not main.offset_known:
             return None
-        if any(plane.says_nothing for plane in self.planes):
+        if any(plane.says_nothing or not isinstance(plane.law, VarianceLaw) for plane in self.planes):
+            return None
+        shot = main["shot_gain"]
+        if shot.value is None and shot.flag != "planes_differ":  # nothing that grows with the light
             return None
         if not self.cfa_plane_colors:
             return (noise_profile(self.planes[-1:]),)

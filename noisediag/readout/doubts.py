@@ -205,9 +205,8 @@ def law_of(
     ordinary = float(probability[:OTHER_LAWS_FROM].sum())
     if counts_as_found(plane["shot_gain"].value, plane["shot_gain"].present):
         return LightLaw("photon", ordinary)
-    if plane["shot_gain"].flag == "below_floor" and counts_as_found(
-        plane["read_noise"].value, plane["read_noise"].present
-    ):
+    additive = float(probability[LAWS.index("additive")])
+    if counts_as_found(plane["read_noise"].value, plane["read_noise"].present) and additive > ordinary / 2:
         return LightLaw("additive", ordinary)
     return None
 

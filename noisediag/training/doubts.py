@@ -42,6 +42,7 @@ RICIAN_DARK, RICIAN_BRIGHT = (
     0.99,
 )  # of the greatest sigma: below, the law shows; above, it is that of additive noise
 GRAIN_BRIGHT = 0.55  # signal from which grain grows weaker
+TROUBLE_ALARM = 0.004  # of ordinary pictures: the scenes of other files are harder than those of training
 ALARM = 0.008  # of ordinary pictures that may be doubted: below the 2 % allowed, for pictures of other kinds
 
 
@@ -300,19 +301,19 @@ def standardise_doubts(head: DoubtHead, data: DoubtSet) -> None:
 
 
 def doubt_alarms(head: DoubtHead, data: DoubtSet) -> dict[str, float]:
-    """What logits and margins must exceed to be told: ALARM of the ordinary pictures of `data` do."""
+    """What logits and margins must exceed to be told: few of the ordinary pictures of `data` do."""
     with torch.inference_mode():
         reading = head(data.doubts, data.evidence, data.embedding)
     lawful = data.ordinary & (data.law >= 0) & (data.law < OTHER_LAWS_FROM)
     margin = law_margin(reading.law)
-    alarms = {name: _alarm(margin[lawful, i], LEAST_MARGIN) for i, name in enumerate(LAWS[OTHER_LAWS_FROM:])}
+    alarms = {name: _alarm(margin[lawful, i], ALARM, LEAST_MARGIN) for i, name in enumerate(LAWS[OTHER_LAWS_FROM:])}
     for i, name in enumerate(TROUBLES):
-        alarms[name] = _alarm(reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i], 0.0)
+        alarms[name] = _alarm(reading.trouble[data.ordinary & (data.trouble[:, i] == 0), i], TROUBLE_ALARM, 0.0)
     return alarms
 
 
-def _alarm(logits: Tensor, least: float) -> float:
-    return max(least, float(conformal_quantile(logits.double(), ALARM))) if len(logits) else least
+def _alarm(logits: Tensor, share: float, least: float) -> float:
+    return max(least, float(conformal_quantile(logits.double(), share))) if len(logits) else least
 
 
 def paper_embeddings(model: SensorModel, pool: CleanPool, recipe: Recipe, count: int) -> Tensor:
