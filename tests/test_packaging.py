@@ -181,4 +181,4 @@ class TestReadme:
     def test_ci_runs_its_commands(self):
         script = (ROOT / ".ci" / "run").read_text("utf-8")
         assert "README.md | grep '^pip install'" in script
-        assert script.rstrip().endswith("step 'pytest'")
+        assert script.rstrip().endswith('step "${commands[1]##* && }"')

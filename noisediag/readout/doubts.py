@@ -27,6 +27,7 @@ from noisediag.footprint.plane import (
 from noisediag.images.image import Domain, Plane
 from noisediag.readout.tiles import Part
 
+LEAST_SPAN = 0.2  # of the brightest signal: a picture of one level shows no line, so not where it meets zero
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
 DOUBTFUL_ERRORS = 3.0  # standard errors of the intercept below zero
 LINE_EXCESS = 4.0  # chi-square: a straight line that fits no worse than by this
@@ -85,7 +86,8 @@ def black_check(calibration: Mapping[str, Any], answers: Sequence[SensorAnswer],
     members, _ = part.bags[-1]
     answer, plane = answers[-1], members[0]
     zero = black_zero(answer)
-    if not plane.offset_known or zero <= 0:
+    dark, _, bright = (float(x) for x in answer.evidence.signal[0])
+    if not plane.offset_known or zero <= 0 or bright - dark < LEAST_SPAN * bright:
         return None
     if not (
         "black" in raised(calibration, answer, raw=plane.lattice is not None) or _gain_noise_stands_in(answer, part)

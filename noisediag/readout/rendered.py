@@ -26,7 +26,6 @@ from noisediag.readout.tiles import Part, block_means, by_frame, join
 from noisediag.traces.jpeg import Traces, traces
 
 MAX_TILES = 12  # tiles of 256 x 256 px that the network reads
-UNPROCESSED = 0.1  # probability of processing up to which the codes are taken as they come from a sensor
 MIN_SIGMA = 0.5 / CODES  # below half a code the lower bound is 0
 UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # parts of a sensor's law, which processed noise lacks
 BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px; at 6 px lag 1 is 0.993
@@ -64,7 +63,7 @@ def large_enough(tiles: NDArray[np.float32]) -> bool:
 
 def as_from_a_sensor(seen: Rendered | None, image: Image) -> bool:
     """Whether a picture that its format calls rendered shows pixels that nothing was done to but rounding."""
-    return seen is not None and image.jpeg is None and not seen.noise_processed and seen.processed < UNPROCESSED
+    return seen is not None and image.jpeg is None and not seen.noise_processed and not seen.flags
 
 
 def why_unread(model: SensorModel, part: Part) -> str | None:

@@ -128,7 +128,7 @@ class TestStructure:
         assert structure.column_share == pytest.approx(4e-6 / total)
 
     def test_absent_is_zero_and_unknown_is_none(self, make_plane):
-        absent = arrange(without(make_plane(), column_noise=0.1, correlation=0.1))
+        absent = arrange(without(make_plane(), column_noise=0.1, correlation=0.05))
         assert absent.column_share == absent.lag1_h == absent.lag1_v == 0
         below = tuple(
             replace(e, value=None, present=None, flag="below_floor") if e.name == "correlation" else e

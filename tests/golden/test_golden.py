@@ -49,7 +49,7 @@ def _compact(value: Any) -> Any:
         isinstance(value, list)
         and value
         and isinstance(value[0], dict)
-        and all(e.keys() == value[0].keys() for e in value)
+        and all(isinstance(e, dict) and e.keys() == value[0].keys() for e in value)
     ):
         return {key: _compact([entry[key] for entry in value]) for key in value[0]}  # a table: columns are shorter
     return [_compact(entry) for entry in value] if isinstance(value, list) else value

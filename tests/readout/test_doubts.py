@@ -145,7 +145,7 @@ class TestPictures:
         assert found.planes[-1].light.name == "photon"
 
     def test_a_magnitude_is_told_and_its_sigma_read(self, estimator: Estimator) -> None:
-        clean = torch.from_numpy(scene("glow", 4, 0.0, 0.5)).float()[None]
+        clean = torch.from_numpy(scene("glow", 5, 0.0, 0.5)).float()[None]
         sigma = torch.tensor([0.03])
         found = read(estimator, light.rician(clean, sigma, torch.Generator().manual_seed(1))[0].double().numpy())
         assert found.planes[-1].light is not None
@@ -157,7 +157,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("looks", [1, 4])
     def test_speckle_is_told(self, estimator: Estimator, looks: int) -> None:
-        clean = scene("glow", 7, 0.02, 0.2)
+        clean = scene("glow", 10, 0.02, 0.2)
         found = read(estimator, clean * np.random.default_rng(looks).gamma(looks, 1 / looks, clean.shape))
         assert found.planes[-1].light is not None
         assert found.planes[-1].light.name == "speckle"

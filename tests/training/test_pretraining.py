@@ -192,7 +192,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped_to_the_same_bytes(
             result = pretrain(*arguments, *(["--resume"] if number else []))
         assert result.exit_code == (0 if part == "none" else 130), result.output
         assert begun == trained
-    toy = (TOY.encoder_steps, TOY.curve_steps, TOY.head_steps, TOY.rendered_steps, TOY.paper_steps, TOY.near_steps)
+    toy = [value for name, value in vars(TOY).items() if name.endswith("_steps")]
     assert steps == sum(toy)  # none was taken twice
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in whole.iterdir()}
     for name in FILES.values():
@@ -222,7 +222,7 @@ def test_what_is_finished_is_not_made_again_by_another_recipe(whole: Path, clean
         (("--stage", "rendered", "--encoder", "e.safetensors"), "--encoder is where"),
         (("--stage", "paper", "--start", "s.safetensors"), "--start is a sensor model"),
         (("--stage", "sensor", "--recipe", "sensor"), "a folder 'train'; say with --images"),
-        (("--all", "--recipe", "sensor"), "a folder 'train'; say with --images"),
+        (("--all", "--recipe", "sensor"), "no one recipe made both"),
         (("--stage", "sensor", "--recipe", "sensor", "--recipe", "paper"), "one stage has one recipe"),
     ],
 )
