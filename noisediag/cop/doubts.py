@@ -30,6 +30,9 @@ BLOCK_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
 FINEST = slice(RADIAL - 4, RADIAL)  # the bands of the highest frequencies, where pictures have least
 MIDDLE = slice(5, RADIAL - 4)  # rings below these
 TOO_LITTLE = 0.02  # of the expected energy: less is the rounding of exact areas
+ENOUGH_INSIDE = 0.05  # of the blocks; where fewer are so far inside, those count that have few pixels at an extreme
+LITTLE_CLIPPED = 0.1
+LEAST_TRUST = 1e-3  # of the curve's trust, in blocks that nothing clipped
 UNCLIPPED = 3.5  # sigmas that a block's mean must lie inside the tile's extremes
 LEAST = 1e-4  # of ratios whose logarithm is taken
 MOST = 12.0  # of logarithms
@@ -47,6 +50,7 @@ class OtherFits:
     line: Tensor  # (B, 2) slope and intercept of the straight line, both free
     line_error: Tensor  # (B,) standard error of the intercept
     line_excess: Tensor  # (B,) chi-square by which the line fits worse than the law; negative: better
+    law_excess: Tensor  # (B, 3) the same of speckle with read noise, Rician and grain with read noise, over the line
     by_signal: Tensor  # (B, PARTS, 2) signal, and the blocks' variance over the fitted one
     by_cell: (
         Tensor  # (B, 2) lowest and highest of the cells' variance over the fitted one, without the outermost tenths
@@ -79,8 +83,12 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     expected = curve.variance(curve.signal)
     sigma = expected.sqrt()
     inside = (tokens.to_low > UNCLIPPED * sigma) & (tokens.to_high > UNCLIPPED * sigma)
+    few = inside.double().mean(1, keepdim=True) < ENOUGH_INSIDE
+    inside |= few & (tokens.low_share + tokens.high_share < LITTLE_CLIPPED)
     inside |= ~inside.any(1, keepdim=True)
     weight = curve.weight.double() * inside
+    untrusted = weight.sum(1, keepdim=True) < LEAST_TRUST * curve.weight.sum(1, keepdim=True)
+    weight = torch.where(untrusted, inside.double(), weight)  # all that clipping has left, where the curve trusts none
     share = weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
     order = curve.signal.argsort(1)
     blocks = _Blocks(
@@ -104,7 +112,7 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     return Doubts(features, OtherFits(*fits, by_signal=parts, by_cell=cells))
 
 
-def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
+def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, ...], Tensor]:
     """What OtherFits begins with, and how well each law fits, `(B, .)`."""
     x, one = blocks.signal, torch.ones_like(blocks.signal)
     whole, full = _least_squares(blocks, (one, x, x.square()))
@@ -136,7 +144,10 @@ def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, 
         _log(dark.clamp(min=1e-6) / scale.sqrt()),
     ]
     excess = effective * (of_line - fitted) / (2 * full + 1e-9)  # both grids: half independent
-    return (rician, grain, line, error, excess), torch.stack(features, 1)
+    of_speckle = _least_squares(blocks, (one, x.square()))[1]
+    chi = effective[:, None] / (2 * of_line[:, None] + 1e-9)
+    beyond = chi * (torch.stack([of_speckle, of_rician, of_grain], 1) - of_line[:, None])
+    return (rician, grain, line, error, excess, beyond), torch.stack(features, 1)
 
 
 def _least_squares(blocks: _Blocks, basis: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from noisediag.footprint.plane import (
 from noisediag.images.image import Domain, Plane
 from noisediag.readout.tiles import Part
 
+LAW_EXCESS = 10.0  # chi-square by which another law may fit worse than photons on any black, and still be told
 LEAST_SPAN = 0.2  # of the brightest signal: a picture of one level shows no line, so not where it meets zero
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
 DOUBTFUL_ERRORS = 3.0  # standard errors of the intercept below zero
@@ -201,7 +202,9 @@ def law_of(
         (float(margins[i]) - _alarm(calibration, name, raw), name, float(probability[OTHER_LAWS_FROM + i]))
         for i, name in enumerate(LAWS[OTHER_LAWS_FROM:])
     ]
-    best = max(others)
+    excess = answer.doubts.fits.law_excess[0].tolist()
+    fitting = [other for other, worse in zip(others, excess, strict=True) if worse < LAW_EXCESS]
+    best = max(fitting, default=(0.0, "", 0.0))
     if best[0] > 0:
         return LightLaw(best[1], best[2])
     ordinary = float(probability[:OTHER_LAWS_FROM].sum())
