@@ -33,6 +33,7 @@ TOO_LITTLE = 0.02  # of the expected energy: less is the rounding of exact areas
 ENOUGH_INSIDE = 0.05  # of the blocks; where fewer are so far inside, those count that have few pixels at an extreme
 LITTLE_CLIPPED = 0.1
 LEAST_TRUST = 1e-3  # of the curve's trust, in blocks that nothing clipped
+QUIETEST, LEAST_QUIETEST = 0.03, 4  # of a region's blocks: their share, and their number at the least
 UNCLIPPED = 3.5  # sigmas that a block's mean must lie inside the tile's extremes
 LEAST = 1e-4  # of ratios whose logarithm is taken
 MOST = 12.0  # of logarithms
@@ -279,6 +280,45 @@ def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> 
     ends = torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device)
     (low, high), (_, loud) = own.quantile(ends, 1), quiet.quantile(ends, 1)
     return torch.stack([low, torch.maximum(high, loud)], 1).exp(), torch.cat(features, 1)
+    features.append(_quietest_of_regions(tokens, blocks, fine, middle))
+    extremes = own.quantile(torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device), 1).T.exp()
+    return extremes, torch.cat(features, 1)
+
+
+def _quietest_of_regions(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> Tensor:
+    """The quietest blocks of opposite halves, left and right, top and bottom, and of the tiles, `(B, 12)`.
+
+    Of each pair, of all tiles the extremes: level and slope of the spectrum of the louder and of the quieter one. Noise
+    is everywhere, so where even the quietest blocks are loud, and flat, there is more of it.
+    """
+    level = (fine + TOO_LITTLE).log().masked_fill(~blocks.inside, torch.inf)
+    slope = (fine + TOO_LITTLE).log() - (middle + TOO_LITTLE).log()
+    levels, slopes = tokens.split(level)[0], tokens.split(slope)[0]
+    rows, columns = levels.shape[2] // 2, levels.shape[3] // 2
+    halves = [
+        ((..., slice(None, columns)), (..., slice(columns, None))),
+        ((slice(None), slice(None), slice(None, rows)), (slice(None), slice(None), slice(rows, None))),
+    ]
+    features = []
+    for pair in halves:
+        two = torch.stack([_quietest(levels[part].flatten(1), slopes[part].flatten(1)) for part in pair], 1)
+        features.append(_extreme_regions(two))
+    of_tiles = _quietest(levels.flatten(2), slopes.flatten(2))
+    return torch.cat([*features, _extreme_regions(of_tiles)], 1)
+
+
+def _quietest(level: Tensor, slope: Tensor) -> Tensor:
+    """Mean level and slope of the quietest blocks along the last dimension, `(..., 2)`."""
+    count = max(LEAST_QUIETEST, round(QUIETEST * level.shape[-1]))
+    lowest, where = level.topk(min(count, level.shape[-1]), largest=False)
+    return torch.stack([lowest.clamp(-MOST, MOST).mean(-1), slope.gather(-1, where).mean(-1)], -1)
+
+
+def _extreme_regions(regions: Tensor) -> Tensor:
+    """Of regions `(B, R, 2)` the one of the highest level and that of the lowest, `(B, 4)`."""
+    number = torch.arange(len(regions), device=regions.device)
+    level = regions[..., 0]
+    return torch.cat([regions[number, level.argmax(1)], regions[number, level.argmin(1)]], 1)
 
 
 def _loud_and_quiet_cells(tokens: Tokens, level: Tensor, inside: Tensor, fine: Tensor, middle: Tensor) -> Tensor:
