@@ -277,12 +277,10 @@ def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> 
         rim = (of_tiles - centre).mean(1)
         features += [spread, of_tiles.amin(1)[:, None], of_tiles.amax(1)[:, None], torch.stack([*tilts, rim], 1)]
     features.append(_loud_and_quiet_cells(tokens, quiet, inside, fine, middle))
+    features.append(_quietest_of_regions(tokens, blocks, fine, middle))
     ends = torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device)
     (low, high), (_, loud) = own.quantile(ends, 1), quiet.quantile(ends, 1)
     return torch.stack([low, torch.maximum(high, loud)], 1).exp(), torch.cat(features, 1)
-    features.append(_quietest_of_regions(tokens, blocks, fine, middle))
-    extremes = own.quantile(torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device), 1).T.exp()
-    return extremes, torch.cat(features, 1)
 
 
 def _quietest_of_regions(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> Tensor:
