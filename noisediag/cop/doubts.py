@@ -1,4 +1,4 @@
-"""Does the law explain the picture? What is left over after the fit, in closed form, and a small network's view of it.
+"""Does the law explain the picture? What is left over after the fit, in closed form; `cop.doubt_head` judges it.
 
 Every block has its own estimate of the noise variance (`CurvePass.block_variance`). Here these are held against the
 fitted curve: by other laws of light, by signal, by frequency, and by place. All of it is free of scale.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from noisediag.cop.closed_forms import MIN_VARIANCE
@@ -20,9 +20,6 @@ from noisediag.cop.layers import sort_blocks
 from noisediag.cop.tokens import BAND_COUNTS, RADIAL, SHARES, Tokens, band_gains
 from noisediag.genome import light
 
-LAWS = ("photon", "additive", "speckle", "rician", "grain")  # of light that the network tells apart
-OTHER_LAWS_FROM = 2  # these and the following are no photons, nor noise that light has no part in
-TROUBLES = ("black", "uneven", "misfit")  # what it may find wrong
 PARTS = 4  # of the signal, with as much trust each
 CELLS = 4  # of a tile, in each direction
 CELL_QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
@@ -113,7 +110,7 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     return Doubts(features, OtherFits(*fits, by_signal=parts, by_cell=cells))
 
 
-def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, ...], Tensor]:
+def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
     """What OtherFits begins with, and how well each law fits, `(B, .)`."""
     x, one = blocks.signal, torch.ones_like(blocks.signal)
     whole, full = _least_squares(blocks, (one, x, x.square()))
@@ -375,62 +372,3 @@ def _quantile(blocks: _Blocks, at: float) -> Tensor:
     wanted = torch.full_like(blocks.rank[:, :1], at)
     place = torch.searchsorted(blocks.rank.contiguous(), wanted).clamp(max=blocks.rank.shape[1] - 1)
     return blocks.signal.gather(1, blocks.order.gather(1, place))[:, 0]
-
-
-@dataclass(frozen=True)
-class DoubtReading:
-    """Logits: `law` (B, len(LAWS)), and `trouble` (B, len(TROUBLES)) that something is wrong."""
-
-    law: Tensor
-    trouble: Tensor
-
-
-def law_margin(law: Tensor) -> Tensor:
-    """By how much each law that is not `photon` or `additive` leads these, of logits `(N, len(LAWS))`: (N, 3)."""
-    ordinary = law[:, :OTHER_LAWS_FROM].logsumexp(1, keepdim=True)
-    return law[:, OTHER_LAWS_FROM:] - ordinary
-
-
-@dataclass(frozen=True)
-class DoubtConfig:
-    """Size of the network; travels in the checkpoint. The first three are the widths of its inputs."""
-
-    doubts: int
-    evidence: int
-    embedding: int
-    hidden: int = 128
-    bottleneck: int = 16
-    dropout: float = 0.3  # of what is hidden, in training: the pictures are few
-
-
-class DoubtHead(nn.Module):
-    """Which law the light follows, and what contradicts the fit. Inputs are standardised by those of training."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, config: DoubtConfig):
-        super().__init__()
-        self.config = config
-        inputs = config.doubts + config.evidence + config.embedding
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("scale", torch.ones(inputs))
-        self.squeeze = nn.Linear(config.embedding, config.bottleneck)
-        self.body = nn.Sequential(
-            nn.Linear(config.doubts + config.evidence + config.bottleneck, config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, len(LAWS) + len(TROUBLES)),
-        )
-
-    def forward(self, doubts: Tensor, evidence: Tensor, embedding: Tensor) -> DoubtReading:
-        everything = torch.cat([doubts, evidence, embedding], 1)
-        inputs = ((everything - self.mean) / self.scale).clamp(-6, 6)
-        widths = [self.config.doubts + self.config.evidence, self.config.embedding]
-        numbers, picture = torch.split(inputs, widths, 1)
-        logits = self.body(torch.cat([numbers, self.squeeze(picture)], 1))
-        law, trouble = torch.split(logits, [len(LAWS), len(TROUBLES)], 1)
-        return DoubtReading(law, trouble)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet, CurvePass
-from noisediag.cop.doubts import DoubtConfig, DoubtHead, DoubtReading, Doubts, gather_doubts
+from noisediag.cop.doubt_head import DoubtConfig, DoubtHead, DoubtReading
+from noisediag.cop.doubts import Doubts, gather_doubts
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
 from noisediag.cop.rendered import RenderedConfig, RenderedNet

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, law_margin, rician_variance
+from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, law_margin
+from noisediag.cop.doubts import rician_variance
 from noisediag.cop.models import SensorAnswer
 from noisediag.errors import CheckpointError
 from noisediag.footprint.derived import SURELY_SHARED
@@ -27,6 +28,7 @@ from noisediag.footprint.plane import (
 from noisediag.images.image import Domain, Plane
 from noisediag.readout.tiles import Part
 
+SUSPECTED = -1.0  # logit from which unevenness is likely enough for the intervals to hold it, short of an alarm
 LAW_EXCESS = 10.0  # chi-square by which another law may fit worse than photons on any black, and still be told
 LEAST_SPAN = 0.2  # of the brightest signal: a picture of one level shows no line, so not where it meets zero
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
@@ -63,8 +65,7 @@ def raised(calibration: Mapping[str, Any], answer: SensorAnswer, *, raw: bool) -
     """
     if answer.doubted is None:
         return frozenset()
-    logits = answer.doubted.trouble[0].double().cpu()
-    return frozenset(name for i, name in enumerate(TROUBLES) if float(logits[i]) > _alarm(calibration, name, raw))
+    return frozenset(name for name in TROUBLES if _trouble(answer, name) > _alarm(calibration, name, raw))
 
 
 def doubt_part(
@@ -178,15 +179,14 @@ def doubt(
         plane = replace(plane, curve=_both_readings(plane, answer), flags=_with(plane.flags, "misfit"))
         warnings.append(f"the noise does not follow the law that was fitted: {_respect(answer)}")
     uneven = None
-    if "uneven" in troubles:
-        uneven = _extremes(answer)
-        curve = [
-            replace(p, low=min(p.low, p.sigma * uneven[0]), high=max(p.high, p.sigma * uneven[1])) for p in plane.curve
-        ]
-        plane = replace(plane, curve=tuple(curve), flags=_with(plane.flags, "uneven"))
-        warnings.append(
-            f"the noise differs between parts of the picture, {uneven[0]:.2g} to {uneven[1]:.2g} times the curve"
-        )
+    if _trouble(answer, "uneven") > SUSPECTED:
+        extremes = _extremes(answer)
+        plane = _wide_enough(plane, *extremes)
+        if "uneven" in troubles:
+            uneven = extremes
+            plane = replace(plane, flags=_with(plane.flags, "uneven"))
+            factors = f"{uneven[0]:.2g} to {uneven[1]:.2g} times the curve"
+            warnings.append(f"the noise differs between parts of the picture, {factors}")
     return Doubted(plane, tuple(warnings) if whole else (), uneven if whole else None)
 
 
@@ -315,6 +315,26 @@ def _respect(answer: SensorAnswer) -> str:
     if max(parts.max(), 1 / parts.min()) > PART_DIFFERS:
         return f"parts of the signal have {parts.min():.2g} to {parts.max():.2g} times its sigma"
     return "its spectrum or its distribution is another one"
+
+
+def _wide_enough(plane: PlaneFootprint, low: float, high: float) -> PlaneFootprint:
+    """`plane` with intervals that also hold the noise of parts with `low` and `high` times its sigma."""
+    curve = tuple(
+        replace(point, low=min(point.low, point.sigma * low), high=max(point.high, point.sigma * high))
+        for point in plane.curve
+    )
+    shot = plane["shot_gain"]
+    if shot.value is None or shot.low is None or shot.high is None or shot.low == shot.high:  # a gain that was given
+        return replace(plane, curve=curve)
+    span = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
+    wide = in_units(replace(shot, low=shot.low * low**2, high=shot.high * high**2), span)
+    return replace(_replaced(plane, {"shot_gain": wide}), curve=curve)
+
+
+def _trouble(answer: SensorAnswer, name: str) -> float:
+    """The logit of one of TROUBLES."""
+    assert answer.doubted is not None
+    return float(answer.doubted.trouble[0, TROUBLES.index(name)])
 
 
 def _extremes(answer: SensorAnswer) -> tuple[float, float]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtHead, gather_doubts, law_margin
+from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtHead, law_margin
+from noisediag.cop.doubts import gather_doubts
 from noisediag.cop.heads import gather_evidence
 from noisediag.cop.models import SensorModel
 from noisediag.cop.tokens import tokenize

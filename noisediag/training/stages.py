@@ -12,7 +12,7 @@ import torch
 from noisediag import __version__
 from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet
-from noisediag.cop.doubts import DoubtConfig, DoubtHead
+from noisediag.cop.doubt_head import DoubtConfig, DoubtHead
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import SensorHeadConfig
 from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder

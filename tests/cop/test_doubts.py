@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from noisediag.cop.curve import CORRELATIONS, CurvePass
-from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, gather_doubts, law_margin, rician_variance
+from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, law_margin
+from noisediag.cop.doubts import gather_doubts, rician_variance
 from noisediag.cop.tokens import BLOCK, RADIAL, SHARES, Tokens, tokenize
 from noisediag.genome import light
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from noisediag import images
-from noisediag.cop.doubts import LAWS, TROUBLES, DoubtReading
+from noisediag.cop.doubt_head import LAWS, TROUBLES, DoubtReading
 from noisediag.cop.models import SensorAnswer
 from noisediag.estimator import Estimator
 from noisediag.footprint.file import Footprint
@@ -70,7 +70,9 @@ def force(estimator: Estimator) -> Force:
         logits[0, LAWS.index(law)] = 30.0
         if trouble is not None:
             troubles[0, TROUBLES.index(trouble)] = 30.0
-        answer = replace(answers[-1], doubted=DoubtReading(logits, troubles))
+        fits = replace(answers[-1].doubts.fits, law_excess=torch.zeros(1, 3))
+        seen = replace(answers[-1].doubts, fits=fits)
+        answer = replace(answers[-1], doubted=DoubtReading(logits, troubles), doubts=seen)
         answer = answer if change is None else change(answer)
         return whole, doubts.doubt(estimator.model.calibration, answer, whole, "linear", whole=True)
 

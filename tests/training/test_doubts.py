@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisediag.cop.doubts import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtConfig, DoubtHead
+from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtConfig, DoubtHead
 from noisediag.genome import sensor
 from noisediag.training import doubts
 from noisediag.training.doubts import NO_LABEL, DoubtSet, doubt_alarms
