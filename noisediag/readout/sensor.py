@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,13 +29,14 @@ from noisediag.footprint.plane import (
     VarianceLaw,
     in_units,
 )
-from noisediag.genome.parameters import PARAMETERS, Parameter
+from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
 from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.gaps import cautious
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
+LINES_ALIKE = 0.4  # ln: offsets on the pixels so near to the model's interval, 1.5 times, are what it speaks of
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
 MAX_COMPONENT_RATIO = 1.5  # One component's sigma over the fitted total; above 1 because the fit itself errs.
 MAX_IMPLIED_RATIO = 1.5  # Shot variance that a given gain implies over the fitted variance; beyond, a warning.
@@ -106,7 +108,11 @@ def plane_footprint(
     shot = None if gain is None else 1 / (gain * span)
     law = _law(answer)
     raw = image.domain == "raw-linear"
-    estimates = _parameters(model.calibration, answer, bag, law, shot, span if same_scale else None, free=free, raw=raw)
+    scale = span if same_scale else None
+    estimates = _parameters(model.calibration, answer, bag, law, shot, scale, free=free, raw=raw)
+    seen = _lines_and_waves(bag) if whole else None
+    if seen is not None:
+        estimates = _with_lines_that_pixels_show(model.calibration, answer, estimates, seen, scale, raw=raw)
     means = _unsaturated(answer.block_mean[0].cpu().numpy().astype(np.float64), bag)
     flags = _plane_flags(answer, plane, bag, float(model.familiarity.threshold))
     return PlaneFootprint(
@@ -126,7 +132,7 @@ def plane_footprint(
         white_known=plane.white_known,
         offset_known=plane.offset_known,
         flags=flags,
-        arrangement=_lines_and_waves(bag) if whole else None,
+        arrangement=seen,
         missing_share=bag.missing_share,
     )
 
@@ -267,6 +273,33 @@ def _parameters(
         if estimate.high is not None and name in upper_bounds:
             estimate = replace(estimate, high=max(min(estimate.high, upper_bounds[name]), estimate.value or 0.0))
         result.append(in_units(estimate, span))
+    return tuple(result)
+
+
+def _with_lines_that_pixels_show(
+    calibration: Mapping[str, Any],
+    answer: SensorAnswer,
+    estimates: Sequence[Estimate],
+    seen: Arrangement,
+    span: float | None,
+    *,
+    raw: bool,
+) -> tuple[Estimate, ...]:
+    """`estimates` with row and column noise found where the pixels show as much of it as the model would have there.
+
+    The pixels are tested for it; a model that doubts its presence is then wrong about that alone.
+    """
+    result = []
+    for estimate in estimates:
+        measured = {"row_noise": seen.row, "column_noise": seen.column}.get(estimate.name)
+        if measured and estimate.value is None:
+            declared = parameter(estimate.name)
+            low_factor, high_factor = factors(calibration, estimate.name, answer, raw=raw)
+            low, middle, high = answer.reading.quantiles[0, LEARNED.index(estimate.name)].double().tolist()
+            ends = (middle - low_factor * (middle - low), middle, middle + high_factor * (high - middle))
+            if ends[0] - LINES_ALIKE <= math.log(measured) <= ends[2] + LINES_ALIKE:
+                estimate = in_units(_detected(declared, ends, PRESENT), span)
+        result.append(estimate)
     return tuple(result)
 
 
