@@ -186,14 +186,14 @@ def _noise_found(plane: PlaneFootprint, seen: Arrangement) -> bool:
 def _offsets(measured: float | None, estimate: Estimate) -> float | None:
     """Standard deviation of the offsets of rows or columns; 0: none found; None: not known.
 
-    Offsets on the pixels of a noise that the parameters call absent: one of the two is wrong.
+    Offsets on the pixels beyond the limit of a noise that the parameters call absent: one of the two is wrong.
     """
     amount = _amount(estimate)
     if amount is None:
         shown = estimate.present is not None and estimate.present >= PRESENT  # where only its amount is not known
         return measured if shown or not measured else None
     if amount == 0 and measured:
-        return None
+        return 0.0 if estimate.high is None or measured <= estimate.high else None
     return measured or amount
 
 
