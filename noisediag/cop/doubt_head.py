@@ -38,6 +38,21 @@ class DoubtConfig:
     dropout: float = 0.3  # of what is hidden, in training: the pictures are few
 
 
+class Dropout(nn.Module):
+    """As torch has it, but with random numbers of a `generator` that training sets: a rerun gives the same weights."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+        self.generator: torch.Generator | None = None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        if not self.training:
+            return hidden
+        kept = torch.rand(hidden.shape, generator=self.generator, device=hidden.device) >= self.share
+        return hidden * kept / (1 - self.share)
+
+
 class DoubtHead(nn.Module):
     """Which law the light follows, and what contradicts the fit. Inputs are standardised by those of training."""
 
@@ -54,10 +69,10 @@ class DoubtHead(nn.Module):
         self.body = nn.Sequential(
             nn.Linear(config.doubts + config.evidence + config.bottleneck, config.hidden),
             nn.GELU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.hidden, config.hidden),
             nn.GELU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.hidden, len(LAWS) + len(TROUBLES)),
         )
 

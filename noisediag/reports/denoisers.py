@@ -65,7 +65,7 @@ def av1(footprint: Footprint) -> str:
     The grain of an ISO is laid over the luma, so that the luma's curve counts here. Raises UsageError where the file is
     not rendered (sRGB), or shows no noise.
     """
-    if footprint.domain != "rendered":
+    if footprint.domain != "rendered" and footprint.rendered is None:
         raise UsageError(
             f"{footprint.path}: AV1's film grain is that of rendered pictures, such as frames of the video"
         )

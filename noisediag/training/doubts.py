@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtHead, law_margin
+from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, DoubtHead, Dropout, law_margin
 from noisediag.cop.doubts import gather_doubts
 from noisediag.cop.heads import gather_evidence
 from noisediag.cop.models import SensorModel
@@ -282,7 +282,11 @@ def _trouble_labels(
 def doubt_objective(head: DoubtHead, data: DoubtSet, batch_size: int) -> Objective:
     """Cross-entropies of law and troubles, over the pictures that have an answer."""
 
+    forgetful = [module for module in head.modules() if isinstance(module, Dropout)]
+
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        for module in forgetful:
+            module.generator = generator
         index = torch.randint(len(data.law), (batch_size,), generator=generator, device=data.law.device)
         reading = head(data.doubts[index], data.evidence[index], data.embedding[index])
         law = functional.cross_entropy(reading.law, data.law[index], ignore_index=NO_LABEL)
