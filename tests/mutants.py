@@ -336,8 +336,8 @@ MUTANTS = (
     Mutant(
         "uneven noise inside of the interval of the even one",
         "noisediag/readout/doubts.py",
-        "low=min(p.low, p.sigma * uneven[0])",
-        "low=p.low",
+        "low=min(point.low, point.sigma * low)",
+        "low=point.low",
         (DOUBTS + "TestConsequences::test_uneven_noise_holds_both_extremes",),
     ),
     Mutant(

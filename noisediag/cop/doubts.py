@@ -50,9 +50,7 @@ class OtherFits:
     line_excess: Tensor  # (B,) chi-square by which the line fits worse than the law; negative: better
     law_excess: Tensor  # (B, 3) the same of speckle with read noise, Rician and grain with read noise, over the line
     by_signal: Tensor  # (B, PARTS, 2) signal, and the blocks' variance over the fitted one
-    by_cell: (
-        Tensor  # (B, 2) lowest and highest of the cells' variance over the fitted one, without the outermost tenths
-    )
+    by_cell: Tensor  # (B, 2) lowest and highest of the cells' variance over the fitted one, but for a tenth at each end
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ def _by_signal(tokens: Tokens, blocks: _Blocks) -> tuple[Tensor, Tensor]:
     part = (rank * PARTS).long().clamp(0, PARTS - 1)
     member = functional.one_hot(part, PARTS) * blocks.share[..., None]
     share = member / member.sum(1, keepdim=True).clamp(min=1e-12)
-    second, third, fourth = (tokens.moments.double() @ torch.eye(3, dtype=torch.float64).to(share)).unbind(-1)
+    second, third, fourth = tokens.moments.double().unbind(-1)
 
     def mean(values: Tensor) -> Tensor:
         return (share * values[..., None]).sum(1)

@@ -98,9 +98,7 @@ def derive(
     linear = domain != "rendered"
     full = _saturation(plane) if linear and plane.offset_known else None
     shot, read, multiplicative = plane["shot_gain"], plane["read_noise"], plane["multiplicative"]
-    shared = plane["correlation"]  # neighbours that share noise: the variance of a pixel no longer counts electrons
-    filtered = counts_as_found(shared.value, shared.present) and (shared.present or 0.0) >= SURELY_SHARED
-    shot_value = shot.value if linear and not filtered else None
+    shot_value = shot.value if linear and not neighbours_share(plane) else None
 
     system_gain = Quantity(None, symbol="K", unit="DN/e-")
     if shot_value is not None:
@@ -135,6 +133,12 @@ def derive(
         snr_db_at_median=_snr_db(plane, plane.signal_median),
         sigma_effective=plane.effective_sigma,
     )
+
+
+def neighbours_share(plane: PlaneFootprint) -> bool:
+    """Whether neighbouring pixels surely share noise: the variance of a pixel then no longer counts electrons."""
+    shared = plane["correlation"]
+    return counts_as_found(shared.value, shared.present) and (shared.present or 0.0) >= SURELY_SHARED
 
 
 def arrange(plane: PlaneFootprint) -> Structure:

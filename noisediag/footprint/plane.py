@@ -218,6 +218,11 @@ class PlaneFootprint:
     dark_pattern: Quantity | None = None  # EMVA 1288 DSNU, where dark frames were measured
 
     @property
+    def span_dn(self) -> float | None:
+        """White - black, DN; None where its planes have no scale in common."""
+        return None if self.black_dn is None or self.white_dn is None else self.white_dn - self.black_dn
+
+    @property
     def label(self) -> str:
         """What people call it: channel, name and frame, nothing said twice."""
         names = [part for part in (self.channel, self.name) if part is not None]

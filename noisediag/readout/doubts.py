@@ -13,7 +13,7 @@ from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, law_margin
 from noisediag.cop.doubts import rician_variance
 from noisediag.cop.models import SensorAnswer
 from noisediag.errors import CheckpointError
-from noisediag.footprint.derived import SURELY_SHARED
+from noisediag.footprint.derived import neighbours_share
 from noisediag.footprint.plane import (
     BlackCheck,
     CurvePoint,
@@ -167,7 +167,7 @@ def doubt(
         light = LightLaw("processed", plane["correlation"].present or 0.0)
         plane = _without(plane, ("shot_gain",), "smoothed")
         warnings.append("neighbouring pixels of this RAW file share their noise: it was filtered, no electrons count")
-    elif found and (plane["correlation"].present or 0.0) >= SURELY_SHARED and plane["shot_gain"].value is not None:
+    elif neighbours_share(plane) and plane["shot_gain"].value is not None:
         warnings.append(
             "neighbouring pixels share their noise: the shot gain is the slope of its variance, no electrons"
         )
@@ -237,24 +237,21 @@ def _under(name: str, answer: SensorAnswer, plane: PlaneFootprint) -> PlaneFootp
 
 
 def _on_curve(plane: PlaneFootprint, law: SampledCurve) -> PlaneFootprint:
-    """`plane` on another curve; its relative intervals stay, and hold the fitted law too."""
+    """`plane` on another curve; its relative intervals stay."""
     points = []
     for point in plane.curve:
         sigma = law.sigma(point.signal)
         ratio = sigma / point.sigma if point.sigma > 0 else 1.0
         points.append(CurvePoint(point.signal, sigma, point.low * ratio, point.high * ratio))
-    means = np.array([point.signal for point in points])
     scale = law.sigma(plane.signal_median) / max(plane.law.sigma(plane.signal_median), 1e-12)
-    effective = plane.effective_sigma * scale if len(means) else plane.effective_sigma
-    return replace(plane, law=law, curve=tuple(points), effective_sigma=effective)
+    return replace(plane, law=law, curve=tuple(points), effective_sigma=plane.effective_sigma * scale)
 
 
 def _with_read_noise(plane: PlaneFootprint, sigma: float) -> PlaneFootprint:
     """`plane` with the Gaussian sigma of a Rician magnitude as its read noise, as sure as its curve is."""
     middle = plane.curve[len(plane.curve) // 2]
     low, high = (sigma * bound / middle.sigma if middle.sigma > 0 else sigma for bound in (middle.low, middle.high))
-    span = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
-    estimate = in_units(Estimate("read_noise", sigma, min(low, sigma), max(high, sigma), 1.0), span)
+    estimate = in_units(Estimate("read_noise", sigma, min(low, sigma), max(high, sigma), 1.0), plane.span_dn)
     return _replaced(plane, {"read_noise": estimate})
 
 
@@ -326,8 +323,7 @@ def _wide_enough(plane: PlaneFootprint, low: float, high: float) -> PlaneFootpri
     shot = plane["shot_gain"]
     if shot.value is None or shot.low is None or shot.high is None or shot.low == shot.high:  # a gain that was given
         return replace(plane, curve=curve)
-    span = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
-    wide = in_units(replace(shot, low=shot.low * low**2, high=shot.high * high**2), span)
+    wide = in_units(replace(shot, low=shot.low * low**2, high=shot.high * high**2), plane.span_dn)
     return replace(_replaced(plane, {"shot_gain": wide}), curve=curve)
 
 

@@ -68,7 +68,7 @@ def emptied(plane: PlaneFootprint, bag: Bag, found: Bare) -> PlaneFootprint:
     signal = float(np.median(bag.tiles))
     variance = found.sigma**2
     point = CurvePoint(signal, found.sigma, 0.0, max(2 * found.sigma, hidden))
-    span = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
+    span = plane.span_dn
     unknown = [Estimate(e.name, None, None, None, None, "weakly_identified") for e in plane.parameters]
     kept = {"assumed_scale", "clipped", "few_pixels"} & set(plane.flags)
     return replace(

@@ -86,7 +86,7 @@ class Tuned:
 
     def add(self, plane: PlaneFootprint, inputs: Tensor) -> PlaneFootprint:
         """`plane` with what the head says of its `inputs` (1, I): in the place of a parameter of ours, or behind."""
-        span = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
+        span = plane.span_dn
         estimates = {estimate.name: estimate for estimate in plane.parameters}
         for reading in self.head.read(inputs)[0]:
             estimates[reading.column.name] = _estimate(reading, span)

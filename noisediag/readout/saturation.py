@@ -40,4 +40,4 @@ def told(plane: PlaneFootprint, part: Part) -> PlaneFootprint:
     )
     unstated = found.scatter > 0 or found.level < 1 - STATED_WITHIN * step
     flags = tuple(sorted({*plane.flags, "saturation_measured"})) if unstated else plane.flags
-    return replace(plane, saturation=level if unstated or found.share > 0 else None, flags=flags)
+    return replace(plane, saturation=level, flags=flags)

@@ -256,9 +256,6 @@ def _parameters(
             result.append(in_units(_quantisation(bag), span))
             continue
         i = LEARNED.index(name)
-        low_factor, high_factor = factors(calibration, name, answer, raw=raw)
-        low, middle, high = quantiles[i]
-        low, high = middle - low_factor * (middle - low), middle + high_factor * (high - middle)
         hidden = level.hidden and name in ("shot_gain", "read_noise")
         if name == "shot_gain" and shot is not None:
             estimate = Estimate(name, shot, shot, shot, 1.0)
@@ -266,7 +263,7 @@ def _parameters(
             # without black only a range of signal shows the gain, and nothing shows the read noise
             estimate = Estimate(name, None, None, None, None, "weakly_identified")
         elif present[i] >= PRESENT and not hidden:
-            estimate = _detected(declared, (low, middle, high), float(present[i]))
+            estimate = _detected(declared, _calibrated(calibration, answer, name, raw=raw), float(present[i]))
         else:
             limit = max(limits[i], quantiles[i][0]) + limit_shift(calibration, name, answer, raw=raw)
             estimate = _below_detection(declared, limit, float(present[i]), level)
@@ -274,6 +271,15 @@ def _parameters(
             estimate = replace(estimate, high=max(min(estimate.high, upper_bounds[name]), estimate.value or 0.0))
         result.append(in_units(estimate, span))
     return tuple(result)
+
+
+def _calibrated(
+    calibration: Mapping[str, Any], answer: SensorAnswer, name: str, *, raw: bool
+) -> tuple[float, float, float]:
+    """Low end, value and high end of `name` on the head's scale, the interval stretched as calibration says."""
+    low_factor, high_factor = factors(calibration, name, answer, raw=raw)
+    low, middle, high = answer.reading.quantiles[0, LEARNED.index(name)].double().tolist()
+    return middle - low_factor * (middle - low), middle, middle + high_factor * (high - middle)
 
 
 def _with_lines_that_pixels_show(
@@ -294,9 +300,7 @@ def _with_lines_that_pixels_show(
         measured = {"row_noise": seen.row, "column_noise": seen.column}.get(estimate.name)
         if measured and estimate.value is None:
             declared = parameter(estimate.name)
-            low_factor, high_factor = factors(calibration, estimate.name, answer, raw=raw)
-            low, middle, high = answer.reading.quantiles[0, LEARNED.index(estimate.name)].double().tolist()
-            ends = (middle - low_factor * (middle - low), middle, middle + high_factor * (high - middle))
+            ends = _calibrated(calibration, answer, estimate.name, raw=raw)
             if ends[0] - LINES_ALIKE <= math.log(measured) <= ends[2] + LINES_ALIKE:
                 estimate = in_units(_detected(declared, ends, PRESENT), span)
         result.append(estimate)

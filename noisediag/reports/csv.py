@@ -188,7 +188,7 @@ def _processing_cells(rendered: Rendered) -> dict[str, Any]:
 
 def _plane_cells(plane: PlaneFootprint, footprint: Footprint) -> dict[str, Any]:
     derived, structure = derive(plane, domain=footprint.domain), arrange(plane)
-    scale = None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn
+    scale = plane.span_dn
     cells = {
         "plane": plane.name,
         "channel": plane.channel,

@@ -151,7 +151,7 @@ def _beside(estimated: Footprint, measured: Footprint) -> Table:
 
 def _curve(plane: PlaneFootprint) -> Table:
     table = _table("signal", "sigma", "90 % interval", "DN", "SNR dB")
-    scale = _scale(plane)
+    scale = plane.span_dn
     for point in _spread(plane.curve):
         significant = digits(point.sigma, point.low, point.high)
         meaningful = plane.offset_known and point.signal > 0 and point.sigma > 0
@@ -199,7 +199,7 @@ def _planes(planes: Sequence[PlaneFootprint]) -> Table:
     table = _table("plane", "median", "sigma there", "DN", "shot gain", "read noise DN")
     table.columns[0].justify = "left"
     for plane in planes[:_MOST_PLANES]:
-        scale = _scale(plane)
+        scale = plane.span_dn
         sigma = plane.law.sigma(plane.signal_median)
         table.add_row(
             printable(plane.label),
@@ -221,7 +221,7 @@ def _spatial(footprint: Footprint, rendered: Rendered) -> Table:
     planes = {plane.name: plane for plane in footprint.planes}
     for seen in rendered.planes:
         plane = planes[seen.name]
-        scale = _scale(plane) or 1.0
+        scale = plane.span_dn or 1.0
         table.add_row(
             printable(plane.name),
             number(plane.effective_sigma * scale, 2),
@@ -327,7 +327,3 @@ def _spread(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
     if len(curve) <= _CURVE_ROWS:
         return list(curve)
     return [curve[round(i * (len(curve) - 1) / (_CURVE_ROWS - 1))] for i in range(_CURVE_ROWS)]
-
-
-def _scale(plane: PlaneFootprint) -> float | None:
-    return None if plane.black_dn is None or plane.white_dn is None else plane.white_dn - plane.black_dn

@@ -20,7 +20,7 @@ from noisediag.training.fit import Objective, Report
 from noisediag.training.objectives import curve_error
 from noisediag.training.pictures import CROP, CleanPool, SensorBatch, sensor_batch
 from noisediag.training.recipe import Recipe
-from noisediag.training.sensor_head import bags, presence, raw_bags
+from noisediag.training.sensor_head import bags, batches, presence, raw_bags
 from noisediag.training.streams import drawing
 
 OTHER_LAWS = 0.3  # of the pictures: Rician, grain or filtered, a third each
@@ -70,14 +70,11 @@ def doubt_set(
     report: Report | None = None,
 ) -> DoubtSet:
     """Simulate pictures of several sizes, ordinary ones and others; `raw`: bags of CFA planes, ordinary ones alone."""
-    parts: list[DoubtSet] = []
-    done = 0
-    while done < count:
-        generator = drawing(purpose, seed, len(parts), device=pool.pictures.device)
-        parts.append(_batch(model, pool, len(parts), generator, raw=raw))
-        done += len(parts[-1].law)
-        if report is not None and len(parts) % 50 == 0:
-            report(done, {})
+
+    def make(number: int) -> DoubtSet:
+        return _batch(model, pool, number, drawing(purpose, seed, number, device=pool.pictures.device), raw=raw)
+
+    parts = batches(make, lambda part: len(part.law), count, report)
     return DoubtSet(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(DoubtSet)))
 
 
@@ -169,9 +166,7 @@ def _troubled(
     uneven = trouble.uneven[every][:, None, None]
     image = torch.where(uneven, (light + (batch.image - light) * field).clamp(max=1), batch.image)
     flat = torch.unflatten(field, 0, (-1, tiles)).flatten(1)
-    low, high = (
-        flat.quantile(torch.tensor([0.15, 0.85], device=device), 1) if flat.shape[1] < 1 << 24 else flat.aminmax(dim=1)
-    )
+    low, high = flat.quantile(torch.tensor([0.15, 0.85], device=device), 1)
     typical = torch.where(trouble.uneven, flat.square().mean(1).sqrt(), 1.0)[every][:, None]
     signal, sigma = batch.signal, batch.sigma * typical
     low_gamma, high_gamma = GAMMA
@@ -296,13 +291,6 @@ def doubt_objective(head: DoubtHead, data: DoubtSet, batch_size: int) -> Objecti
         return law + 2 * trouble, {"law": float(law.detach()), "trouble": float(trouble.detach())}
 
     return objective
-
-
-def standardise_doubts(head: DoubtHead, data: DoubtSet) -> None:
-    """Set the head's input normalisation from `data`."""
-    inputs = torch.cat([data.doubts, data.evidence, data.embedding], 1)
-    head.mean.copy_(inputs.mean(0))
-    head.scale.copy_(inputs.std(0).clamp(min=1e-3))
 
 
 def doubt_alarms(head: DoubtHead, data: DoubtSet) -> dict[str, float]:

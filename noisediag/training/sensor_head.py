@@ -5,15 +5,16 @@ Evidence of many simulated pictures is read once, with curve network and encoder
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from noisediag.cop.calibration import EVERYTHING, alarm_shift, group
+from noisediag.cop.doubt_head import DoubtHead
 from noisediag.cop.heads import (
     LEARNED,
     LEVELS,
@@ -55,6 +56,9 @@ MAX_CURVE_MISS = 2.0  # of ln sigma in the loss: a factor of 7
 LIMIT_WEIGHT, PRESENCE_WEIGHT, CURVE_WEIGHT = 0.3, 0.3, 3.0  # in the loss, beside 1 for the values
 
 
+Part = TypeVar("Part")
+
+
 @dataclass(frozen=True)
 class HeadSet:
     """Evidence, embeddings and truth of many simulated pictures; `scored` and `absent` per parameter of LEARNED."""
@@ -85,14 +89,26 @@ def head_set(
     Sets of different `purpose` have nothing in common. `raw`: bags of CFA planes under the law of RAW files, black
     known.
     """
-    parts: list[HeadSet] = []
+    return join_head_sets(
+        batches(
+            lambda number: head_batch(model, pool, number, seed, purpose=purpose, raw=raw),
+            lambda part: len(part.truth),
+            count,
+            report,
+        )
+    )
+
+
+def batches(make: Callable[[int], Part], size: Callable[[Part], int], count: int, report: Report | None) -> list[Part]:
+    """`make(0)`, `make(1)`, ... until they hold `count` pictures by `size`; `report` is told of every fiftieth."""
+    parts: list[Part] = []
     done = 0
     while done < count:
-        parts.append(head_batch(model, pool, len(parts), seed, purpose=purpose, raw=raw))
-        done += len(parts[-1].truth)
+        parts.append(make(len(parts)))
+        done += size(parts[-1])
         if report is not None and len(parts) % 50 == 0:
             report(done, {})
-    return join_head_sets(parts)
+    return parts
 
 
 def head_batch(
@@ -256,9 +272,9 @@ def learn_familiarity(familiarity: Familiarity, embeddings: Tensor, *, quantile:
     familiarity.threshold.copy_(familiarity(embeddings).quantile(quantile))
 
 
-def standardise(head: SensorHead, data: HeadSet) -> None:
-    """Set the head's input normalisation from `data`."""
-    inputs = torch.cat([data.evidence.features, data.evidence.absolute, data.embedding], 1)
+def standardise(head: SensorHead | DoubtHead, *parts: Tensor) -> None:
+    """Set the head's input normalisation from what it reads of many pictures, each of `parts` (N, .)."""
+    inputs = torch.cat(parts, 1)
     head.mean.copy_(inputs.mean(0))
     head.scale.copy_(inputs.std(0).clamp(min=1e-3))
 

@@ -24,7 +24,6 @@ from noisediag.training.doubts import (
     doubt_objective,
     doubt_set,
     paper_embeddings,
-    standardise_doubts,
 )
 from noisediag.training.fit import FitConfig
 from noisediag.training.objectives import contrastive_objective, curve_objective, near_objective, paper_objective
@@ -163,7 +162,8 @@ def fit_head(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, sets: 
     """Head and interval calibration on top of a trained curve and encoder, both frozen."""
     inputs = sets.training.evidence.features.shape[1], sets.training.evidence.absolute.shape[1]
     model = _assemble(encoder, curve, inputs, run.device)
-    standardise(model.head, sets.training)
+    seen = sets.training
+    standardise(model.head, seen.evidence.features, seen.evidence.absolute, seen.embedding)
     config = replace(HEAD_FIT, steps=recipe.head_steps, seed=recipe.seed)
     run.fit(model.head, head_objective(model.head, sets.training, HEAD_BATCH), config, Stage.sensor, "head")
     model.calibration = calibration_of(model.head, sets.calibration, sets.raw)
@@ -182,7 +182,7 @@ def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> No
     training = pictures(pools.training, recipe.doubt_pictures, "training of doubts")
     config = DoubtConfig(training.doubts.shape[1], training.evidence.shape[1], training.embedding.shape[1])
     head = _seeded(lambda: DoubtHead(config), recipe.seed).to(run.device)
-    standardise_doubts(head, training)
+    standardise(head, training.doubts, training.evidence, training.embedding)
     fit = replace(HEAD_FIT, steps=recipe.doubt_steps, seed=recipe.seed)
     run.fit(head, doubt_objective(head, training, HEAD_BATCH), fit, Stage.sensor, "doubts")
     ordinary = pictures(pools.calibration, recipe.calibration_pictures // 2, "calibration of doubts")
