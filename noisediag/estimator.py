@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from noisediag import images
+from noisediag import engine, images
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
 from noisediag.cop.tokens import Tokens
+from noisediag.engine import torch
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
@@ -243,9 +243,15 @@ def estimate(
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes CUDA where there is one. Raises UsageError for a device this machine does not have."""
+    """`auto` takes CUDA where there is one. Raises UsageError for a device that is not here.
+
+    Where numpy computes, see `noisediag.engine`, there is the processor alone.
+    """
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {name!r}: auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
+    if name == "cuda" and engine.cuda_is_usable():
+        engine.use("torch")
+    there = engine.name() == "torch" and torch.cuda.is_available()
+    if name == "cuda" and not there:
         raise UsageError("no CUDA device is available here; use --device cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
+from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError
 
 FORMAT = "noisediag.checkpoint/1"
@@ -45,7 +44,12 @@ def shipped(name: str) -> Path:
 
 
 def save(path: Path, modules: Mapping[str, nn.Module], header: Mapping[str, Any]) -> None:
-    """Write the weights of `modules`, each under its own prefix, and `header`: the whole file, or none."""
+    """Write the weights of `modules`, each under its own prefix, and `header`: the whole file, or none.
+
+    Training alone does this: it needs torch.
+    """
+    from safetensors.torch import save_file
+
     tensors = {
         f"{prefix}.{name}": t.contiguous()
         for prefix, module in modules.items()
@@ -61,9 +65,9 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises CheckpointError where it is missing, damaged or of another format."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            tensors = {key: torch.from_numpy(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
     try:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from noisediag.cop.layers import neighbourhood, sort_blocks
 from noisediag.cop.tokens import (
     BANDS,
@@ -20,8 +16,9 @@ from noisediag.cop.tokens import (
     ring_mean,
     tokenize,
 )
-from noisediag.genome import camera
-from noisediag.genome.rendered import CODES, PLANES
+from noisediag.engine import Tensor, functional, torch
+from noisediag.genome import display
+from noisediag.genome.display import CODES, PLANES
 
 KNOTS = 12  # Of the curve, evenly over the square root of the signal: it bends most in the shadows.
 COARSE = (2, 4)  # px; areas that are averaged for the coarser scales
@@ -45,7 +42,7 @@ def interpolated(knots: Tensor, signal: Tensor) -> Tensor:
 def planes_of(tiles: Tensor) -> Tensor:
     """`(B, T, 3, h, w)` to the planes looked at, (B, LOOKED_AT, T, h, w)."""
     red, green, blue = tiles.unbind(2)
-    luma = camera.luma(tiles)
+    luma = display.luma(tiles)
     return torch.stack([red, green, blue, luma, (blue - luma) / 2, (red - luma) / 2], 1)
 
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from torch import Tensor
 
 from noisediag.cop.tokens import SHIFT, Tokens, tokenize
+from noisediag.engine import Tensor, torch
 from noisediag.readout.missing import Mask, block_limit, block_shares, filled
 from noisediag.readout.tiles import Bag
 
