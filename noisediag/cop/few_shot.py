@@ -184,7 +184,7 @@ class FewShotHead(nn.Module):
         for name, shape in config.shapes.items():
             start = 1.0 if name.startswith(("scale", "temperature")) else 0.0
             if name.startswith("judge_"):  # the process that each error is of; -1: this label is not known
-                self.register_buffer(name, torch.full(shape, -1, dtype=torch.int64))
+                self.register_buffer(name, torch.full(shape, -1, dtype=torch.long))
             else:
                 self.register_buffer(name, torch.full(shape, start, dtype=torch.float64))
 

@@ -272,9 +272,10 @@ class TestJudging:
 
     @pytest.fixture
     def points(self, monkeypatch) -> Callable[..., LabelTable]:
-        def shot(load, row, estimator, known, options):
-            x = torch.tensor([float(part) for part in row.path.name.split("_")], dtype=torch.float64)
-            return Shot(row, x, {}), (len(x),)
+        def shot(load, row, estimator, known, encoder, *, full):
+            x = torch.tensor([[float(part) for part in row.path.name.split("_")]], dtype=torch.float64)
+            names = ("embedding", "levels", "evidence", "blocks", "places", "seen")
+            return Shot(row, {name: x.repeat(1, 2) if name == "seen" else x for name in names}, {})
 
         monkeypatch.setattr(shots_module, "describe", shot)
 
