@@ -17,7 +17,7 @@ from noisediag.genome.parameters import PARAMETERS, parameter
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, each test has a core of its own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-engine.use("torch")  # the reference, whose tensors the tests of the networks hand in; see test_engine for the other one
+engine.name("torch")  # the reference, whose tensors the tests of networks hand in; NOISEDIAG_ENGINE may say another
 FULL = bool(os.environ.get("NOISEDIAG_FULL"))
 SHARED = Path(os.environ.get("NOISEDIAG_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 T = TypeVar("T")
