@@ -29,7 +29,7 @@ _HOMES = {
     "numpy": {
         "torch": "noisediag.engine.functions",
         "nn": "noisediag.engine.modules",
-        "functional": "noisediag.engine.functional",
+        "functional": "noisediag.engine.operations",
     },
 }
 _chosen: list[str] = []

@@ -1,4 +1,4 @@
-"""A head of the user's own from a few labels. It is trained here, which needs torch, whatever an estimate computes with."""
+"""A head of the user's own from a few labels: it is trained here, so it needs torch whatever an estimate computes with."""
 
 from noisediag import engine
 
