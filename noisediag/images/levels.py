@@ -101,7 +101,7 @@ def _trim(levels: Codes, counts: Counts) -> Codes:
     last = ordered[rare - 1]
     gone = counts < last
     gone[np.flatnonzero(counts == last)[: rare - int(np.count_nonzero(gone))]] = True
-    return levels[~gone]
+    return np.asarray(levels[~gone])
 
 
 def _shifted(levels: Codes, counts: Counts) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""A head of the user's own from a few labels: it is trained here, so it needs torch whatever an estimate computes with."""
+"""A head of the user's own from a few labels: it is trained here, so it needs torch whatever the rest computes with."""
 
 from noisediag import engine
 
