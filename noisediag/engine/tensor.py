@@ -393,10 +393,15 @@ class Tensor:
             return wrapped(1 / (1 + np.exp(-array)), array.dtype)
 
     def digamma(self) -> Tensor:
-        from scipy.special import digamma
-
+        """Of halves of whole numbers, up from that of 1 and of 1/2 (Abramowitz and Stegun 6.3.2 to 6.3.5)."""
         array = real(self)
-        return Tensor(digamma(array.astype(DOUBLE)).astype(array.dtype))
+        twice = np.rint(2 * array.astype(DOUBLE)).astype(int)
+        if (twice != 2 * array).any() or (twice < 1).any():
+            raise EngineError("digamma is offered for halves of whole numbers")
+        ladder = [math.nan, -np.euler_gamma - 2 * math.log(2), -np.euler_gamma]
+        for number in range(3, int(twice.max()) + 1):
+            ladder.append(ladder[number - 2] + 2 / (number - 2))
+        return Tensor(np.array(ladder)[twice].astype(array.dtype))
 
     def clamp(self, min: Number | None = None, max: Number | None = None) -> Tensor:  # noqa: A002 - torch's names
         array = self.array

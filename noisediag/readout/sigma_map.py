@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from noisediag import images
 from noisediag.footprint.file import Footprint
@@ -64,6 +63,8 @@ def _smooth(plane: Plane) -> NDArray[Any]:
 
 def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of the AROUND x AROUND pixels around each, of those that are in the picture."""
+    from scipy.ndimage import uniform_filter1d  # slow to import, for maps alone
+
     for axis in (0, 1):
         inside = uniform_filter1d(np.ones(values.shape[axis], np.float32), AROUND, mode="constant")
         sums = uniform_filter1d(values, AROUND, axis=axis, mode="constant")
