@@ -107,6 +107,7 @@ def _means(sets: tuple[tuple[int, ...], ...]) -> Tensor:
     return matrix
 
 
+@cache
 def band_gains(correlations: tuple[float, ...]) -> Tensor:
     """Band energies of unit-variance noise correlated by kernels of these widths in px.
 

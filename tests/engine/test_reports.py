@@ -141,6 +141,9 @@ class Absent:  # as if it were not installed
         if name.split(".")[0] == "torch":
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 sys.meta_path.insert(0, Absent())
+import importlib.util
+seen = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "torch" else seen(name, *rest)
 from typer.testing import CliRunner
 from noisediag.cli import app
 for line in json.loads(sys.argv[1]):
