@@ -131,6 +131,8 @@ def signal_shares(planes: Tensor) -> Tensor:
     Within a block the signal varies, and with it the noise: a curve that bends is not that of the block's mean. The
     signal is the mean of 3 x 3 pixels.
     """
+    if len(planes) > 1 and planes.device.type == "cpu":  # one after the other: less memory at a time
+        return torch.cat([signal_shares(plane[None]) for plane in planes])
     count, _, height, width = planes.shape
     smooth = neighbourhood(planes[..., None]).reshape(-1, height, width)
     position = smooth.clamp(0, 1).sqrt() * (KNOTS - 1)
