@@ -87,7 +87,7 @@ def batch(
     workers: Annotated[int | None, _run(min=1, help="Processes; one a core unless given.")] = None,
     scheduler: Scheduler = None,
     cluster: ClusterOption = None,
-    timeout: Annotated[float, _run(help="Seconds that a file may take.")] = 300,
+    timeout: Annotated[float, _run(help="Seconds that a file may take; inf: any time.")] = 300,
     memory_limit: MemoryLimit = MEMORY_MB,
     black: Black = None,
     white: White = None,
@@ -105,7 +105,7 @@ def batch(
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged, 130
     interrupted (--resume continues).
     """
-    with errors_in_words():
+    with errors_in_words("interrupted; the same command with --resume goes on from here"):
         black_dn = agreed("--black", black, "--offset", offset)
         check_numbers(black_dn, white, gain)
         region = None if roi is None else area(roi)
