@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import socket
 import threading
@@ -61,6 +62,7 @@ class Cluster:
         Raises UsageError where the extra is missing.
         """
         self._distributed = _extra("distributed")
+        _quieten()
         self._jobqueue = _extra("dask_jobqueue") if kind in KINDS else None
         self._task = Task(options, limits, os.getcwd(), uuid.uuid4().hex)  # noqa: PTH109 - relative paths, there too
         self._origin: Origin | None = None
@@ -156,6 +158,13 @@ def _extra(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         raise UsageError(f"clusters need {module}: pip install 'noisediag[cluster]'") from None
+
+
+def _quieten() -> None:
+    """What goes wrong is told in one line; Dask's own loggers, each with a level of its own, would add tracebacks."""
+    for name in ("distributed", "tornado", "asyncio", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _worker_of_thread(task: Task) -> Worker:

@@ -83,8 +83,10 @@ class Worker:
         command = [sys.executable, "-c", _COMMAND, *sys.path]
         pipe = subprocess.PIPE
         environment = {**os.environ, **_ONE_THREAD}
-        try:
-            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=self.folder, env=environment)
+        try:  # in a session of its own, for Ctrl-C is the parent's to handle, also while the process starts
+            process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, cwd=self.folder, env=environment, start_new_session=os.name == "posix"
+            )
         except OSError as error:
             raise NoisediagError(f"a worker process cannot be started: {error.strerror or error}") from error
         self.process = process

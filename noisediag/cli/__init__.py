@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from noisediag import __version__
-from noisediag.cli.common import INTERRUPTED, ManyValues, PlainHelp, Stopped, refused, stop_at_signals
+from noisediag.cli.common import INTERRUPTED, PIPE_CLOSED, ManyValues, PlainHelp, Stopped, refused, stop_at_signals
 
 # The first sentence of each command's help. A command NAME is the function of that name, or the group `app`, in
 # noisediag.cli.NAME, which is imported when it is called: `noisediag --help` imports none of them.
@@ -91,11 +91,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # reports are UTF-8 wherever they go
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     stop_at_signals()
+    stdout = sys.stdout
     try:
         try:
             app()
         finally:
             sys.stdout.flush()
+            if sys.stdout is not stdout:  # which click does where the reader of a help is gone
+                sys.exit(PIPE_CLOSED)
     except OSError as error:  # of --help and --version, and of what is printed before a command's own care begins
         sys.exit(refused(error))
     except KeyboardInterrupt as stop:

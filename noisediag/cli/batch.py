@@ -70,7 +70,7 @@ ByDigest = Annotated[bool, _walk("--by-digest", help="Know files by content, not
 Scheduler = Annotated[str | None, _run(metavar="ADDRESS", help="Run on this Dask scheduler's workers.")]
 ClusterOption = Annotated[ClusterKind | None, _run(help="Start a Dask cluster of --workers workers or jobs.")]
 MemoryLimit = Annotated[
-    int | None, _run(metavar="MB", min=500, help="Memory that a process may take (Linux, no CUDA).")
+    int | None, _run(metavar="MB", min=500, max=10**9, help="Memory that a process may take (Linux, no CUDA).")
 ]
 
 
