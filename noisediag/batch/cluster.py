@@ -88,7 +88,8 @@ class Cluster:
         chunks = [range(first, min(first + _CHUNK, len(paths))) for first in range(0, len(paths), _CHUNK)]
         waiting = iter(chunks)
         running: dict[Any, range] = {}
-        finished = self._distributed.as_completed()
+        with self._in_words():
+            finished = self._distributed.as_completed()
 
         def submit() -> None:
             chunk = next(waiting, None)

@@ -48,7 +48,7 @@ names = st.one_of(st.sampled_from(["Make", "Model", "ISO", "ExposureTime", "FNum
 paths = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
 FULL = bool(os.environ.get("NOISEDIAG_FULL"))
 often = settings(
-    max_examples=2000 if FULL else 40,
+    max_examples=2000 if FULL else 15,
     derandomize=not FULL,
     database=None,
     deadline=None,
