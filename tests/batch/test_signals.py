@@ -261,3 +261,22 @@ def test_a_terminal_has_its_cursor_back(quick, slow, tmp_path):
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
     assert shown.rstrip().endswith(b"--resume goes on from here")
     assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_full_disk_says_that_resume_goes_on(quick, folder, run, tmp_path, monkeypatch):
+    output, sync = tmp_path / "r.jsonl", os.fsync
+    synced = []
+
+    def full_disk(descriptor):
+        synced.append(descriptor)
+        if len(synced) > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        result = run("batch", folder, "-o", output, "--workers", 1)
+    assert result.exit_code == 2
+    words = f"{os.strerror(errno.ENOSPC)}; what was measured is kept, and --resume goes on from there"
+    assert result.stderr.splitlines()[-1] == f"noisediag: {output}.journal: cannot be written: {words}"
+    assert run("batch", folder, "-o", output, "--workers", 1, "--resume").exit_code == 3
