@@ -1,7 +1,7 @@
 """One safetensors file is one model: weights, and in its header everything needed to load it.
 
-Strict: any mismatch is an error. A file that we ship is known by its digest; every other one holds a checksum of all its
-bytes, so that no bit that flips becomes another number.
+Strict: any mismatch is an error. A file that we ship is known by its digest; every other one holds a checksum of all
+its bytes, so that no bit that flips becomes another number.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _refuse_changed(path: Path, content: bytes, digest: str, checksum: Any) -> N
 
 def _known() -> dict[tuple[Path, str], str]:
     """Digests of the shipped files, by folder and name."""
-    known = {}
+    known: dict[tuple[Path, str], str] = {}
     for folder in _shipped_folders():
         try:
             lines = (folder / SUMS).read_text("ascii").splitlines()

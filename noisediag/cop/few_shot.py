@@ -152,7 +152,7 @@ class FewShotHead(nn.Module):
         """Raise CheckpointError where numbers that were loaded cannot be those of a head."""
         for i in range(len(self.config.columns)):
             judge = self.part("judge", i)
-            if not (-1 <= int(judge.min()) and int(judge.max()) < self.config.models):
+            if not (int(judge.min()) >= -1 and int(judge.max()) < self.config.models):
                 raise CheckpointError("the checkpoint's own head names a process that it does not have")
             if not float(self.part("temperature", i)) > 0:
                 raise CheckpointError("the checkpoint's own head has a temperature that cannot be")
