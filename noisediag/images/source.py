@@ -90,9 +90,6 @@ class LinearScale:
             )
         else:
             self.white = float(np.iinfo(dtype).max)
-        if declared_black is not None and not declared_black < self.white:
-            self.warnings.append(f"black level {declared_black:g} is not below white {self.white:g}: ignored")
-            declared_black = None
         self.black = 0.0 if declared_black is None else declared_black
         self.offset_known = declared_black is not None
         self.bit_depth = None if dtype.kind == "f" else effective_bits(self.white, self.step)
