@@ -27,6 +27,7 @@ from noisediag.images import array
 from noisediag.images.formats import identify
 from noisediag.images.image import Codes, Domain, Image
 from noisediag.images.selection import Roi, as_linear, override, select
+from noisediag.images.source import check_span
 
 _CHUNK = 1 << 20
 
@@ -70,6 +71,7 @@ def read(
             if not plane.black_dn < plane.white_dn < float("inf"):
                 levels = f"black {plane.black_dn:g} is not below white {plane.white_dn:g}"
                 raise UnreadableError(f"says that {levels}: give --black and --white")
+            check_span(plane.white_dn - plane.black_dn)
     planes = tuple(replace(plane, load=_guarded(plane.load, name)) for plane in image.planes)
     return replace(image, planes=planes)
 
