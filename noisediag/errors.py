@@ -60,6 +60,12 @@ class PermissionDeniedError(InputError):
     code = "permission"
 
 
+class LateError(InputError):
+    """Reading or measuring the file takes longer than it may."""
+
+    code = "timeout"
+
+
 class CheckpointError(NoisediagError):
     """A checkpoint is missing, damaged, or does not match the code that loads it."""
 
