@@ -92,7 +92,7 @@ def test_native_code_ends_the_process_and_what_was_done_is_written(tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == 3, done.stderr
-    assert "late.npy: not done after 2 s, nor to be interrupted" in done.stderr
+    assert "late.npy: not done after 3 s, nor to be interrupted" in done.stderr
     assert "Traceback" not in done.stderr
     rows = json.loads(output.read_text("utf-8"))["images"]
     assert [row["status"] for row in rows] == ["ok", "error"]
