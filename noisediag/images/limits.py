@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from noisediag.errors import TooLargeError, TruncatedError
+from noisediag.errors import TooLargeError, TruncatedError, UnreadableError
 
 if TYPE_CHECKING:
     import tifffile
@@ -27,14 +27,38 @@ def check_planes(frames: int, channels: int = 1) -> None:
         raise TooLargeError(f"{frames * channels} planes, more than {MAX_PLANES}")
 
 
+def check_chain(path: Path) -> None:
+    """Raise TooLargeError for a TIFF file of too many directories, UnreadableError where they lead in a circle.
+
+    tifffile follows a circle until memory ends.
+    """
+    with open(path, "rb") as file:
+        head = file.read(16)
+        order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+        big = head[2:4] in (b"+\0", b"\0+")
+        count_bytes, entry_bytes, place_bytes = (8, 20, 8) if big else (2, 12, 4)
+        place = int.from_bytes(head[8:16] if big else head[4:8], order)
+        seen: set[int] = set()
+        while place:
+            if place in seen:
+                raise UnreadableError("its directories lead in a circle")
+            seen.add(place)
+            if len(seen) > MAX_PLANES:
+                raise TooLargeError(f"more than {MAX_PLANES} pages")
+            file.seek(place)
+            entries = file.read(count_bytes)
+            file.seek(place + count_bytes + entry_bytes * int.from_bytes(entries, order))
+            following = file.read(place_bytes)
+            if len(entries) < count_bytes or len(following) < place_bytes:
+                return  # cut off: tifffile tells
+            place = int.from_bytes(following, order)
+
+
 def check_pages(tiff: tifffile.TiffFile) -> None:
-    """Raise TooLargeError for a TIFF file of too many pages, or with a text or a table that no picture needs."""
-    first = tiff.pages.first
-    text = first.tags.get(270)
+    """Raise TooLargeError for a TIFF file whose first page has a text that no picture needs."""
+    text = tiff.pages.first.tags.get(270)
     if text is not None and text.count > MAX_TEXT_BYTES:
         raise TooLargeError(f"a description of {text.count} bytes, more than {MAX_TEXT_BYTES}")
-    if len(tiff.pages) > MAX_PLANES:
-        raise TooLargeError(f"{len(tiff.pages)} pages, more than {MAX_PLANES}")
 
 
 def tag_value(tag: Any) -> Any:

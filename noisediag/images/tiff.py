@@ -68,6 +68,7 @@ def read(path: Path) -> Image:
     Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     warnings: list[str] = []
+    limits.check_chain(path)
     with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
         limits.check_pages(tiff)
         siblings.check(tiff)

@@ -168,12 +168,26 @@ def test_a_fits_header_without_an_end_is_truncated(tmp_path: Path) -> None:
         read(tmp_path / "a.fits")
 
 
-def test_directories_in_a_circle_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("back", [0, 1, 2])
+def test_directories_in_a_circle_are_refused(tmp_path: Path, order: str, bigtiff: bool, back: int) -> None:
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, codes(1), metadata=None)
-    data = bytearray(path.read_bytes())
-    start = struct.unpack("<I", data[4:8])[0]
-    entries = struct.unpack("<H", data[start : start + 2])[0]
-    data[start + 2 + 12 * entries : start + 6 + 12 * entries] = data[4:8]
-    path.write_bytes(data)
-    assert len(read(path).planes) == 1
+    tifffile.imwrite(
+        path,
+        np.stack([codes(n) for n in range(3)]),
+        metadata=None,
+        bigtiff=bigtiff,
+        byteorder=order,
+        photometric="minisblack",
+    )
+    assert len(read(path).planes) == 3
+    with tifffile.TiffFile(path) as tiff:
+        places = [page.offset for page in tiff.pages]
+        last, entries = places[-1], len(tiff.pages[-1].tags)
+    at, code = (last + 8 + 20 * entries, "Q") if bigtiff else (last + 2 + 12 * entries, "I")
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(struct.pack(order + code, places[back]))
+    with pytest.raises(UnreadableError, match="in a circle"):
+        read(path)
