@@ -83,8 +83,8 @@ class Cluster:
             self._origin = Origin(CheckpointId(*checkpoint), device)
         return self._origin.checkpoint, device
 
-    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
-        """The rows as they come."""
+    def run(self, paths: Sequence[str], known: Sequence[str] | None = None) -> Iterator[list[Done]]:
+        """The rows as they come. `known`: of each, see `Worker.measure`."""
         chunks = [range(first, min(first + _CHUNK, len(paths))) for first in range(0, len(paths), _CHUNK)]
         waiting = iter(chunks)
         running: dict[Any, range] = {}
@@ -94,7 +94,7 @@ class Cluster:
         def submit() -> None:
             chunk = next(waiting, None)
             if chunk is not None:
-                work = [paths[index] for index in chunk]
+                work = [(paths[index], None if known is None else known[index]) for index in chunk]
                 task = self._client.submit(_measure, self._task, self._origin, work, pure=False)
                 running[task] = chunk
                 finished.add(task)
@@ -190,11 +190,11 @@ def _describe(task: Task) -> tuple[tuple[str, str], str]:
     return (worker.origin.checkpoint.name, worker.origin.checkpoint.sha256), worker.origin.device
 
 
-def _measure(task: Task, origin: Origin, paths: Sequence[str]) -> list[Reply]:
+def _measure(task: Task, origin: Origin, work: Sequence[tuple[str, str | None]]) -> list[Reply]:
     worker = _worker_of_thread(task)
     worker.expect(origin)
-    following = [*paths[1:], None]
-    return [worker.measure(path, ahead) for path, ahead in zip(paths, following, strict=True)]
+    following = [*(path for path, _ in work[1:]), None]
+    return [worker.measure(path, ahead, known) for (path, known), ahead in zip(work, following, strict=True)]
 
 
 def _close() -> None:

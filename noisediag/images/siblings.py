@@ -20,6 +20,7 @@ import tifffile
 from noisediag.errors import UnreadableError
 from noisediag.images.limits import check_planes
 
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NDTIFF_INDEX = "NDTiff.index"
 _MM_LENGTHS = ("Channels", "Slices", "Positions", "Frames")
 _COUNTS = ("Size", "First", "IFD", "NumPlanes", "PlaneCount", "SamplesPerPixel")  # attributes of OME-XML
@@ -32,6 +33,33 @@ def check(tiff: tifffile.TiffFile) -> None:
     planes. A file that is not there is nothing to be refused: its frames are missing.
     """
     folder = Path(tiff.filehandle.dirname)
+    for name in _names(tiff, folder):
+        _check_name(folder, name)
+
+
+def named(path: Path) -> tuple[str, ...]:
+    """The files beside the one at `path` that it names, those that are missing, too; () where it names others.
+
+    Raises nothing: what is wrong with the file is said when it is read.
+    """
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            if file.read(4) not in _TIFF:
+                return ()
+        with tifffile.TiffFile(path) as tiff:
+            found = sorted(_names(tiff, path.parent))
+            for name in found:
+                _check_name(path.parent, name)
+    except Exception:  # of every kind, as decoders raise them
+        return ()
+    return tuple(name for name in found if name != path.name)
+
+
+def _at_once(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # of a pipe, the open would wait for a writer
+
+
+def _names(tiff: tifffile.TiffFile, folder: Path) -> set[str]:
     names: set[str] = set()
     if tiff.is_ome:
         names |= _of_ome(tiff)
@@ -39,9 +67,8 @@ def check(tiff: tifffile.TiffFile) -> None:
         names |= _of_micromanager(tiff, folder)
     if tiff.is_ndtiff:
         _check_name(folder, _NDTIFF_INDEX)
-        names |= _of_ndtiff(folder / _NDTIFF_INDEX)
-    for name in names:
-        _check_name(folder, name)
+        names |= {_NDTIFF_INDEX, *_of_ndtiff(folder / _NDTIFF_INDEX)}
+    return names
 
 
 def read_from(path: Path, series: Any) -> tuple[Path, ...]:
