@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import socket
 import threading
 import uuid
@@ -142,9 +143,10 @@ class Cluster:
 
     def _begin(self) -> Any:
         if self._jobqueue is None:
-            return self._distributed.LocalCluster(
-                n_workers=self._count, threads_per_worker=1, dashboard_address=None, silence_logs=50
-            )
+            with _without_interrupts():
+                return self._distributed.LocalCluster(
+                    n_workers=self._count, threads_per_worker=1, dashboard_address=None, silence_logs=50
+                )
         assert self._kind is not None
         try:
             cluster = getattr(self._jobqueue, KINDS[self._kind])()
@@ -159,6 +161,19 @@ def _extra(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         raise UsageError(f"clusters need {module}: pip install 'noisediag[cluster]'") from None
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that start now leave Ctrl-C to this one: Dask's would each print a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _quieten() -> None:

@@ -113,7 +113,7 @@ class Journal:
             self._file.seek(place.offset)
             content = _content(self._file.read(place.length) or b"", self._seed)
         if content is None:
-            raise UsageError(f"{self.path}: was damaged at byte {place.offset} in the meantime; --resume mends it")
+            raise UsageError(f"{self.path}: was damaged at byte {place.offset} in the meantime")
         return content
 
     def close(self) -> None:

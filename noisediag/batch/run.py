@@ -93,7 +93,8 @@ def run(options: BatchOptions, workers: Workers, watcher: Watcher) -> Summary:
             replies = journal.replies(entry.path for entry in found.entries)
             part = _part_of(options, checkpoint, device, len(found.entries))
             summary = Summary(skipped=found.skipped)
-            write(replies, options.outputs, summary, part=part)
+            with _resumable():
+                write(replies, options.outputs, summary, part=part)
     return summary
 
 
@@ -186,8 +187,18 @@ def _record(items: Iterable[tuple[str, Reply]], journal: RowJournal, watcher: Wa
     """On the disk first, then counted. A file that may not be read stays due: permissions have no date."""
     kept = [("" if item["row"].get("error", {}).get("code") == "permission" else key, item) for key, item in items]
     if kept:
-        journal.append(kept)
+        with _resumable():
+            journal.append(kept)
         watcher.rows([item["row"] for _, item in kept])
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """A full disk costs no row that was counted, and whoever meets it is told."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{error}; what was measured is kept, and --resume goes on from there") from error
 
 
 def _run_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:

@@ -186,6 +186,7 @@ def _estimate_each(
     from noisediag.reports import Failure, csv, table
     from noisediag.reports.attempt import attempt
     from noisediag.reports.deadline import deadline
+    from noisediag.reports.rows import writable
 
     if style == "csv":
         sys.stdout.write(csv.header())
@@ -203,7 +204,7 @@ def _estimate_each(
             with deadline(timeout_s, stuck=stuck):
                 return measure(path)
 
-        outcome = attempt(path, in_time, alone=len(files) == 1)
+        outcome = writable(attempt(path, in_time, alone=len(files) == 1), checkpoint)
         outcomes.append(outcome)
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)

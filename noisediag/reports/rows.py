@@ -34,13 +34,12 @@ _PATH, _STATUS = csv.COLUMNS.index("path"), csv.COLUMNS.index("status")
 
 def encoded(outcome: Outcome, checkpoint: CheckpointId) -> Reply:
     """The row of `outcome`, or, where it cannot be written in every format, that of the Failure which says so."""
-    try:
-        return _made(outcome, checkpoint)
-    except MemoryError:
-        failure = Failure(_path(outcome), "memory", OUT_OF_MEMORY)
-    except Exception as error:  # a text that nobody has thought of must cost one file, not the report
-        failure = Failure(_path(outcome), "unsupported", f"its row cannot be written: {one_line(str(error))}")
-    return _made(failure, checkpoint)
+    return _tried(outcome, checkpoint)[1]
+
+
+def writable(outcome: Outcome, checkpoint: CheckpointId) -> Outcome:
+    """`outcome`, or the Failure that `encoded` makes of it."""
+    return _tried(outcome, checkpoint)[0]
 
 
 def check(reply: object) -> None:
@@ -57,6 +56,16 @@ def check(reply: object) -> None:
         raise ValueError(f"it has {size} bytes, {ROW_BYTES} at most")
     _check_row(reply["row"])
     _check_cells(reply["cells"], reply["row"])
+
+
+def _tried(outcome: Outcome, checkpoint: CheckpointId) -> tuple[Outcome, Reply]:
+    try:
+        return outcome, _made(outcome, checkpoint)
+    except MemoryError:
+        failure = Failure(_path(outcome), "memory", OUT_OF_MEMORY)
+    except Exception as error:  # a text that nobody has thought of must cost one file, not the report
+        failure = Failure(_path(outcome), "unsupported", f"its row cannot be written: {one_line(str(error))}")
+    return failure, _made(failure, checkpoint)
 
 
 def _made(outcome: Outcome, checkpoint: CheckpointId) -> Reply:

@@ -119,7 +119,7 @@ def test_damage_while_the_run_goes_on_is_no_other_number(written, again):
         content = bytearray(written.read_bytes())
         content[-8] ^= 1
         written.write_bytes(content)
-        with pytest.raises(UsageError, match="--resume mends it"):
+        with pytest.raises(UsageError, match="was damaged at byte"):
             list(journal.replies(["c"]))
 
 

@@ -19,7 +19,8 @@ def entry(path):
 def naming(path, other):
     """An OME-TIFF whose second frame stands in `other`."""
     data = "".join(
-        f'<TiffData FirstC="0" FirstT="{t}" FirstZ="0" IFD="0" PlaneCount="1"><UUID FileName="{name}">{key}</UUID></TiffData>'
+        f'<TiffData FirstC="0" FirstT="{t}" FirstZ="0" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">{key}</UUID></TiffData>'
         for t, (name, key) in enumerate(((path.name, OWN), (other, OTHER)))
     )
     xml = (
@@ -44,9 +45,8 @@ def test_size_and_time(tmp_path):
 
 
 def test_a_sibling_counts_and_so_does_one_that_is_missing(tmp_path):
-    path, other = tmp_path / "a.ome.tif", tmp_path / "b \udcff.tif"
+    path, other = tmp_path / "a.ome.tif", tmp_path / "b.tif"
     naming(path, "b.tif")
-    other = tmp_path / "b.tif"
     missing = entry(path).key + keys.beside(path)
     assert keys.unchanged(missing, entry(path))
     other.write_bytes(b"x")

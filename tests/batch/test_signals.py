@@ -1,5 +1,6 @@
 """What the system does to a run: signals, closed pipes, full disks, streams that are not there."""
 
+import contextlib
 import errno
 import json
 import os
@@ -22,6 +23,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSI
 FULL = Path("/dev/full")
 full = pytest.mark.skipif(not FULL.exists(), reason="looks at Linux's /dev/full")
 MAIN = "from noisediag.cli import main; main()"
+CODE = f"import noisediag.batch.pool as pool; pool._COMMAND = %r\n{MAIN}"
 ANSWERING = f"""
 import json, sys
 sys.stdin.readline()
@@ -58,8 +60,7 @@ def test_streams_that_take_nothing(words, redirected, code, said):
 
 
 def started(quick, folder, output, *options, **settings):
-    code = f"import noisediag.batch.pool as pool; pool._COMMAND = {quick!r}\n{MAIN}"
-    command = [sys.executable, "-c", code, "batch", str(folder), "-o", str(output), *options]
+    command = [sys.executable, "-c", CODE % quick, "batch", str(folder), "-o", str(output), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
 
 
@@ -80,7 +81,7 @@ def slow(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
 def test_a_signal_to_all_processes_loses_no_row_and_leaves_nothing(quick, slow, tmp_path, name):
     """As a terminal, a queueing system or a shutdown sends it: to the workers too, which is no fault of their files."""
     output, journal = tmp_path / "r.jsonl", tmp_path / "r.jsonl.journal"
@@ -110,9 +111,8 @@ def test_what_is_ignored_stays_ignored(quick, folder, tmp_path):
 @full
 def test_a_summary_that_cannot_be_printed_costs_no_report(quick, folder, tmp_path):
     output = tmp_path / "r.jsonl"
-    code = f"import noisediag.batch.pool as pool; pool._COMMAND = {quick!r}\n{MAIN}"
     with open(FULL, "w") as stdout:
-        command = [sys.executable, "-c", code, "batch", str(folder), "-o", str(output), "--workers", "1"]
+        command = [sys.executable, "-c", CODE % quick, "batch", str(folder), "-o", str(output), "--workers", "1"]
         done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert done.stderr.endswith("noisediag: the output: No space left on device\n")
@@ -122,7 +122,6 @@ def test_a_summary_that_cannot_be_printed_costs_no_report(quick, folder, tmp_pat
 
 def test_stale_part_files_are_removed_by_resume(quick, folder, run, tmp_path):
     output = tmp_path / "r.jsonl"
-    run("batch", folder, "-o", output, "--workers", 1)
     stale, others = tmp_path / f".r.jsonl.{'0a' * 16}.part", [tmp_path / ".r.jsonl.mine.part", tmp_path / "r.part"]
     for path in (stale, *others):
         path.write_bytes(b"half")
@@ -229,3 +228,55 @@ def test_a_process_that_answers_nonsense_costs_its_own_row(tmp_path, monkeypatch
     row = worker.measure(str(tmp_path / "a.tif"))["row"]
     assert row["error"] == {"code": "crashed", "message": "reading it damaged the process"}
     assert worker.process is None
+
+
+@posix
+def test_a_terminal_has_its_cursor_back(quick, slow, tmp_path):
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [
+        sys.executable,
+        "-c",
+        CODE % quick,
+        "batch",
+        str(slow),
+        "-o",
+        str(tmp_path / "r.jsonl"),
+        "--workers",
+        "1",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    ) as process:
+        os.close(theirs)
+        until_rows(tmp_path / "r.jsonl.journal")
+        process.send_signal(signal.SIGTERM)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends on Linux
+            while found := os.read(ours, 4096):
+                shown += found
+    os.close(ours)
+    assert b"\x1b[?25l" in shown
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert shown.rstrip().endswith(b"--resume goes on from here")
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_full_disk_says_that_resume_goes_on(quick, folder, run, tmp_path, monkeypatch):
+    output, sync = tmp_path / "r.jsonl", os.fsync
+    synced = []
+
+    def full_disk(descriptor):
+        synced.append(descriptor)
+        if len(synced) > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        result = run("batch", folder, "-o", output, "--workers", 1)
+    assert result.exit_code == 2
+    words = f"{os.strerror(errno.ENOSPC)}; what was measured is kept, and --resume goes on from there"
+    assert result.stderr.splitlines()[-1] == f"noisediag: {output}.journal: cannot be written: {words}"
+    assert run("batch", folder, "-o", output, "--workers", 1, "--resume").exit_code == 3
