@@ -95,8 +95,9 @@ class Cluster:
         def submit() -> None:
             chunk = next(waiting, None)
             if chunk is not None:
-                work = [(paths[index], None if known is None else known[index]) for index in chunk]
-                task = self._client.submit(_measure, self._task, self._origin, work, pure=False)
+                work = [paths[index] for index in chunk]
+                digests = None if known is None else [known[index] for index in chunk]
+                task = self._client.submit(_measure, self._task, self._origin, work, digests, pure=False)
                 running[task] = chunk
                 finished.add(task)
 
@@ -205,11 +206,11 @@ def _describe(task: Task) -> tuple[tuple[str, str], str]:
     return (worker.origin.checkpoint.name, worker.origin.checkpoint.sha256), worker.origin.device
 
 
-def _measure(task: Task, origin: Origin, work: Sequence[tuple[str, str | None]]) -> list[Reply]:
+def _measure(task: Task, origin: Origin, paths: Sequence[str], known: Sequence[str] | None = None) -> list[Reply]:
     worker = _worker_of_thread(task)
     worker.expect(origin)
-    following = [*(path for path, _ in work[1:]), None]
-    return [worker.measure(path, ahead, known) for (path, known), ahead in zip(work, following, strict=True)]
+    work = zip(paths, [*paths[1:], None], known or [None] * len(paths), strict=True)
+    return [worker.measure(path, ahead, digest) for path, ahead, digest in work]
 
 
 def _close() -> None:
