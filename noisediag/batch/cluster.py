@@ -209,7 +209,8 @@ def _describe(task: Task) -> tuple[tuple[str, str], str]:
 def _measure(task: Task, origin: Origin, paths: Sequence[str], known: Sequence[str] | None = None) -> list[Reply]:
     worker = _worker_of_thread(task)
     worker.expect(origin)
-    work = zip(paths, [*paths[1:], None], known or [None] * len(paths), strict=True)
+    digests: Sequence[str | None] = known if known is not None else [None] * len(paths)
+    work = zip(paths, [*paths[1:], None], digests, strict=True)
     return [worker.measure(path, ahead, digest) for path, ahead, digest in work]
 
 
