@@ -105,7 +105,10 @@ class TestDistributions:
         names = set(zipfile.ZipFile(wheel).namelist())
         models = {f"noisediag/models/{path.name}" for path in (ROOT / "models").glob("*.safetensors")}
         assert models
-        assert models | {"noisediag/reports/report.schema.json", "noisediag/py.typed"} <= names
+        assert (
+            models | {"noisediag/models/SHA256SUMS", "noisediag/reports/report.schema.json", "noisediag/py.typed"}
+            <= names
+        )
         templates = (ROOT / "noisediag" / "reports" / "templates").iterdir()
         assert {f"noisediag/reports/templates/{path.name}" for path in templates} <= names
         assert not [name for name in names if name.startswith(("tests/", "models/"))]

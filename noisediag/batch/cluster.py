@@ -84,8 +84,8 @@ class Cluster:
             self._origin = Origin(CheckpointId(*checkpoint), device)
         return self._origin.checkpoint, device
 
-    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
-        """The rows as they come."""
+    def run(self, paths: Sequence[str], known: Sequence[str] | None = None) -> Iterator[list[Done]]:
+        """The rows as they come. `known`: of each, see `Worker.measure`."""
         chunks = [range(first, min(first + _CHUNK, len(paths))) for first in range(0, len(paths), _CHUNK)]
         waiting = iter(chunks)
         running: dict[Any, range] = {}
@@ -96,7 +96,8 @@ class Cluster:
             chunk = next(waiting, None)
             if chunk is not None:
                 work = [paths[index] for index in chunk]
-                task = self._client.submit(_measure, self._task, self._origin, work, pure=False)
+                digests = None if known is None else [known[index] for index in chunk]
+                task = self._client.submit(_measure, self._task, self._origin, work, digests, pure=False)
                 running[task] = chunk
                 finished.add(task)
 
@@ -205,11 +206,12 @@ def _describe(task: Task) -> tuple[tuple[str, str], str]:
     return (worker.origin.checkpoint.name, worker.origin.checkpoint.sha256), worker.origin.device
 
 
-def _measure(task: Task, origin: Origin, paths: Sequence[str]) -> list[Reply]:
+def _measure(task: Task, origin: Origin, paths: Sequence[str], known: Sequence[str] | None = None) -> list[Reply]:
     worker = _worker_of_thread(task)
     worker.expect(origin)
-    following = [*paths[1:], None]
-    return [worker.measure(path, ahead) for path, ahead in zip(paths, following, strict=True)]
+    digests: Sequence[str | None] = known if known is not None else [None] * len(paths)
+    work = zip(paths, [*paths[1:], None], digests, strict=True)
+    return [worker.measure(path, ahead, digest) for path, ahead, digest in work]
 
 
 def _close() -> None:

@@ -27,6 +27,9 @@ _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from noisediag.batch.worker 
 # Processes share the cores; threads of one process would only get in the way.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TIFFFILE_NUM_THREADS"), "1")
 _ANSWER_BYTES = 6 * rows.ROW_BYTES  # every character escaped
+SAME = {"same": True}  # instead of a row
+_PARTS = {"row", "cells"}
+_ABOUT_THE_FILE = {"key", "beside"}  # what it is known by, beside its size and time
 _AT_ONCE = 64  # rows handed on together: one flush of the journal serves them all
 _ERRORS: dict[int, type[NoisediagError]] = {2: UsageError, 5: CheckpointError}
 
@@ -115,14 +118,16 @@ class Worker:
             origin.check(self.origin)
         self.origin = origin
 
-    def measure(self, path: str, following: str | None = None) -> Reply:
+    def measure(self, path: str, following: str | None = None, known: str | None = None) -> Reply:
         """The row of the file at `path`, whatever it does. `following`: the file that is wanted next.
+
+        `known`: the digest of its content when it was last measured, "" for none; if it still is, the reply is SAME.
 
         What may be the fault of an old process, or of the system, is tried once more in a fresh one.
         """
-        outcome = self._measure(path, following)
+        outcome = self._measure(path, following, known)
         if isinstance(outcome, Failure) and outcome.code in ("crashed", "memory"):
-            outcome = self._measure(path, None)
+            outcome = self._measure(path, None, known)
         if not isinstance(outcome, Failure):
             return outcome
         assert self.origin is not None
@@ -147,7 +152,7 @@ class Worker:
                 stream.close()
         process.wait()
 
-    def _measure(self, path: str, following: str | None) -> Reply | Failure:
+    def _measure(self, path: str, following: str | None, known: str | None) -> Reply | Failure:
         if self.process is None:
             self.start()
         process = self.process
@@ -161,7 +166,7 @@ class Worker:
         timer = threading.Timer(min(self.limits.timeout_s, threading.TIMEOUT_MAX), stop)
         timer.start()
         try:
-            answer = self._ask({"path": path, "next": following})
+            answer = self._ask({"path": path, "next": following, "known": known})
         finally:
             timer.cancel()
         if answer is None:
@@ -170,6 +175,8 @@ class Worker:
             if late.is_set():
                 return Failure(path, "timeout", f"not done after {self.limits.timeout_s:g} s")
             return Failure(path, "crashed", f"reading it ended the process ({ending})")
+        if answer == SAME and known:
+            return answer
         if not _is_of(answer, path):  # a decoder wrote over the memory of the process
             self.close()
             return Failure(path, "crashed", "reading it damaged the process")
@@ -229,10 +236,13 @@ class Pool:
             worker.origin = first.origin
         return first.origin.checkpoint, first.origin.device
 
-    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
-        """The rows as they come, in lists of those that are there at once. Ends all processes when it is left."""
+    def run(self, paths: Sequence[str], known: Sequence[str] | None = None) -> Iterator[list[Done]]:
+        """The rows as they come, in lists of those that are there at once. Ends all processes when it is left.
+
+        `known`: of each, see `Worker.measure`.
+        """
         threads = [
-            threading.Thread(target=self._serve, args=(worker, paths), daemon=True)
+            threading.Thread(target=self._serve, args=(worker, paths, known), daemon=True)
             for worker in self._workers[: len(paths)]
         ]
         begun: list[threading.Thread] = []
@@ -266,11 +276,12 @@ class Pool:
         for worker in self._workers:
             worker.close()
 
-    def _serve(self, worker: Worker, paths: Sequence[str]) -> None:
+    def _serve(self, worker: Worker, paths: Sequence[str], known: Sequence[str] | None) -> None:
         try:
             while (index := self._take(len(paths))) is not None:
                 ahead = index + len(self._workers)
-                answer = worker.measure(paths[index], paths[ahead] if ahead < len(paths) else None)
+                following = paths[ahead] if ahead < len(paths) else None
+                answer = worker.measure(paths[index], following, None if known is None else known[index])
                 self._results.put(Done(index, answer))
             worker.close()
         except BaseException as error:
@@ -290,7 +301,7 @@ class Pool:
 def _is_of(answer: dict[str, Any], path: str) -> bool:
     """Whether `answer` is the row of the file at `path`."""
     try:
-        return row_path(answer["row"]) == os.fsencode(path) and answer.keys() == {"row", "cells"}
+        return row_path(answer["row"]) == os.fsencode(path) and answer.keys() - _ABOUT_THE_FILE == _PARTS
     except (LookupError, TypeError, ValueError, AttributeError):
         return False
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from noisediag import __version__
-from noisediag.batch import parts
+from noisediag.batch import keys, parts
 from noisediag.batch.journal import RowJournal
 from noisediag.batch.parts import Part
-from noisediag.batch.pool import Done, Limits
+from noisediag.batch.pool import SAME, Done, Limits
 from noisediag.batch.summary import Summary
-from noisediag.batch.walk import Entry, Walk, digest_key
+from noisediag.batch.walk import Entry, Walk
 from noisediag.batch.worker import EstimateOptions
 from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import CheckpointId
@@ -49,8 +49,11 @@ class Workers(Protocol):
     def start(self) -> tuple[CheckpointId, str]:
         """The checkpoint that is loaded, and on which kind of device."""
 
-    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
-        """Rows as they come."""
+    def run(self, paths: Sequence[str], known: Sequence[str] | None = None) -> Iterator[list[Done]]:
+        """Rows as they come. `known`: the digest that each had when it was measured, "" for none; None: not looked at.
+
+        Instead of the row of a file that has it still, there is SAME.
+        """
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -61,6 +64,9 @@ class Watcher(Protocol):
 
     def begin(self, total: int, done: int) -> None:
         """So many files, of which so many were done before."""
+
+    def same(self, count: int) -> None:
+        """So many more turned out to be done before."""
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """These are done now."""
@@ -147,18 +153,34 @@ def _measure(
     checkpoint: CheckpointId,
     watcher: Watcher,
 ) -> None:
-    keys = [digest_key(entry) if options.by_digest else entry.key for entry in entries]
-    todo = [index for index, entry in enumerate(entries) if journal.key(entry.path) != keys[index]]
+    todo = [index for index, entry in enumerate(entries) if not keys.unchanged(journal.key(entry.path), entry)]
     watcher.begin(len(entries), len(entries) - len(todo))
-    lost = [(keys[index], entries[index].failure) for index in todo]
+    lost = [(entries[index].key, entries[index].failure) for index in todo]
     failed = [(key, rows.encoded(failure, checkpoint)) for key, failure in lost if failure is not None]
     _record(failed, journal, watcher)
     todo = [index for index in todo if entries[index].failure is None]
-    for done in workers.run([entries[index].path for index in todo]):
-        _record([(keys[todo[item.index]], item.reply) for item in done], journal, watcher)
+    paths = [entries[index].path for index in todo]
+    known = [journal.key(path) or "" for path in paths]
+    for done in workers.run(paths, known) if options.by_digest else workers.run(paths):
+        fresh = [item for item in done if item.reply != SAME]
+        if len(fresh) < len(done):
+            watcher.same(len(done) - len(fresh))
+        _record(
+            [(_key_of(entries[todo[item.index]], item.reply), _row_of(item.reply)) for item in fresh], journal, watcher
+        )
     without = sum(journal.key(entry.path) is None for entry in entries)
     if without:
         raise NoisediagError(f"the workers ended and left {without} files without a row; --resume goes on")
+
+
+def _key_of(entry: Entry, reply: Reply) -> str:
+    """What the row of `entry` is known by: the digest that a worker made, or size and time, of its siblings, too."""
+    digest: str | None = reply.get("key")
+    return digest or entry.key + str(reply.get("beside", ""))
+
+
+def _row_of(reply: Reply) -> Reply:
+    return {name: part for name, part in reply.items() if name in ("row", "cells")}
 
 
 def _record(items: Iterable[tuple[str, Reply]], journal: RowJournal, watcher: Watcher) -> None:

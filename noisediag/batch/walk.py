@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,7 +14,6 @@ from noisediag.images.formats import SUFFIXES
 from noisediag.reports import Failure
 
 MOST_SHARDS = 1_000_000
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +128,6 @@ class Walk:
 
     def _in_shard(self, inner: str) -> bool:
         return self.shard is None or self.shard.holds(inner)
-
-
-def digest_key(entry: Entry) -> str:
-    """SHA-256 of the file's bytes instead of `Entry.key`; the latter where they cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        if not stat.S_ISREG(os.stat(entry.path).st_mode):  # noqa: PTH116 - a pipe would never end
-            return entry.key
-        with open(entry.path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return entry.key
-    return digest.hexdigest()
 
 
 def _is_folder(child: os.DirEntry[str]) -> bool:

@@ -1,7 +1,8 @@
 """The process that reads and measures, one file at a time, for a parent that replaces it when a file ends it.
 
 stdin and stdout carry one JSON object a line: first the options and, in answer, version and checkpoint or the reason
-why there is none; then a path, and in answer its row. What decoders print goes nowhere.
+why there is none; then a path, and in answer its row, or that the file is the one that is known. What decoders print
+goes nowhere.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from noisediag import __version__
+from noisediag.batch import keys
 from noisediag.errors import NoisediagError
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.reports import rows
@@ -85,7 +87,15 @@ def main() -> None:
         for line in sys.stdin.buffer:
             request = json.loads(line)
             _read_ahead(request["next"])
-            answer(rows.encoded(attempt(Path(request["path"]), measure), checkpoint))
+            path, known = Path(request["path"]), request["known"]
+            key = None if known is None else keys.by_content(path)
+            if key is not None and key == known:
+                answer({"same": True})
+                continue
+            beside = keys.beside(path) if known is None else ""  # of before it is read: a change meanwhile counts
+            reply = rows.encoded(attempt(path, measure), checkpoint)
+            about = {"key": key, "beside": beside}
+            answer(reply | {name: value for name, value in about.items() if value})
 
 
 def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], CheckpointId, str]:

@@ -189,6 +189,11 @@ class _Watcher:
         self.before = done
         self.task = self.progress.add_task("batch", total=total, completed=done, rate="")
 
+    def same(self, count: int) -> None:
+        assert self.task is not None
+        self.before += count
+        self.progress.update(self.task, advance=count)
+
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             if row["status"] != "ok":

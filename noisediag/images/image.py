@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -103,3 +104,4 @@ class Image:
     jpeg: JpegTables | None = None
     luma_only: bool = False  # of a rendered colour picture: its planes are there, but their luma alone is asked for
     warnings: tuple[str, ...] = ()
+    siblings: tuple[Path, ...] = ()  # other files that planes of it stand in; `sha256` counts them in

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from noisediag.errors import one_line
+from noisediag.images.limits import tag_value
 
 if TYPE_CHECKING:
     import tifffile
@@ -153,12 +154,12 @@ def dng_tags(path: Path) -> DngTags | None:
 
         def value(code: int) -> Any:
             # NoiseProfile and others stand in the raw directory or in the first one, depending on the writer.
-            return main.tags.valueof(code, default=first.tags.valueof(code))
+            return tag_value(main.tags.get(code, first.tags.get(code)))
 
         colors = value(50710)
-        repeat = _numbers(main.tags.valueof(50713))
-        area = _numbers(main.tags.valueof(50829))
-        masked = [int(side) for side in _numbers(main.tags.valueof(50830))]
+        repeat = tag_numbers(main, 50713)
+        area = tag_numbers(main, 50829)
+        masked = [int(side) for side in tag_numbers(main, 50830)]
         acquisition: dict[str, Any] = {}
         for name, code in (("NoiseProfile", 51041), ("BaselineNoise", 50731), ("NoiseReductionApplied", 50935)):
             numbers = _rationals(value(code)) if code != 51041 else _numbers(value(code))
@@ -214,7 +215,8 @@ def tag_numbers(page: Any, code: int) -> tuple[float, ...]:
     tag = page.tags.get(code)
     if tag is None:
         return ()
-    return _rationals(tag.value) if tag.dtype in (5, 10) else _numbers(tag.value)
+    value = tag_value(tag)
+    return _rationals(value) if tag.dtype in (5, 10) else _numbers(value)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata, ome
+from noisediag.images import limits, metadata, ome, siblings
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
 
@@ -68,13 +68,18 @@ def read(path: Path) -> Image:
     Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     warnings: list[str] = []
+    limits.check_chain(path)
     with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
+        limits.check_pages(tiff)
+        siblings.check(tiff)
         series = _series(tiff, log)
         page = series.keyframe
         _refuse(page)
         check_dtype(series.dtype)
         layout = _layout(series)
         check_size(layout.height, layout.width, layout.samples)
+        limits.check_planes(layout.frames, layout.channels * min(layout.samples, 3))
+        others_read = siblings.read_from(path, series)
         fetch = _fetcher(path, tiff, series, layout)
         if series is not tiff.series[0]:
             warnings.append("the first directory is a thumbnail: the picture behind it is read")
@@ -95,7 +100,14 @@ def read(path: Path) -> Image:
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = rendered_planes(pixels)
-        return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
+        return Image(
+            planes,
+            "rendered",
+            "tifffile",
+            acquisition=acquisition,
+            warnings=tuple(warnings),
+            siblings=others_read,
+        )
     planes_, notes = _planes(layout, names, fetch, black, white, no_data)
     return Image(
         planes=planes_,
@@ -105,6 +117,7 @@ def read(path: Path) -> Image:
         frames=layout.frames,
         frame_axes=layout.frame_axes,
         warnings=tuple(dict.fromkeys(warnings + notes)),
+        siblings=others_read,
     )
 
 

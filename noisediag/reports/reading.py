@@ -52,6 +52,7 @@ class FileRow:
     signal_median: float | None = None
     sigma_at_median: float | None = None
     curve: tuple[tuple[float, float], ...] | None = None  # signal, sigma; None where the format has no curves
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def row_of(image: Mapping[str, Any]) -> FileRow | Failure:
         signal_median=_number(derived, "signal_median"),
         sigma_at_median=_number(derived, "sigma_at_median"),
         curve=tuple((_known(point, "signal"), _known(point, "sigma")) for point in plane["curve"]),
+        sha256=image.get("sha256"),
     )
 
 
@@ -233,6 +235,7 @@ def _row_of_cells(cells: Mapping[str, Any]) -> FileRow | Failure:
         sigma_at_18pct=cells["sigma_at_18pct_norm"],
         signal_median=cells.get("signal_median_norm"),
         sigma_at_median=cells.get("sigma_at_median_norm"),
+        sha256=cells.get("sha256"),
     )
 
 
