@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images.metadata import tiff_holds_raw
+from noisediag.images.raw_files import tiff_holds_raw
 
 # What pictures are called; only for folders, where a look into every file would take hours.
 _RAW_NAMES = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import rawpy
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata, raw_levels
+from noisediag.images import metadata, raw_files, raw_levels
 from noisediag.images.image import Codes, Image, Lattice, Masked, Plane
 from noisediag.images.levels import code_step, effective_bits
 from noisediag.images.masked import Border, border
 from noisediag.images.raw_levels import Levels, Pattern
 from noisediag.images.source import check_size, loader, rendered_planes
 
+_STDERR = 2
 _VC5 = 9  # DNG Compression of GoPro .GPR
+_CUT_OFF = "the pixel data are cut off or damaged"
 _LOSSY = 34892  # DNG Compression: JPEG of codes that a curve has bent
 
 
@@ -29,19 +35,25 @@ def read(path: Path) -> Image:
     tags = metadata.dng_tags(path)
     if tags is not None and tags.compression == _VC5:
         raise UnsupportedError("GoPro GPR (VC-5 compressed DNG) is not read: convert it to a plain DNG")
+    raw_files.check_complete(path)
     try:
-        with path.open("rb") as stream:  # LibRaw itself opens only names that are UTF-8
+        with path.open("rb") as stream, _silence():  # LibRaw itself opens only names that are UTF-8
             raw = rawpy.imread(stream)
     except rawpy.LibRawFileUnsupportedError:
         raise UnsupportedError("a RAW format or compression that LibRaw does not know") from None
+    except rawpy.LibRawIOError:
+        raise TruncatedError(_CUT_OFF) from None
     with raw:
         check_size(raw.sizes.raw_height, raw.sizes.raw_width)
         try:
-            visible = raw.raw_image_visible.copy()
+            with _silence():
+                visible = raw.raw_image_visible.copy()
         except (rawpy.LibRawIOError, rawpy.LibRawUnspecifiedError, rawpy.LibRawDataError):
-            raise TruncatedError("the pixel data are cut off or damaged") from None
+            raise TruncatedError(_CUT_OFF) from None
         if visible.size == 0:
             raise UnreadableError("has no visible pixels")
+        if not visible.any() and (tags is None or tags.compression != 1):
+            raise TruncatedError(f"{_CUT_OFF}: LibRaw decodes nothing but 0")
         warnings: list[str] = []
         acquisition = _acquisition(path, raw, tags, warnings)
         colors = tags.cfa_plane_colors if tags is not None else ()
@@ -66,6 +78,20 @@ def read(path: Path) -> Image:
         cfa_plane_colors=colors or (("R", "G", "B") if pattern.size > 1 else ()),
         warnings=(*warnings, *(() if note is None else (note,))),
     )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """LibRaw writes to the standard error stream of the process what it stumbles over: its errors say it, too."""
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 def _planes(

@@ -1,0 +1,128 @@
+"""Which TIFF files are camera RAW, and whether a RAW file is all there: LibRaw reads zeros where one is cut off.
+
+References: TIFF 6.0, TIFF/EP (ISO 12234-2), Adobe DNG specification 1.6, ISO/IEC 14496-12 (boxes).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisediag.errors import TruncatedError
+from noisediag.images import iso_media
+from noisediag.images.metadata import CFA, LINEAR_RAW, TifffileLog, directories, photometric
+
+if TYPE_CHECKING:
+    import tifffile
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LIKE_TIFF = {b"IIU\0": b"II*\0", b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*"}  # in all but these bytes
+_PHASE_ONE = (b"IIII", b"MMMM")  # behind the header of an IIQ file
+_MAKE, _DNG_VERSION, _REDUCED = 271, 50706, 254
+_STRIP_OFFSETS, _STRIP_COUNTS, _PANASONIC_OFFSET = 273, 279, 280
+_NO_OFFSET = 2**32 - 1
+_PLAIN = (1, 5, 8, 32773, 32946)  # compressions of ordinary pictures; JPEG is that of previews
+_MAX_DIRECTORIES = 8  # in a row; RAW files have 5, stacks of frames thousands
+_HEAD_BYTES = 1 << 20
+
+
+def tiff_holds_raw(path: Path) -> bool:
+    """Whether a TIFF file is a camera RAW: a DNG, or a directory of it stores a colour-filter mosaic, or it names its
+    maker and LibRaw finds a picture in it that is larger than any that its directories describe.
+    """
+    import tifffile
+
+    with TifffileLog(), tifffile.TiffFile(path) as tiff:
+        first = tiff.pages.first
+        if _DNG_VERSION in first.tags or _signed(path, first):
+            return True
+        pages = list(_chain(tiff))
+        if any(photometric(page) in (CFA, LINEAR_RAW) for page in pages):
+            return True
+        if not str(first.tags.valueof(_MAKE, default="")).strip("\0 ") or len(pages) >= _MAX_DIRECTORIES:
+            return False
+        largest = max((_area(page) for page in pages), default=0)
+    return _area_by_libraw(path) > largest
+
+
+def _signed(path: Path, first: Any) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[8:12] in _PHASE_ONE or (head[8:10] == b"CR" and first.tags.valueof(_MAKE, default="") == "Canon")
+
+
+def _chain(tiff: tifffile.TiffFile) -> Iterator[Any]:
+    """The first few directories, the sub-directories of the first among them."""
+    yield from directories(tiff)
+    for number in range(1, _MAX_DIRECTORIES):
+        try:
+            page: Any = tiff.pages[number]
+        except IndexError:
+            return
+        yield page.aspage() if hasattr(page, "aspage") else page
+
+
+def _area(page: Any) -> int:
+    """Pixels of a directory's picture; 0 where it is a reduced or a JPEG one."""
+    if page.is_reduced or int(page.compression) not in _PLAIN:
+        return 0
+    return int(page.imagelength) * int(page.imagewidth)
+
+
+def _area_by_libraw(path: Path) -> int:
+    """Pixels of the picture that LibRaw finds; 0 where it finds none."""
+    import rawpy
+
+    try:
+        with path.open("rb") as stream, rawpy.imread(stream) as raw:
+            return int(raw.sizes.raw_height) * int(raw.sizes.raw_width)
+    except rawpy.LibRawError:
+        return 0
+
+
+def check_complete(path: Path) -> None:
+    """Raise TruncatedError where the pixels of a RAW file are to lie beyond its end."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(b"FUJIFILM"):
+        ends = [int.from_bytes(head[100:104], "big") + int.from_bytes(head[104:108], "big")]
+    elif head[4:8] == b"ftyp":
+        iso_media.check_complete(path)
+        return
+    elif head[:4] in _LIKE_TIFF:
+        ends = list(_ends_like_tiff(_LIKE_TIFF[head[:4]] + head[4:]))
+    elif head[:4] in _TIFF:
+        ends = list(_ends(path))
+    else:
+        return
+    if any(end > size for end in ends):
+        raise TruncatedError(f"the pixel data are cut off: they end at byte {max(ends)} of {size}")
+
+
+def _ends(path: Path) -> Iterator[int]:
+    """Where the pixels of the raw directories end, or of all where none says that it is raw."""
+    import tifffile
+
+    with TifffileLog(), tifffile.TiffFile(path) as tiff:
+        pages = list(islice(_chain(tiff), 2 * _MAX_DIRECTORIES))
+        raws = [page for page in pages if photometric(page) in (CFA, LINEAR_RAW)]
+        for page in raws or pages:
+            if page.dataoffsets and len(page.dataoffsets) == len(page.databytecounts):
+                yield max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
+
+
+def _ends_like_tiff(head: bytes) -> Iterator[int]:
+    import tifffile
+
+    with TifffileLog(), tifffile.TiffFile(io.BytesIO(head)) as tiff:
+        tags = tiff.pages.first.tags
+        counts = tags.valueof(_STRIP_COUNTS)
+        offsets = tags.valueof(_PANASONIC_OFFSET if _PANASONIC_OFFSET in tags else _STRIP_OFFSETS)
+    if offsets is None or counts is None:
+        return
+    pairs = zip(*(one if isinstance(one, tuple) else (one,) for one in (offsets, counts)), strict=False)
+    yield from (int(offset) + int(count) for offset, count in pairs if offset != _NO_OFFSET)
