@@ -37,7 +37,9 @@ def check_complete(path: Path) -> None:
     size = path.stat().st_size
     for name, _, end in boxes(path):
         if end > size:
-            raise TruncatedError(f"the file is cut off: its part {name.decode('latin-1')!r} ends at {end} of {size} bytes")
+            raise TruncatedError(
+                f"the file is cut off: its part {name.decode('latin-1')!r} ends at {end} of {size} bytes"
+            )
 
 
 def brands(head: bytes) -> tuple[bytes, ...]:

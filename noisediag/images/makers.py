@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO
 
 CRW, X3F, MRW = b"HEAPCCDR", b"FOVb", b"\0MRM"
@@ -26,7 +27,8 @@ def canon_crw(file: BinaryIO) -> dict[str, Any]:
     head = file.read(14)
     order = "<" if head[:2] == b"II" else ">"
     begin = struct.unpack(f"{order}I", head[2:6])[0]
-    for kind, place, length in _records(file, order, begin, file.seek(0, 2) - begin, 0):
+    records = _records(file, order, begin, file.seek(0, 2) - begin, 0)
+    for kind, place, length in islice(records, _MOST_RECORDS):  # heaps may lie upon each other without end
         if kind & ~_INSIDE == _MAKE_MODEL and length < _MOST_TEXT:
             file.seek(place)
             texts = [text.decode("ascii", "replace").strip() for text in file.read(length).split(b"\0")[:2]]
