@@ -14,11 +14,12 @@ from noisediag.images.raw_files import tiff_holds_raw
 # What pictures are called; only for folders, where a look into every file would take hours.
 _RAW_NAMES = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
 _SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif"
+_MOVIES = "avi mp4 m4v mov mkv webm y4m"
 _PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif jxl"
-SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES}".split())
+SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES} {_MOVIES}".split())
 
 # Each is the module of this package that reads it: `noisediag.images.<Format>.read(path)`.
-Format = Literal["raw", "tiff", "picture", "array", "fits", "bio", "heif", "avif", "jxl"]
+Format = Literal["raw", "tiff", "picture", "array", "fits", "bio", "heif", "avif", "jxl", "movie"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # RAW containers with a signature of their own; NEF, CR2, ARW, PEF, DNG are TIFF files and are told apart by their tags.
@@ -37,6 +38,8 @@ _BIO = (b"ZISRAWFILE", b"\xda\xce\xbe\x0a", b"\x70\0\0\0")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 _JXL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+_MOVIE = (b"\x1a\x45\xdf\xa3", b"YUV4MPEG2 ")
+_QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # parts that files from before `ftyp` begin with
 _REFUSED = (
     (b"GIF8", "GIF: at most 256 colours, its noise is dither"),
     (b"PK\x03\x04", "a zip archive (npz, zipped pictures): unpack it first"),
@@ -84,7 +87,9 @@ def identify(path: Path) -> Format:
             return "avif"
         if head[8:12] in _HEIF_BRANDS:
             return "heif"
-        raise UnsupportedError("a video or an unknown ISO media file")
+        return "movie"
+    if head[4:8] in _QUICKTIME or head.startswith(_MOVIE) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return "movie"
     for signature, reason in _REFUSED:
         if head.startswith(signature):
             raise UnsupportedError(reason)

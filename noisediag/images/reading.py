@@ -26,7 +26,7 @@ from noisediag.errors import (
 from noisediag.images import array
 from noisediag.images.formats import identify
 from noisediag.images.image import Codes, Domain, Image
-from noisediag.images.selection import Roi, as_linear, override, select
+from noisediag.images.selection import Roi, as_linear, at_frame, override, select
 
 _CHUNK = 1 << 20
 
@@ -64,6 +64,7 @@ def read(
         image = replace(image, path=str(file), sha256=_sha256(file))
         if not image.planes:
             raise UnreadableError("holds no picture")
+        image = at_frame(image, frame)
         image = as_linear(image) if linear else image
         image = select(override(image, black=black, white=white), channel=channel, frame=frame, roi=roi)
     planes = tuple(replace(plane, load=_guarded(plane.load, name)) for plane in image.planes)
