@@ -14,8 +14,8 @@ import numpy as np
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.levels import code_step, effective_bits
 from noisediag.images.movie_frames import Movie, opened
-from noisediag.images.movie_pixels import Channel, Layout, layout
-from noisediag.images.source import LinearScale, check_size, optional, sampled
+from noisediag.images.movie_pixels import Channel, Layout, check_palette, layout
+from noisediag.images.source import LinearScale, check_size, sampled
 
 SAMPLED_FRAMES = 8
 MAX_LISTED = 1 << 14  # frames of a movie of measured light
@@ -33,10 +33,10 @@ def read(path: Path) -> Image:
     """A movie. Gray frames of a lossless codec are linear light, each of them a plane. Of others some frames are looked
     at, `rendered`, as Cb, Cr and Y (or R, G and B, or gray); `Image.frame_at` reads any other.
     """
-    optional("av", "video")
     movie = opened(path)
     lossless = movie.codec in _LOSSLESS
     first = movie.decode(0)
+    check_palette(first)
     found = layout(first, lossless=lossless)
     check_size(int(first.height), int(first.width), len(found.channels))
     size = sum(one.height * one.width for one in found.channels) * found.dtype.itemsize

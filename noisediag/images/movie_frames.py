@@ -11,14 +11,15 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import av
-import av.error
+import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.errors import TooLargeError, TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import iso_media
-from noisediag.images.source import MAX_PIXELS, check_size
+from noisediag.images.source import MAX_PIXELS, check_size, optional
 
 MAX_FRAMES = 1 << 22  # 39 hours at 30 frames a second
 THREADS = 2
@@ -38,38 +39,40 @@ _NAMES = {  # of FFmpeg's metadata -> of ExifTool
 }
 
 
-@dataclass(frozen=True)
+Times = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Movie:
     """A movie whose packets were counted. `times`: when its frames are shown, in units of `unit_s`, in their order;
-    empty where the file does not say.
+    empty where the file does not say. `keys`: when those frames are shown, and found, that need no other to decode.
     """
 
     path: Path
     container: str
     codec: str
     frames: int
-    times: array[int]
+    times: Times
+    keys: tuple[Times, Times]
     unit_s: float
     acquisition: dict[str, Any] = field(default_factory=dict)
 
     def seconds(self, frame: int) -> float | None:
         """When a frame is shown, None where the file does not say."""
-        return self.times[frame] * self.unit_s if self.times else None
+        return float(self.times[frame]) * self.unit_s if self.times.size else None
 
     def decode(self, frame: int) -> Any:
         """The decoded frame of that number. Raises TruncatedError where there is none."""
-        with _stream(self.path, self.container) as (container, stream):
-            wanted = self.times[frame] if self.times else None
-            if wanted is not None:
-                container.seek(wanted, stream=stream)
-            with _in_words(f"frame {frame}"):
-                for number, decoded in enumerate(container.decode(stream)):
-                    stamp = decoded.pts if decoded.pts is not None else decoded.dts
-                    if wanted is None or stamp is None:
-                        if number == frame:
-                            return decoded
-                    elif stamp >= wanted:
-                        return decoded
+        wanted = int(self.times[frame]) if self.times.size else None
+        shown, found = self.keys
+        with _stream(self.path, self.container) as (container, stream), _in_words(f"frame {frame}"):
+            place = 0 if wanted is None else int(np.searchsorted(shown, wanted, "right")) - 1
+            if place > 0:  # the palette of an AVI file comes with its first frame alone
+                container.seek(int(found[place]), stream=stream)
+            for number, decoded in enumerate(container.decode(stream)):
+                stamp = decoded.pts if decoded.pts is not None else decoded.dts
+                if number == frame if wanted is None or stamp is None else stamp >= wanted:
+                    return decoded
         raise TruncatedError(f"frame {frame} is not there: the movie is cut off or damaged")
 
     def check_same(self, same: bool, frame: int) -> None:
@@ -81,7 +84,7 @@ class Movie:
 def opened(path: Path) -> Movie:
     """The movie at `path`, its packets counted without decoding any."""
     container = _container(path)
-    times, frames, timed = array("q"), 0, True
+    frames, times, keys_shown, keys_found = 0, array("q"), array("q"), array("q")
     with _stream(path, container) as (source, stream):
         with _in_words("the movie"):
             for packet in source.demux(stream):
@@ -90,18 +93,27 @@ def opened(path: Path) -> Movie:
                 frames += 1
                 if frames > MAX_FRAMES:
                     raise TooLargeError(f"more than {MAX_FRAMES} frames (a bomb?)")
-                stamp = packet.pts if packet.pts is not None else packet.dts
-                timed = timed and stamp is not None
-                if timed:
-                    times.append(stamp)
+                # AVI has times of decoding alone: with frames between others, those of showing are near them.
+                shown = packet.pts if packet.pts is not None else packet.dts
+                if shown is not None:
+                    times.append(shown)
+                    if packet.is_keyframe:
+                        keys_shown.append(shown)
+                        keys_found.append(shown if packet.dts is None else packet.dts)
         if frames == 0:
             raise TruncatedError("the movie holds no frame")
         if stream.frames > frames:
             raise TruncatedError(f"{stream.frames} frames announced, {frames} there")
         acquisition = _acquisition(source, stream)
         codec, unit = stream.codec_context.name, float(stream.time_base or 0)
-    ordered = array("q", sorted(set(times))) if timed else array("q")
-    return Movie(path, container, codec, len(ordered) or frames, ordered, unit, acquisition)
+    ordered = np.unique(np.array(times if len(times) == frames else (), np.int64))
+    order = np.argsort(np.array(keys_shown, np.int64), kind="stable")
+    keys = np.array(keys_shown, np.int64)[order], np.array(keys_found, np.int64)[order]
+    return Movie(path, container, codec, ordered.size or frames, ordered, keys, unit, acquisition)
+
+
+def _av() -> ModuleType:
+    return optional("av", "video")
 
 
 def _container(path: Path) -> str:
@@ -141,10 +153,10 @@ def _stream(path: Path, container: str) -> Iterator[tuple[Any, Any]]:
     """The container, opened, and its first stream of moving pictures."""
     with open(path, "rb") as file:
         try:
-            source = av.open(
+            source = _av().open(
                 file, format=container, options=dict(_OPTIONS), io_open=_refused, metadata_errors="replace"
             )
-        except (av.error.FFmpegError, OSError) as error:
+        except (_av().error.FFmpegError, OSError) as error:
             raise TruncatedError(f"the movie's header is damaged or cut off ({_reason(error)})") from None
         with source:
             streams = [one for one in source.streams.video if not _is_cover(one)]
@@ -168,14 +180,14 @@ def _refused(url: str, *_: Any) -> Any:
 
 
 def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+    return bool(stream.disposition & _av().stream.Disposition.attached_pic)
 
 
 @contextlib.contextmanager
 def _in_words(what: str) -> Iterator[None]:
     try:
         yield
-    except av.error.FFmpegError as error:
+    except _av().error.FFmpegError as error:
         raise TruncatedError(f"{what} cannot be decoded: damaged or cut off ({_reason(error)})") from None
 
 
@@ -189,7 +201,7 @@ def _acquisition(source: Any, stream: Any) -> dict[str, Any]:
     if stream.average_rate:
         found["VideoFrameRate"] = float(stream.average_rate)
     if source.duration:
-        found["Duration"] = source.duration / av.time_base
+        found["Duration"] = source.duration / _av().time_base
     for metadata in (source.metadata, stream.metadata):
         for key, text in metadata.items():
             name = _NAMES.get(key.lower())

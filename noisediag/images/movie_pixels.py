@@ -84,7 +84,6 @@ def layout(frame: Any, *, lossless: bool) -> Layout:
     if bits > MAX_BITS or bits < 8 or form.is_bit_stream or "bayer" in name or name.startswith("xyz"):
         raise UnsupportedError(f"a movie with pixels of the format {name} is not read")
     if name == "pal8":
-        _check_gray_palette(frame)
         channels = [Channel("gray", 0, 0, 1, int(frame.height), int(frame.width))]
     elif name in _PACKED:
         sizes = dict(zip(("R", "G", "B") if form.is_rgb else ("Y", "Cb", "Cr"), components, strict=False))
@@ -108,8 +107,10 @@ def layout(frame: Any, *, lossless: bool) -> Layout:
     return Layout(tuple(channels), bits, dtype, full)
 
 
-def _check_gray_palette(frame: Any) -> None:
-    """Raise UnsupportedError unless the palette's entries are the gray levels of their own number."""
-    palette = np.frombuffer(memoryview(frame.planes[1]), np.uint32)[:256]
+def check_palette(frame: Any) -> None:
+    """Raise UnsupportedError unless the palette of a movie's first frame, where it has one, is that of gray levels."""
+    if frame.format.name != "pal8":
+        return
+    palette = np.frombuffer(memoryview(frame.planes[1]), np.uint32)[:256].astype(np.int64)
     if not np.array_equal(palette & 0xFFFFFF, np.arange(256) * 0x010101):
         raise UnsupportedError("a movie with a palette: its noise is that of the palette's dither")
