@@ -11,12 +11,12 @@ from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import iso_media
 from noisediag.images.raw_files import tiff_holds_raw
 
-# What pictures are called; only for folders, where a look into every file would take hours.
+# What pictures are called; only for folders, where a look into every file would take hours. Movies are looked at where
+# they are asked for: folders of photographs hold them, too.
 _RAW_NAMES = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
 _SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif"
-_MOVIES = "avi mp4 m4v mov mkv webm y4m"
 _PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif jxl"
-SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES} {_MOVIES}".split())
+SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES}".split())
 
 # Each is the module of this package that reads it: `noisediag.images.<Format>.read(path)`.
 Format = Literal["raw", "tiff", "picture", "array", "fits", "bio", "heif", "avif", "jxl", "movie"]

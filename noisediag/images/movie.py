@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +39,7 @@ def read(path: Path) -> Image:
     lossless = movie.codec in _LOSSLESS
     first = movie.decode(0)
     check_palette(first)
-    found = layout(first, lossless=lossless)
+    found = _layout(movie, first, lossless)
     check_size(int(first.height), int(first.width), len(found.channels))
     size = sum(one.height * one.width for one in found.channels) * found.dtype.itemsize
     kept = functools.lru_cache(maxsize=max(1, min(SAMPLED_FRAMES, KEPT_BYTES // size)))
@@ -46,6 +48,12 @@ def read(path: Path) -> Image:
         return _measured(movie, fetch, found)
     chosen = sampled(movie.frames, SAMPLED_FRAMES)
     warnings = []
+    # Gray movies are stored with colours that are none: of all equal codes.
+    if any(one.name == "Y" for one in found.channels) and all(
+        np.ptp(fetch(frame)[n]) == 0 for frame in chosen for n in (1, 2)
+    ):
+        found = replace(found, channels=(replace(found.channels[0], name="gray"),))
+        warnings.append("a movie without colour: its luma is read")
     if movie.frames > len(chosen):
         begin, end = movie.seconds(chosen[0]), movie.seconds(chosen[-1])
         span = "" if begin is None or end is None else f", from {begin:.3g} to {end:.3g} s"
@@ -64,9 +72,14 @@ def read(path: Path) -> Image:
     )
 
 
+def _layout(movie: Movie, frame: Any, lossless: bool) -> Layout:
+    found = layout(frame, lossless=lossless)
+    return replace(found, dtype=found.dtype.newbyteorder()) if movie.swapped else found
+
+
 def _channels(movie: Movie, found: Layout, lossless: bool, frame: int) -> tuple[Codes, ...]:
     decoded = movie.decode(frame)
-    movie.check_same(layout(decoded, lossless=lossless) == found, frame)
+    movie.check_same(_layout(movie, decoded, lossless) == found, frame)
     return tuple(found.codes(decoded, channel) for channel in found.channels)
 
 

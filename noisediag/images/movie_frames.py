@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ EBML, Y4M, RIFF = b"\x1a\x45\xdf\xa3", b"YUV4MPEG2 ", b"RIFF"
 _SEGMENT = b"\x18\x53\x80\x67"  # the element of Matroska that holds all others
 _UNKNOWN_SIZE = 2**56 - 1
 _HEAD_BYTES = 4096
+_Y4M_REST = 64  # bytes of a frame's own header
+_GRAY16, _GRAY16_SWAPPED = b"Y16 ", b"b16g"  # of AVI: FFmpeg knows but the other order of bytes by a name
 _OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
 _NAMES = {  # of FFmpeg's metadata -> of ExifTool
     "creation_time": "CreateDate",
@@ -55,6 +57,7 @@ class Movie:
     times: Times
     keys: tuple[Times, Times]
     unit_s: float
+    swapped: bool  # the bytes of its codes, against what FFmpeg says
     acquisition: dict[str, Any] = field(default_factory=dict)
 
     def seconds(self, frame: int) -> float | None:
@@ -84,13 +87,15 @@ class Movie:
 def opened(path: Path) -> Movie:
     """The movie at `path`, its packets counted without decoding any."""
     container = _container(path)
-    frames, times, keys_shown, keys_found = 0, array("q"), array("q"), array("q")
+    frames, end, times, keys_shown, keys_found = 0, 0, array("q"), array("q"), array("q")
     with _stream(path, container) as (source, stream):
         with _in_words("the movie"):
             for packet in source.demux(stream):
                 if packet.size == 0 or packet.is_discard:
                     continue
-                frames += 1
+                if packet.is_corrupt:
+                    raise TruncatedError(f"frame {frames} is cut off")
+                frames, end = frames + 1, (packet.pos or 0) + packet.size
                 if frames > MAX_FRAMES:
                     raise TooLargeError(f"more than {MAX_FRAMES} frames (a bomb?)")
                 # AVI has times of decoding alone: with frames between others, those of showing are near them.
@@ -102,6 +107,8 @@ def opened(path: Path) -> Movie:
                         keys_found.append(shown if packet.dts is None else packet.dts)
         if frames == 0:
             raise TruncatedError("the movie holds no frame")
+        if container == "yuv4mpegpipe" and end + _Y4M_REST < path.stat().st_size:  # FFmpeg leaves out half a frame
+            raise TruncatedError(f"frame {frames} is cut off")
         if stream.frames > frames:
             raise TruncatedError(f"{stream.frames} frames announced, {frames} there")
         acquisition = _acquisition(source, stream)
@@ -109,7 +116,8 @@ def opened(path: Path) -> Movie:
     ordered = np.unique(np.array(times if len(times) == frames else (), np.int64))
     order = np.argsort(np.array(keys_shown, np.int64), kind="stable")
     keys = np.array(keys_shown, np.int64)[order], np.array(keys_found, np.int64)[order]
-    return Movie(path, container, codec, ordered.size or frames, ordered, keys, unit, acquisition)
+    swapped = container == "avi" and _gray16_name(path) is not None
+    return Movie(path, container, codec, ordered.size or frames, ordered, keys, unit, swapped, acquisition)
 
 
 def _av() -> ModuleType:
@@ -151,7 +159,9 @@ def _segment_end(head: bytes) -> int | None:
 @contextlib.contextmanager
 def _stream(path: Path, container: str) -> Iterator[tuple[Any, Any]]:
     """The container, opened, and its first stream of moving pictures."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as plain:
+        place = _gray16_name(path) if container == "avi" else None
+        file = plain if place is None else _Renamed(plain, place)
         try:
             source = _av().open(
                 file, format=container, options=dict(_OPTIONS), io_open=_refused, metadata_errors="replace"
@@ -172,6 +182,33 @@ def _stream(path: Path, container: str) -> Iterator[tuple[Any, Any]]:
             context.options = {"max_pixels": str(MAX_PIXELS)}
             context.thread_count, context.thread_type = THREADS, "AUTO"
             yield source, stream
+
+
+def _gray16_name(path: Path) -> int | None:
+    """Where an AVI file says that its pixels are gray ones of 16 bits, the low byte first; None where it does not."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD_BYTES)
+    place = head.find(b"strf", max(head.find(b"vids"), 0)) + 8 + 16
+    return place if head[place : place + 4] == _GRAY16 else None
+
+
+class _Renamed:
+    """A file that shows another name of the pixels' format."""
+
+    def __init__(self, file: BinaryIO, place: int):
+        self.file, self.place = file, place
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, count: int = -1) -> bytes:
+        begin = self.file.tell()
+        data = self.file.read(count)
+        if begin >= self.place + 4 or begin + len(data) <= self.place:
+            return data
+        shown = bytearray(data)
+        for number, letter in enumerate(_GRAY16_SWAPPED, self.place - begin):
+            if 0 <= number < len(shown):
+                shown[number] = letter
+        return bytes(shown)
 
 
 def _refused(url: str, *_: Any) -> Any:
