@@ -7,11 +7,23 @@ from pathlib import Path
 import numpy as np
 import PIL.features
 
-from noisediag.errors import TruncatedError, UnsupportedError
+from noisediag.errors import TruncatedError, UnsupportedError, one_line
 from noisediag.images import iso_media, picture
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
 from noisediag.images.source import check_size, rendered_planes
 
+DECLARED = (
+    Declaration(
+        "AVIF",
+        "avif",
+        "first picture, all its bits; R, G and B or gray, rendered",
+        "imagecodecs (libavif), Pillow",
+        black="0",
+        white="the last code of its bits",
+        time="EXIF",
+    ),
+)
 _GAIN_MAP = b"tmap"  # ISO 21496-1, as a derived picture beside the base
 
 
@@ -34,7 +46,7 @@ def read(path: Path) -> Image:
         # Asked for a single frame by its index, imagecodecs 2026.3 crashes the process.
         pixels: Codes = np.asarray(imagecodecs.avif_decode(data))
     except imagecodecs.AvifError as error:
-        raise TruncatedError(f"the AVIF data are cut off or damaged ({error})") from None
+        raise TruncatedError(f"the AVIF data are cut off or damaged ({one_line(str(error))})") from None
     pixels = pixels[0] if frames > 1 else pixels
     white = 255.0 if pixels.dtype == np.uint8 else float(2 ** _bits(data) - 1)
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and pixels[..., -1].min() < white:

@@ -10,12 +10,24 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
+from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError, one_line
 from noisediag.images import iso_media, metadata, picture
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
 from noisediag.images.jxl_header import BLACK, CONTAINER, JxlHeader, parse
 from noisediag.images.source import LinearScale, check_size, loader, rendered_planes
 
+DECLARED = (
+    Declaration(
+        "JPEG XL",
+        "jxl",
+        "first picture, all its bits; R, G and B or gray, rendered; gray without loss of more than 8 bits linear",
+        "imagecodecs (libjxl)",
+        black="0 of rendered ones",
+        white="the last code of its bits",
+        time="EXIF",
+    ),
+)
 _DAMAGED = "the JPEG XL data are cut off or damaged"
 _ORIGINAL = b"jbrd"  # the box with what is needed to make the JPEG file anew
 _HEADER_BYTES = 1 << 14  # enough for the names of many extra channels
@@ -56,7 +68,7 @@ def _jpeg(data: bytes) -> Image:
     try:
         original = imagecodecs.jpegxl_decode_jpeg(data, numthreads=0)
     except imagecodecs.JpegxlError as error:
-        raise TruncatedError(f"{_DAMAGED} ({error})") from None
+        raise TruncatedError(f"{_DAMAGED} ({one_line(str(error))})") from None
     with PIL.Image.open(io.BytesIO(original), formats=("JPEG",)) as jpeg:
         check_size(jpeg.height, jpeg.width)
         warnings: list[str] = []
@@ -88,7 +100,7 @@ def _pixels(data: bytes, header: JxlHeader, warnings: list[str]) -> Codes:
     try:
         pixels: Codes = np.asarray(imagecodecs.jpegxl_decode(data, index=0, keeporientation=True))
     except imagecodecs.JpegxlError as error:
-        raise TruncatedError(f"{_DAMAGED} ({error})") from None
+        raise TruncatedError(f"{_DAMAGED} ({one_line(str(error))})") from None
     if pixels.dtype.kind != "u":
         raise UnsupportedError(f"JPEG XL samples of type {pixels.dtype} are not read")
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and pixels[..., -1].min() < 2**header.bits - 1:

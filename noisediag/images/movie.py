@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.levels import code_step, effective_bits
 from noisediag.images.movie_frames import Movie, opened
@@ -26,6 +27,20 @@ KEPT_BYTES = 1 << 28  # of decoded frames
 _LOSSLESS = frozenset(
     "rawvideo ffv1 huffyuv ffvhuff utvideo magicyuv lagarith png tiff bmp qtrle msrle v210 v410 r210 cscd zmbv yuv4 "
     "targa wrapped_avframe".split()
+)
+
+DECLARED = (
+    Declaration(
+        "movies: AVI, MP4 and QuickTime, Matroska and WebM, YUV4MPEG2",
+        "",
+        "Y, Cb and Cr (or R, G and B) of 8 frames evenly spread, or the one of --frame, rendered; gray without loss: "
+        "every frame, linear",
+        "PyAV (FFmpeg)",
+        "video",
+        black="16, or 0 of full range",
+        white="235, 240 of Cb and Cr, or 255 of full range, on 8 bits",
+        time="frame rate",
+    ),
 )
 
 Fetch = Callable[[int], tuple[Codes, ...]]  # from the number of a frame to the codes of its channels

@@ -11,9 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noisediag.errors import TruncatedError
+import numpy as np
+
+from noisediag.errors import TruncatedError, UnsupportedError
 from noisediag.images import iso_media
+from noisediag.images.image import Codes
 from noisediag.images.metadata import CFA, LINEAR_RAW, TifffileLog, directories, photometric
+from noisediag.images.source import check_dtype, check_size
 
 if TYPE_CHECKING:
     import tifffile
@@ -26,6 +30,8 @@ _STRIP_OFFSETS, _STRIP_COUNTS, _PANASONIC_OFFSET = 273, 279, 280
 _NO_OFFSET = 2**32 - 1
 _PLAIN = (1, 5, 8, 32773, 32946)  # compressions of ordinary pictures; JPEG is that of previews
 _MAX_DIRECTORIES = 8  # in a row; RAW files have 5, stacks of frames thousands
+_LINEARIZATION, _ACTIVE_AREA = 50712, 50829
+JPEG_XL = (52546, 50002)  # DNG Compression of version 1.7, and what was used before
 _HEAD_BYTES = 1 << 20
 
 
@@ -101,6 +107,25 @@ def check_complete(path: Path) -> None:
         return
     if any(end > size for end in ends):
         raise TruncatedError(f"the pixel data are cut off: they end at byte {max(ends)} of {size}")
+
+
+def linear_pixels(path: Path) -> Codes:
+    """The samples (H, W, S) of a linear DNG's active area, through tifffile: of compressions that LibRaw lacks."""
+    import tifffile
+
+    with TifffileLog(), tifffile.TiffFile(path) as tiff:
+        raws = [page for page in directories(tiff) if photometric(page) == LINEAR_RAW]
+        page = next((one for one in raws if not one.is_reduced), raws[0])
+        if _LINEARIZATION in page.tags:
+            raise UnsupportedError("a linear DNG whose codes a curve has bent, in a compression that LibRaw lacks")
+        check_size(page.imagelength, page.imagewidth, page.samplesperpixel)
+        check_dtype(page.dtype)
+        pixels: Codes = page.asarray().reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+        area = page.tags.valueof(_ACTIVE_AREA)
+    if area is None:
+        return pixels
+    top, left, bottom, right = (int(side) for side in area)
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
 def _ends(path: Path) -> Iterator[int]:
