@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from noisediag import __version__
+from noisediag.batch import parts
 from noisediag.batch.journal import RowJournal
-from noisediag.batch.pool import Done, Limits, Reply
+from noisediag.batch.parts import Part
+from noisediag.batch.pool import Done, Limits
 from noisediag.batch.summary import Summary
 from noisediag.batch.walk import Entry, Walk, digest_key
-from noisediag.batch.worker import EstimateOptions, reply
-from noisediag.errors import UsageError
+from noisediag.batch.worker import EstimateOptions
+from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import CheckpointId
-from noisediag.reports import files, writing
+from noisediag.reports import files, rows, writing
+from noisediag.reports.rows import Reply
 
 PART_SUFFIX = ".jsonl"  # of one shard: `merge` makes the other formats
 
@@ -78,11 +81,14 @@ def run(options: BatchOptions, workers: Workers, watcher: Watcher) -> Summary:
     with contextlib.closing(workers):
         checkpoint, device = workers.start()
         with RowJournal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
+            for output in options.outputs:
+                files.remove_parts(output)
             _measure(found.entries, options, journal, workers, checkpoint, watcher)
             replies = journal.replies(entry.path for entry in found.entries)
-            part = None if options.walk.shard is None else _part_of(options, checkpoint, device)
+            part = _part_of(options, checkpoint, device, len(found.entries))
             summary = Summary(skipped=found.skipped)
-            write(replies, options.outputs, summary, part=part)
+            with _resumable():
+                write(replies, options.outputs, summary, part=part)
     return summary
 
 
@@ -114,24 +120,23 @@ def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
         raise UsageError("--output: one file of each format")
 
 
-def write(
-    replies: Iterable[Reply], outputs: Sequence[Path], summary: Summary, *, part: Mapping[str, Any] | None = None
-) -> None:
+def write(replies: Iterable[Reply], outputs: Sequence[Path], summary: Summary, *, part: Part | None = None) -> None:
     """Write the rows to all outputs at once, each of which appears whole or not at all, and add them to `summary`.
 
-    `part`: what `merge` needs to know of each row of a shard.
+    `part`: they are those of a shard, for `merge`.
     """
     with contextlib.ExitStack() as stack:
         writers = []
         for output in outputs:
             temporary = stack.enter_context(files.replacing(output, force=True))
-            writers.append(stack.enter_context(writing.opened(temporary, output.suffix)))
+            with files.refusals(output):
+                opened = writing.opened(temporary, output.suffix) if part is None else parts.opened(temporary, part)
+                writers.append((output, stack.enter_context(opened)))
         for item in replies:
-            row = item["row"]
-            summary.add(row)
-            shown = row if part is None else {**row, "part": {**part, "csv": item["csv"]}}
-            for add in writers:
-                add(shown, item["csv"])
+            summary.add(item["row"])
+            for output, add in writers:
+                with files.refusals(output):
+                    add(item["row"], item["cells"])
 
 
 def _measure(
@@ -146,18 +151,32 @@ def _measure(
     todo = [index for index, entry in enumerate(entries) if journal.key(entry.path) != keys[index]]
     watcher.begin(len(entries), len(entries) - len(todo))
     lost = [(keys[index], entries[index].failure) for index in todo]
-    _record([(key, reply(failure, checkpoint)) for key, failure in lost if failure is not None], journal, watcher)
+    failed = [(key, rows.encoded(failure, checkpoint)) for key, failure in lost if failure is not None]
+    _record(failed, journal, watcher)
     todo = [index for index in todo if entries[index].failure is None]
     for done in workers.run([entries[index].path for index in todo]):
         _record([(keys[todo[item.index]], item.reply) for item in done], journal, watcher)
+    without = sum(journal.key(entry.path) is None for entry in entries)
+    if without:
+        raise NoisediagError(f"the workers ended and left {without} files without a row; --resume goes on")
 
 
 def _record(items: Iterable[tuple[str, Reply]], journal: RowJournal, watcher: Watcher) -> None:
     """On the disk first, then counted. A file that may not be read stays due: permissions have no date."""
     kept = [("" if item["row"].get("error", {}).get("code") == "permission" else key, item) for key, item in items]
     if kept:
-        journal.append(kept)
+        with _resumable():
+            journal.append(kept)
         watcher.rows([item["row"] for _, item in kept])
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """A full disk costs no row that was counted, and whoever meets it is told."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{error}; what was measured is kept, and --resume goes on from there") from error
 
 
 def _run_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
@@ -175,10 +194,11 @@ def _origin(estimate: EstimateOptions, checkpoint: CheckpointId, device: str) ->
     return {"noisediag": __version__, **estimate.plain(), "checkpoint": checkpoint.sha256, "device": device}
 
 
-def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str, count: int) -> Part | None:
     shard = options.walk.shard
-    assert shard is not None
-    return {"index": shard.index, "count": shard.count, "run": _origin(options.estimate, checkpoint, device)}
+    if shard is None:
+        return None
+    return Part(shard.index, shard.count, count, _origin(options.estimate, checkpoint, device))
 
 
 def processors() -> int:

@@ -14,6 +14,7 @@ from noisediag.errors import UsageError
 from noisediag.images.formats import SUFFIXES
 from noisediag.reports import Failure
 
+MOST_SHARDS = 1_000_000
 _CHUNK = 1 << 20
 
 
@@ -51,8 +52,10 @@ class Shard:
     def parse(cls, text: str) -> Shard:
         """From `i/n`. Raises UsageError."""
         index, _, count = text.partition("/")
-        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-            raise UsageError(f"--shard {text}: i/n with i from 1 to n, as in 3/8")
+        digits = len(str(MOST_SHARDS))
+        whole = all(part.isdecimal() and part.isascii() and len(part) <= digits for part in (index, count))
+        if not (whole and 1 <= int(index) <= int(count) <= MOST_SHARDS):
+            raise UsageError(f"--shard {text}: i/n with i from 1 to n, as in 3/8; n up to {MOST_SHARDS}")
         return cls(int(index), int(count))
 
     def holds(self, inner: str) -> bool:

@@ -172,12 +172,13 @@ def _estimate_each(
     """What became of every file, in order. Tables, CSV rows and `lines` are printed as they come."""
     from noisediag.reports import Failure, csv, table
     from noisediag.reports.attempt import attempt
+    from noisediag.reports.rows import writable
 
     if style == "csv":
         sys.stdout.write(csv.header())
     outcomes: list[Outcome] = []
     for path in _progress(files, shown=style in ("", "json") or not sys.stdout.isatty()):
-        outcome = attempt(path, measure, alone=len(files) == 1)
+        outcome = writable(attempt(path, measure, alone=len(files) == 1), checkpoint)
         outcomes.append(outcome)
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)
