@@ -87,10 +87,11 @@ class Movie:
 def opened(path: Path) -> Movie:
     """The movie at `path`, its packets counted without decoding any."""
     container = _container(path)
-    frames, end, times, keys_shown, keys_found = 0, 0, array("q"), array("q"), array("q")
+    packets, frames, end, times, keys_shown, keys_found = 0, 0, 0, array("q"), array("q"), array("q")
     with _stream(path, container) as (source, stream):
         with _in_words("the movie"):
             for packet in source.demux(stream):
+                packets += packet.size > 0
                 if packet.size == 0 or packet.is_discard:
                     continue
                 if packet.is_corrupt:
@@ -109,8 +110,8 @@ def opened(path: Path) -> Movie:
             raise TruncatedError("the movie holds no frame")
         if container == "yuv4mpegpipe" and end + _Y4M_REST < path.stat().st_size:  # FFmpeg leaves out half a frame
             raise TruncatedError(f"frame {frames} is cut off")
-        if stream.frames > frames:
-            raise TruncatedError(f"{stream.frames} frames announced, {frames} there")
+        if container == "mov" and stream.frames > packets:  # AVI counts frames that were dropped, too
+            raise TruncatedError(f"{stream.frames} frames announced, {packets} there")
         acquisition = _acquisition(source, stream)
         codec, unit = stream.codec_context.name, float(stream.time_base or 0)
     ordered = np.unique(np.array(times if len(times) == frames else (), np.int64))

@@ -6,6 +6,7 @@ References: TIFF 6.0, TIFF/EP (ISO 12234-2), Adobe DNG specification 1.6, ISO/IE
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     import tifffile
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_LIKE_TIFF = {b"IIU\0": b"II*\0", b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*"}  # in all but these bytes
-_PHASE_ONE = (b"IIII", b"MMMM")  # behind the header of an IIQ file
+_PHASE_ONE = re.compile(rb"(II|MM).{6}(IIII.waR|MMMMRaw)", re.DOTALL)  # the beginning of an IIQ file
 _MAKE, _DNG_VERSION, _REDUCED = 271, 50706, 254
-_STRIP_OFFSETS, _STRIP_COUNTS, _PANASONIC_OFFSET = 273, 279, 280
-_NO_OFFSET = 2**32 - 1
+_PANASONIC = b"IIU\0"
+_SENSOR_WIDTH, _SENSOR_HEIGHT, _PIXELS_AT, _RAW_FORMAT = 2, 3, 280, 45  # tags of Panasonic's own
+_FIXED_FORMATS = range(8)  # of a size that follows from that of the picture: 14 pixels in 16 bytes, or fewer
 _PLAIN = (1, 5, 8, 32773, 32946)  # compressions of ordinary pictures; JPEG is that of previews
 _MAX_DIRECTORIES = 8  # in a row; RAW files have 5, stacks of frames thousands
 _LINEARIZATION, _ACTIVE_AREA = 50712, 50829
@@ -56,8 +57,10 @@ def tiff_holds_raw(path: Path) -> bool:
 
 def _signed(path: Path, first: Any) -> bool:
     with open(path, "rb") as file:
-        head = file.read(12)
-    return head[8:12] in _PHASE_ONE or (head[8:10] == b"CR" and first.tags.valueof(_MAKE, default="") == "Canon")
+        head = file.read(16)
+    return _PHASE_ONE.match(head) is not None or (
+        head[8:10] == b"CR" and first.tags.valueof(_MAKE, default="") == "Canon"
+    )
 
 
 def _chain(tiff: tifffile.TiffFile) -> Iterator[Any]:
@@ -99,8 +102,8 @@ def check_complete(path: Path) -> None:
     elif head[4:8] == b"ftyp":
         iso_media.check_complete(path)
         return
-    elif head[:4] in _LIKE_TIFF:
-        ends = list(_ends_like_tiff(_LIKE_TIFF[head[:4]] + head[4:]))
+    elif head.startswith(_PANASONIC):
+        ends = list(_ends_of_panasonic(b"II*\0" + head[4:]))
     elif head[:4] in _TIFF:
         ends = list(_ends(path))
     else:
@@ -140,14 +143,13 @@ def _ends(path: Path) -> Iterator[int]:
                 yield max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
 
 
-def _ends_like_tiff(head: bytes) -> Iterator[int]:
+def _ends_of_panasonic(head: bytes) -> Iterator[int]:
+    """The least place where the pixels of an RW2 file end: its strip tags tell the size of unpacked ones."""
     import tifffile
 
     with TifffileLog(), tifffile.TiffFile(io.BytesIO(head)) as tiff:
         tags = tiff.pages.first.tags
-        counts = tags.valueof(_STRIP_COUNTS)
-        offsets = tags.valueof(_PANASONIC_OFFSET if _PANASONIC_OFFSET in tags else _STRIP_OFFSETS)
-    if offsets is None or counts is None:
-        return
-    pairs = zip(*(one if isinstance(one, tuple) else (one,) for one in (offsets, counts)), strict=False)
-    yield from (int(offset) + int(count) for offset, count in pairs if offset != _NO_OFFSET)
+        width, height, begin = (tags.valueof(code) for code in (_SENSOR_WIDTH, _SENSOR_HEIGHT, _PIXELS_AT))
+        if all(isinstance(one, int) for one in (width, height, begin)):
+            fixed = tags.valueof(_RAW_FORMAT, default=0) in _FIXED_FORMATS
+            yield begin + (width * height * 8 // 7 if fixed else 1)

@@ -94,6 +94,34 @@ def test_a_gray_tiff_of_a_maker_is_no_raw(tmp_path: Path, rng: np.random.Generat
     assert read(path).reader == "tifffile"
 
 
+def test_pixels_that_look_like_a_mark_are_no_raw(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    for value in (0x49, 0x4D):  # I and M, where Phase One writes four of them
+        pixels = np.full(SIZE, value, np.uint8)
+        header = struct.pack("<2sHI", b"II", 42, 8 + pixels.size)
+        entries = [(256, 4, SIZE[1]), (257, 4, SIZE[0]), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8)]
+        entries += [(277, 3, 1), (278, 4, SIZE[0]), (279, 4, pixels.size)]
+        table = b"".join(struct.pack("<HHII", code, kind, 1, number) for code, kind, number in entries)
+        path.write_bytes(header + pixels.tobytes() + struct.pack("<H", len(entries)) + table + bytes(4))
+        assert not raw_files.tiff_holds_raw(path)
+        np.testing.assert_array_equal(read(path).planes[0].load(), pixels)
+
+
+@pytest.mark.parametrize(("size", "fine"), [(1000 * 800 * 8 // 7, True), (1000 * 800, False)])
+def test_rw2_is_as_long_as_its_packed_pixels(tmp_path: Path, size: int, fine: bool) -> None:
+    """Its strip tags tell the size of unpacked ones, which no file has."""
+    entries = [(2, 3, 1000), (3, 3, 800), (273, 4, 2**32 - 1), (279, 4, 1000 * 800 * 2), (280, 4, 4096)]
+    table = b"".join(struct.pack("<HHII", code, kind, 1, number) for code, kind, number in entries)
+    head = struct.pack("<4sI", b"IIU\0", 8) + struct.pack("<H", len(entries)) + table + bytes(4)
+    path = tmp_path / "a.rw2"
+    path.write_bytes(head + bytes(4096 - len(head)) + bytes(size))
+    if fine:
+        raw_files.check_complete(path)
+    else:
+        with pytest.raises(TruncatedError, match="cut off"):
+            raw_files.check_complete(path)
+
+
 @pytest.mark.parametrize("lost", [1, 5000, 100_000])
 def test_pixels_beyond_the_end_are_refused_by_one_line(
     tmp_path: Path, rng: np.random.Generator, capfd: pytest.CaptureFixture[str], lost: int
