@@ -9,7 +9,7 @@ from typing import Literal
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import iso_media
-from noisediag.images.raw_files import tiff_holds_raw
+from noisediag.images.raw_files import silence, tiff_holds_raw
 
 # What pictures are called; only for folders, where a look into every file would take hours. Movies are looked at where
 # they are asked for: folders of photographs hold them, too.
@@ -110,7 +110,7 @@ def is_coded_dump(path: Path) -> bool:
     import rawpy  # only for such files: most runs need no RAW decoder
 
     try:
-        with path.open("rb") as stream, rawpy.imread(stream) as raw:
+        with path.open("rb") as stream, silence(), rawpy.imread(stream) as raw:
             return bool(raw.raw_type == rawpy.RawType.Stack)
     except rawpy.LibRawError:
         return False

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +15,6 @@ from noisediag.images.masked import Border, border
 from noisediag.images.raw_levels import Levels, Pattern
 from noisediag.images.source import check_size, loader, rendered_planes
 
-_STDERR = 2
 _VC5 = 9  # DNG Compression of GoPro .GPR
 _UNKNOWN = "a RAW format or compression that LibRaw does not know"
 _CUT_OFF = "the pixel data are cut off or damaged"
@@ -39,7 +34,7 @@ def read(path: Path) -> Image:
     raw_files.check_complete(path)
     warnings: list[str] = []
     try:
-        with path.open("rb") as stream, _silence():  # LibRaw itself opens only names that are UTF-8
+        with path.open("rb") as stream, raw_files.silence():  # LibRaw itself opens only names that are UTF-8
             raw = rawpy.imread(stream)
     except rawpy.LibRawFileUnsupportedError:
         raise UnsupportedError(_UNKNOWN) from None
@@ -48,7 +43,7 @@ def read(path: Path) -> Image:
     with raw:
         check_size(raw.sizes.raw_height, raw.sizes.raw_width)
         try:
-            with _silence():
+            with raw_files.silence():
                 visible = raw.raw_image_visible.copy()
         except rawpy.LibRawFileUnsupportedError:
             if tags is None or not tags.linear or tags.compression not in raw_files.JPEG_XL:
@@ -84,20 +79,6 @@ def read(path: Path) -> Image:
         cfa_plane_colors=colors or (("R", "G", "B") if pattern.size > 1 else ()),
         warnings=(*warnings, *(() if note is None else (note,))),
     )
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """LibRaw writes to the standard error stream of the process what it stumbles over: its errors say it, too."""
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), _STDERR)
-        yield
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
 
 
 def _planes(
@@ -223,5 +204,5 @@ def _acquisition(
     ):
         number = getattr(other, key, None)
         if name not in found and number and number > 0:
-            found[name] = float(number)
+            found[name] = int(number) if number == int(number) else float(number)
     return found | (tags.acquisition if tags is not None else {})

@@ -5,8 +5,11 @@ References: TIFF 6.0, TIFF/EP (ISO 12234-2), Adobe DNG specification 1.6, ISO/IE
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,6 +26,7 @@ from noisediag.images.source import check_dtype, check_size
 if TYPE_CHECKING:
     import tifffile
 
+_STDERR = 2
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PHASE_ONE = re.compile(rb"(II|MM).{6}(IIII.waR|MMMMRaw)", re.DOTALL)  # the beginning of an IIQ file
 _MAKE, _DNG_VERSION, _REDUCED = 271, 50706, 254
@@ -86,10 +90,27 @@ def _area_by_libraw(path: Path) -> int:
     import rawpy
 
     try:
-        with path.open("rb") as stream, rawpy.imread(stream) as raw:
+        with path.open("rb") as stream, silence(), rawpy.imread(stream) as raw:
             return int(raw.sizes.raw_height) * int(raw.sizes.raw_width)
     except rawpy.LibRawError:
         return 0
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """LibRaw writes to the standard error stream of the process what it stumbles over: its errors say it, too."""
+    if sys.stderr is None:  # closed: its number may be that of the very file that is read
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 def check_complete(path: Path) -> None:
