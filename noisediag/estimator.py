@@ -82,7 +82,7 @@ class Estimator:
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
         parts = [self._read(part, image, gain) for part in plan(image)]
         planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
-        rendered = next((part.rendered for part in parts if part.rendered is not None), None)
+        rendered = processed.together([part.rendered for part in parts if part.rendered is not None])
         domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])

@@ -82,7 +82,7 @@ class TestMetadata:
         assert not torch.specifier.contains(Version("2.13.1"))
 
     @pytest.mark.parametrize(
-        "extra", ["plot", "fits", "heif", "bioio", "benchmark", "parquet", "cluster", "explain", "test", "all"]
+        "extra", ["plot", "fits", "heif", "video", "bioio", "benchmark", "parquet", "cluster", "explain", "test", "all"]
     )
     def test_extras(self, extra):
         assert extra in (metadata.metadata("noisediag").get_all("Provides-Extra") or ())

@@ -26,7 +26,7 @@ from noisediag.errors import (
 from noisediag.images import array
 from noisediag.images.formats import identify
 from noisediag.images.image import Codes, Domain, Image
-from noisediag.images.selection import Roi, as_linear, override, select
+from noisediag.images.selection import Roi, as_linear, at_frame, override, select
 from noisediag.images.source import check_span
 
 _CHUNK = 1 << 20
@@ -65,6 +65,7 @@ def read(
         image = replace(image, path=str(file), sha256=_sha256(file, image.siblings))
         if not image.planes:
             raise UnreadableError("holds no picture")
+        image = at_frame(image, frame)
         image = as_linear(image) if linear else image
         image = select(override(image, black=black, white=white), channel=channel, frame=frame, roi=roi)
         for plane in image.planes:
