@@ -152,8 +152,8 @@ MUTANTS = (
     Mutant(
         "conformal groups ignored",
         "noisediag/cop/calibration.py",
-        "next((each for each in (name, wider(name)) if each in table), EVERYTHING)",
-        "EVERYTHING",
+        "table.get(group(answer.block_mean.shape[1], signal, smooth, raw=raw), table[EVERYTHING])",
+        "table[EVERYTHING]",
         (SENSOR + "TestCalibration::test_each_group_of_pictures_has_its_own", *golden("flat", "tiny")),
     ),
     Mutant(

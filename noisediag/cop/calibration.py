@@ -2,8 +2,7 @@
 
 The factors come from split conformal prediction (`training.calibration`) and travel in the checkpoint, by groups that
 are seen in the picture itself: how many blocks it has, how much of the range its signals span, how large a share of it
-is smooth enough to be trusted, whether most of it is as dark as its darkest part, as where little glows, and whether
-its black is known, without which gain and read noise are known far less well.
+is smooth enough to be trusted, and whether most of it is as dark as its darkest part, as where little glows.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ SPANS = (0.05,)  # normalised signal between the 3 % and the 97 % quantile
 SMOOTH = (0.4,)  # share of the picture that the curve trusts
 LEAN = 0.15  # of its span: a picture whose median signal lies closer to the dark end is lean
 OF_EVERY_SENSOR = ("shot_gain", "read_noise")
-EVERYTHING = "all"  # the group of pictures whose own groups had too few cases to be calibrated
+EVERYTHING = "all"  # the group of pictures whose own group had too few cases to be calibrated
 
 
-def group(blocks: int, signal: Sequence[float], smooth: float, *, black_known: bool, raw: bool = False) -> str:
+def group(blocks: int, signal: Sequence[float], smooth: float, *, raw: bool = False) -> str:
     """The name of the conformal group: `blocks` in the picture, the 3, 50 and 97 % of its `signal`, trusted share.
 
     RAW files have groups of their own, by size: their noise is weaker, of fewer kinds, and seen in four planes at once.
@@ -35,26 +34,7 @@ def group(blocks: int, signal: Sequence[float], smooth: float, *, black_known: b
     dark, middle, bright = signal
     span = bright - dark
     wide, trusted = sum(span >= edge for edge in SPANS), sum(smooth >= edge for edge in SMOOTH)
-    return f"size{size}-span{wide}-smooth{trusted}-lean{int(middle - dark < LEAN * span)}-known{int(black_known)}"
-
-
-def wider(name: str) -> str:
-    """The group that a group belongs to: all pictures whose black is known, or unknown; of RAW files all pictures.
-
-    >>> wider("size1-span1-smooth0-lean0-known1"), wider("raw-size1")
-    ('all-known1', 'all')
-    """
-    _, known, value = name.rpartition("-known")
-    return f"{EVERYTHING}{known}{value}" if known else EVERYTHING
-
-
-def of_group(table: Mapping[str, Any], name: str) -> Any:
-    """The entry of the narrowest group that `table` has, of those that the group `name` belongs to.
-
-    Raises KeyError where it has none.
-    """
-    own = next((each for each in (name, wider(name)) if each in table), EVERYTHING)
-    return table[own]
+    return f"size{size}-span{wide}-smooth{trusted}-lean{int(middle - dark < LEAN * span)}"
 
 
 def factors(calibration: Mapping[str, Any], name: str, answer: SensorAnswer, *, raw: bool) -> tuple[float, float]:
@@ -86,10 +66,8 @@ def alarm_shift(calibration: Mapping[str, Any], name: str, *, raw: bool = False)
 
 def _entry(calibration: Mapping[str, Any], kind: str, name: str, answer: SensorAnswer, raw: bool) -> Any:
     signal, smooth = answer.evidence.signal[0].tolist(), float(answer.evidence.smooth[0])
-    known = bool(answer.evidence.black_known[0])
     try:
         table = calibration[kind][name]
-        own = group(answer.block_mean.shape[1], signal, smooth, black_known=known, raw=raw)
-        return of_group(table, own)
+        return table.get(group(answer.block_mean.shape[1], signal, smooth, raw=raw), table[EVERYTHING])
     except KeyError as error:
         raise CheckpointError(f"the checkpoint has no interval calibration for {name}") from error

@@ -42,7 +42,6 @@ class Evidence:
     signal: Tensor  # (B, len(CURVE_QUANTILES))
     sigma: Tensor  # (B, len(CURVE_QUANTILES)) of the fitted curve
     smooth: Tensor  # (B,) share of the blocks that the curve trusts, 0..1
-    black_known: Tensor  # (B,) bool
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,6 @@ def gather_evidence(tokens: Tokens, curve: CurvePass, step: Tensor, free_interce
         signal=signal,
         sigma=variance.sqrt().float(),
         smooth=(effective / tokens.mean.shape[1]).float(),
-        black_known=~free_intercept,
     )
 
 

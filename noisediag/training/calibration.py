@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from noisediag.cop.calibration import EVERYTHING, wider
+from noisediag.cop.calibration import EVERYTHING
 
 TAIL = 0.05  # of the truth below the interval, and as much above
 RAW_TAIL = 0.035  # Large bags have small statistical errors; what is left is the scene's, and unseen scenes cost more.
@@ -56,11 +56,10 @@ def calibrate_alarm(logits: Tensor) -> float:
 
 
 def _members(groups: list[str]) -> dict[str, list[int]]:
-    """Positions of every group with enough cases, of the wider ones that they belong to, and of all together."""
+    """Positions of every group with enough cases, and of all together."""
     members: dict[str, list[int]] = {}
     for i, name in enumerate(groups):
-        for each in {name, wider(name)}:
-            members.setdefault(each, []).append(i)
+        members.setdefault(name, []).append(i)
     enough = {name: index for name, index in members.items() if len(index) >= MIN_CASES}
     return {EVERYTHING: list(range(len(groups))), **enough}
 

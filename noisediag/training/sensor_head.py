@@ -302,11 +302,8 @@ def calibration_of(head: SensorHead, data: HeadSet, raw: HeadSet) -> dict[str, A
 
 def groups_of(data: HeadSet, *, raw: bool) -> list[str]:
     """The conformal group of every picture."""
-    seen = data.evidence
-    pictures = zip(
-        data.blocks.tolist(), seen.signal.tolist(), seen.smooth.tolist(), seen.black_known.tolist(), strict=True
-    )
-    return [group(blocks, signal, smooth, black_known=known, raw=raw) for blocks, signal, smooth, known in pictures]
+    pictures = zip(data.blocks.tolist(), data.evidence.signal.tolist(), data.evidence.smooth.tolist(), strict=True)
+    return [group(blocks, signal, smooth, raw=raw) for blocks, signal, smooth in pictures]
 
 
 def _tables(

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from noisediag.cop.calibration import of_group
+from noisediag.cop.calibration import EVERYTHING
 from noisediag.cop.curve import CurveNet
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.heads import LEARNED, LEVELS
@@ -160,7 +160,7 @@ def _percentiles(errors: Tensor) -> Figures:
 
 def _factors(table: dict[str, tuple[float, float]], groups: list[str], like: Tensor) -> Tensor:
     """Stretch of the lower and the upper half of the interval of every picture, `(N, 2)`."""
-    return torch.tensor([of_group(table, name) for name in groups], device=like.device)
+    return torch.tensor([table.get(name, table[EVERYTHING]) for name in groups], device=like.device)
 
 
 def _held(quantiles: Tensor, truth: Tensor, factors: Tensor) -> Tensor:

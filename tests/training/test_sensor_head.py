@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 import torch
 
-from noisediag.cop.calibration import EVERYTHING, wider
+from noisediag.cop.calibration import EVERYTHING
 from noisediag.cop.heads import CURVE_QUANTILES, LEARNED, Evidence, SensorHead, SensorReading
 from noisediag.cop.models import Familiarity, SensorModel
 from noisediag.training.sensor_head import HeadSet, calibration_of, groups_of, join_head_sets, learn_familiarity
@@ -43,15 +43,7 @@ def pictures(seed: int, count: int = COUNT) -> HeadSet:
     signal = torch.tensor([0.2, 0.5, 0.8]).expand(count, 3)
     everywhere = torch.ones(count, len(LEARNED), dtype=torch.bool)
     return HeadSet(
-        evidence=Evidence(
-            flat,
-            flat,
-            torch.zeros(count, len(LEARNED)),
-            signal,
-            signal,
-            torch.full((count,), 0.9),
-            torch.ones(count, dtype=torch.bool),
-        ),
+        evidence=Evidence(flat, flat, torch.zeros(count, len(LEARNED)), signal, signal, torch.full((count,), 0.9)),
         embedding=flat,
         truth=spread * torch.randn(count, len(LEARNED), generator=generator),
         scored=everywhere,
@@ -70,7 +62,7 @@ def test_curve_and_parameters_are_stretched_by_the_errors_of_each_group() -> Non
     tables = calibration_of(cast(SensorHead, StandardHead()), data, data)
     for name in ("curve", *LEARNED):
         table = tables["intervals"][name]
-        assert set(table) == {EVERYTHING, wider(small), small, large, raw_small, raw_large}, name
+        assert set(table) == {EVERYTHING, small, large, raw_small, raw_large}, name
         for side in (0, 1):
             assert table[small][side] == pytest.approx(1.645, rel=0.15), name
             assert table[large][side] == pytest.approx(WIDER * 1.645, rel=0.15), name
