@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -59,6 +60,12 @@ class PermissionDeniedError(InputError):
     code = "permission"
 
 
+class LateError(InputError):
+    """Reading or measuring the file takes longer than it may."""
+
+    code = "timeout"
+
+
 class CheckpointError(NoisediagError):
     """A checkpoint is missing, damaged, or does not match the code that loads it."""
 
@@ -89,9 +96,14 @@ def is_name(text: object, longest: int = MAX_NAME) -> bool:
 
 
 def complain(message: str, path: str | Path | None = None) -> None:
-    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal."""
+    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal.
+
+    Where stderr takes no more (a full disk, a reader that is gone), there is nobody to tell: the work goes on.
+    """
     where = "" if path is None else f"{path}: "
-    sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
+    with contextlib.suppress(OSError):
+        sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
+        sys.stderr.flush()
 
 
 def _escaped(character: str) -> str:

@@ -80,9 +80,10 @@ class Estimator:
             raise UsageError("the conversion gain must be a positive number of e-/DN")
         if gain is not None and image.domain == "rendered":
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
-        parts = [self._read(part, image, gain) for part in plan(image)]
+        with engine.one_thread():
+            parts = [self._read(part, image, gain) for part in plan(image)]
         planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
-        rendered = next((part.rendered for part in parts if part.rendered is not None), None)
+        rendered = processed.together([part.rendered for part in parts if part.rendered is not None])
         domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
@@ -172,7 +173,7 @@ class Estimator:
         """
         embeddings = []
         for _, bag in own_bags(image):
-            with torch.inference_mode():
+            with engine.one_thread(), torch.inference_mode():
                 tokens = tokens_of([bag], self.device)
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)

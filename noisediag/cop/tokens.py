@@ -107,6 +107,7 @@ def _means(sets: tuple[tuple[int, ...], ...]) -> Tensor:
     return matrix
 
 
+@cache
 def band_gains(correlations: tuple[float, ...]) -> Tensor:
     """Band energies of unit-variance noise correlated by kernels of these widths in px.
 
@@ -320,13 +321,13 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
     low, high = extremes.low, extremes.high
     transform = block_transform().to(tiles)
     bands = band_matrix().to(tiles)
-    marks = _cells(extremes.marks.to(tiles.dtype))
+    marks = torch.stack([_cells(mark.to(tiles.dtype)) for mark in extremes.marks])  # one by one: less memory at a time
     groups = group_matrix().to(tiles)
     away = clean - ring_mean(clean)
     square = away.square()
-    powers = _cells(torch.stack([square, square * away, square.square()]))
+    powers = torch.stack([_cells(square), _cells(square * away), _cells(square.square())])
     # Exact sums: where blocks hold equal codes, as after JPEG, rounding must not put one before the other.
-    exact = _cells(clean.double())
+    exact = torch.stack([_cells(tile.double()) for tile in clean])
     means, energies, logs, rows, columns, shares, moments, pixels, shapes = [], [], [], [], [], [], [], [], []
     for shift in (0, SHIFT)[:grids]:
         window = slice(shift, height - shift), slice(shift, width - shift)

@@ -8,8 +8,9 @@ else this module when a network is first imported: numpy, but torch where there 
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from noisediag.engine.threads import one_thread
@@ -29,7 +30,7 @@ _HOMES = {
     "numpy": {
         "torch": "noisediag.engine.functions",
         "nn": "noisediag.engine.modules",
-        "functional": "noisediag.engine.functional",
+        "functional": "noisediag.engine.operations",
     },
 }
 _chosen: list[str] = []
@@ -39,11 +40,17 @@ def use(wanted: str) -> None:
     """Choose `wanted`, torch or numpy. Raises UsageError where the process computes with the other one already."""
     if wanted not in NAMES:
         raise UsageError(f"{VARIABLE} {wanted!r}: {' or '.join(NAMES)}")
+    if wanted == "torch" and not _torch_is_installed():
+        raise UsageError("this needs torch, which is not installed: python -m pip install torch")
     if name(wanted) != wanted:
         raise UsageError(
             f"this needs {wanted}, but the process computes with {name()}: set the environment variable "
             f"{VARIABLE}={wanted} before it starts"
         )
+
+
+def _torch_is_installed() -> bool:
+    return "torch" in sys.modules or importlib.util.find_spec("torch") is not None
 
 
 def name(otherwise: str | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.engine.functional import gelu, linear
+from noisediag.engine.operations import gelu, linear
 from noisediag.engine.tensor import DOUBLE, SINGLE, EngineError, Tensor
 
 

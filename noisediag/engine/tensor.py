@@ -49,11 +49,9 @@ class Sorted(NamedTuple):
 
 def array_of(value: Any) -> Any:
     """The arrays in an index, or in an argument, in the place of tensors."""
-    if isinstance(value, Tensor):
-        return value.array
     if isinstance(value, tuple):
-        return tuple(array_of(part) for part in value)
-    return value
+        return tuple([part.array if isinstance(part, Tensor) else part for part in value])
+    return value.array if isinstance(value, Tensor) else value
 
 
 def common(first: Array, second: Array) -> np.dtype[Any]:
@@ -99,16 +97,24 @@ def real(tensor: Tensor) -> Array:
 
 def wrapped(array: Any, dtype: np.dtype[Any]) -> Tensor:
     """`array` as a tensor. Raises EngineError where numpy has made another type of it than torch would."""
-    made = Tensor(np.asarray(array))
-    if made.array.dtype != dtype:
-        raise EngineError(f"{made.array.dtype} where {dtype} was to come: cast it on purpose")
-    return made
+    if type(array) is not np.ndarray:
+        array = np.asarray(array)
+    if array.dtype is not dtype and array.dtype != dtype:
+        raise EngineError(f"{array.dtype} where {dtype} was to come: cast it on purpose")
+    return Tensor(array)
 
 
 def _binary(function: Callable[..., Any], *, swapped: bool = False, to_bool: bool = False) -> Any:
     def operate(self: Tensor, other: Any) -> Tensor:
-        a, b, dtype = pair(self, other)
-        return wrapped(function(b, a) if swapped else function(a, b), BOOL if to_bool else dtype)
+        a, dtype = self.array, self.array.dtype
+        if type(other) is Tensor and other.array.dtype is dtype:  # the usual cases first: they come thousands of times
+            made = function(a, other.array)
+        elif type(other) is float and dtype is SINGLE and a.ndim:
+            made = function(other, a) if swapped else function(a, other)
+        else:
+            a, b, dtype = pair(self, other)
+            made = function(b, a) if swapped else function(a, b)
+        return wrapped(made, BOOL if to_bool else dtype)
 
     return operate
 
@@ -238,7 +244,8 @@ class Tensor:
     # parts, shapes and types
 
     def __getitem__(self, index: Any) -> Tensor:
-        return Tensor(np.asarray(self.array[array_of(index)]))
+        made = self.array[array_of(index)]
+        return Tensor(made if type(made) is np.ndarray else np.asarray(made))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         value = array_of(value)
@@ -386,21 +393,28 @@ class Tensor:
             return wrapped(1 / (1 + np.exp(-array)), array.dtype)
 
     def digamma(self) -> Tensor:
-        from scipy.special import digamma
-
+        """Of halves of whole numbers, up from that of 1 and of 1/2 (Abramowitz and Stegun 6.3.2 to 6.3.5)."""
         array = real(self)
-        return Tensor(digamma(array.astype(DOUBLE)).astype(array.dtype))
+        twice = np.rint(2 * array.astype(DOUBLE)).astype(int)
+        if (twice != 2 * array).any() or (twice < 1).any():
+            raise EngineError("digamma is offered for halves of whole numbers")
+        ladder = [math.nan, -np.euler_gamma - 2 * math.log(2), -np.euler_gamma]
+        for number in range(3, int(twice.max()) + 1):
+            ladder.append(ladder[number - 2] + 2 / (number - 2))
+        return Tensor(np.array(ladder)[twice].astype(array.dtype))
 
     def clamp(self, min: Number | None = None, max: Number | None = None) -> Tensor:  # noqa: A002 - torch's names
         array = self.array
         if array.dtype.kind != "f" and any(isinstance(end, float) for end in (min, max)):
             array = array.astype(SINGLE)
-        kind = array.dtype.type
+        dtype = array.dtype
+        if not array.ndim:
+            min, max = (end if end is None else dtype.type(end) for end in (min, max))  # noqa: A001
         if min is not None:
-            array = np.maximum(array, kind(min))
+            array = np.maximum(array, min)
         if max is not None:
-            array = np.minimum(array, kind(max))
-        return wrapped(array, np.dtype(kind))
+            array = np.minimum(array, max)
+        return wrapped(array, dtype)
 
     def nan_to_num(self, nan: Number = 0.0, posinf: Number | None = None, neginf: Number | None = None) -> Tensor:
         return Tensor(np.nan_to_num(self.array, nan=nan, posinf=posinf, neginf=neginf))

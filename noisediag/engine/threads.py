@@ -5,7 +5,6 @@ It also makes an answer independent of the number of cores, whose shares of a su
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -21,14 +20,6 @@ def _libraries() -> Any:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Numpy's linear algebra, and torch where it is imported, on one thread; what was set before comes back."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else 0
-    if torch is not None:
-        torch.set_num_threads(1)
-    try:
-        with _libraries().limit(limits=1, user_api="blas"):
-            yield
-    finally:
-        if torch is not None:
-            torch.set_num_threads(before)
+    """Numpy's linear algebra on one thread; what was set before comes back."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield

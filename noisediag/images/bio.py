@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from noisediag.images.image import Codes, Image, Plane
+from noisediag.images.limits import check_planes
 from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
 
 _CZI, _ND2 = b"ZISRAWFILE", b"\xda\xce\xbe\x0a"
@@ -78,7 +79,8 @@ def _image(
     if len(names) != channels or len(set(names)) != channels:
         names = [f"channel{index}" for index in range(channels)] if channels > 1 else ["gray"]
     loop = {axis: length for axis, length in sizes.items() if axis not in (*picture, channel_axis)}
-    frames = int(np.prod(list(loop.values()), dtype=int))
+    frames = int(np.prod(list(loop.values()), dtype=object))
+    check_planes(frames, channels)
 
     def load(channel: int, frame: int) -> Codes:
         index = np.unravel_index(frame, tuple(loop.values())) if loop else ()

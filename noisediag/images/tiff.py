@@ -13,12 +13,13 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata, ome
+from noisediag.images import limits, metadata, ome, siblings
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
 
 _GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_MAKE = 271
 _NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
@@ -68,18 +69,25 @@ def read(path: Path) -> Image:
     Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     warnings: list[str] = []
+    limits.check_chain(path)
     with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
+        limits.check_pages(tiff)
+        siblings.check(tiff)
         series = _series(tiff, log)
         page = series.keyframe
         _refuse(page)
         check_dtype(series.dtype)
         layout = _layout(series)
         check_size(layout.height, layout.width, layout.samples)
+        limits.check_planes(layout.frames, layout.channels * min(layout.samples, 3))
+        others_read = siblings.read_from(path, series)
         fetch = _fetcher(path, tiff, series, layout)
         if series is not tiff.series[0]:
             warnings.append("the first directory is a thumbnail: the picture behind it is read")
+        if page.is_reduced:
+            warnings.append("the file holds nothing but a reduced picture (a thumbnail): that is read")
         others = len(_pictures(tiff.series))
-        if others > 1:
+        if others > 1 and not _from_a_camera(tiff):
             warnings.append(f"only the first of {others} series is read")
         found = ome.read(tiff, warnings)
         acquisition = metadata.exif(path, warnings) | found.acquisition
@@ -95,7 +103,14 @@ def read(path: Path) -> Image:
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = rendered_planes(pixels)
-        return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
+        return Image(
+            planes,
+            "rendered",
+            "tifffile",
+            acquisition=acquisition,
+            warnings=tuple(warnings),
+            siblings=others_read,
+        )
     planes_, notes = _planes(layout, names, fetch, black, white, no_data)
     return Image(
         planes=planes_,
@@ -105,6 +120,7 @@ def read(path: Path) -> Image:
         frames=layout.frames,
         frame_axes=layout.frame_axes,
         warnings=tuple(dict.fromkeys(warnings + notes)),
+        siblings=others_read,
     )
 
 
@@ -242,8 +258,18 @@ def _pictures(series: Sequence[Any]) -> list[Any]:
     return [one for one in series if not one.keyframe.is_reduced] or list(series)
 
 
+def _from_a_camera(tiff: tifffile.TiffFile) -> bool:
+    """Whether the file names its maker: cameras and scanners put previews beside their picture."""
+    return bool(str(tiff.pages.first.tags.valueof(_MAKE, default="")).strip("\0 "))
+
+
+def _largest(series: Sequence[Any]) -> Any:
+    """That of most pixels, the first one of several."""
+    return max(series, key=lambda one: int(one.keyframe.imagelength) * int(one.keyframe.imagewidth))
+
+
 def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
-    """The first series that is no reduced copy of another.
+    """The first series that is no reduced copy of another; the largest one in the files of cameras and scanners.
 
     Raises TruncatedError if the chain of directories leads out of the file.
 
@@ -254,7 +280,8 @@ def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
         raise TruncatedError("the next page lies beyond the end of the file")
     if not all_series:
         raise UnreadableError("holds no picture")
-    return _pictures(all_series)[0]
+    pictures = _pictures(all_series)
+    return _largest(pictures) if _from_a_camera(tiff) else pictures[0]
 
 
 def _refuse(page: Any) -> None:

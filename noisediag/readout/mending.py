@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from noisediag.cop.tokens import SHIFT, Tokens, tokenize
 from noisediag.engine import Tensor, torch
@@ -72,6 +71,8 @@ def _stand_ins(bad: Mask) -> NDArray[np.intp]:
     The mirror image in the border of what is missing: each good block stands for few others, and what lies side by
     side stays so. Where that is bad itself it is the nearest one; a tile without any has those of the other tiles.
     """
+    from scipy.ndimage import distance_transform_edt  # slow to import, and few pictures need it
+
     number = np.arange(bad.size).reshape(bad.shape)
     good = number[~bad]
     if not len(good):

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from noisediag import images
+from noisediag.errors import UsageError
 from noisediag.footprint.file import Footprint
 from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import by_frame, fills_mosaic, luma, whole_shape
@@ -47,6 +47,8 @@ def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) ->
         mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
     if mosaic is not None:
         return mosaic
+    if len({one.shape for one in maps}) > 1:
+        raise UsageError("the planes differ in size, so that one map cannot hold them: give a --channel")
     return maps[0] if len(maps) == 1 else np.stack(maps)
 
 
@@ -64,6 +66,8 @@ def _smooth(plane: Plane) -> NDArray[Any]:
 
 def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of the AROUND x AROUND pixels around each, of those that are in the picture."""
+    from scipy.ndimage import uniform_filter1d  # slow to import, for maps alone
+
     for axis in (0, 1):
         inside = uniform_filter1d(np.ones(values.shape[axis], np.float32), AROUND, mode="constant")
         sums = uniform_filter1d(values, AROUND, axis=axis, mode="constant")

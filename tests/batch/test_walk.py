@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from noisediag.batch import walk
-from noisediag.batch.walk import Shard, Walk, digest_key
+from noisediag.batch.walk import Shard, Walk
 from noisediag.errors import UsageError
 
 
@@ -87,18 +87,6 @@ def test_every_file_is_in_one_shard_wherever_the_folder_lies(tmp_path):
 def test_shards_that_are_none(text):
     with pytest.raises(UsageError, match="--shard"):
         Shard.parse(text)
-
-
-def test_keys(tmp_path):
-    make(tmp_path, "a.tif", "b.tif")
-    os.mkfifo(tmp_path / "pipe.tif")
-    a, b, pipe = Walk(tmp_path).find().entries
-    assert digest_key(a) == digest_key(b)
-    os.utime(a.path, ns=(1, 1))
-    changed = Walk(tmp_path).find().entries[0]
-    assert changed.key != a.key
-    assert digest_key(changed) == digest_key(a)
-    assert digest_key(pipe) == pipe.key
 
 
 def test_no_folder(tmp_path):

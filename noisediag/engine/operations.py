@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.engine.tensor import WHOLE, Array, EngineError, Tensor, wrapped
+from noisediag.engine.tensor import SINGLE, WHOLE, Array, EngineError, Tensor, wrapped
 
 PIECE = 1 << 15  # Numbers that are worked on at a time: they stay in the processor's own memory.
+
+
+# Phi(x) is (1 + tanh(x * g(x^2))) / 2 with a smooth g: here a polynomial, by weighted least squares to atanh(erf) up to
+# GELU_END, the largest error of x * Phi(x) being made least. It is 6e-7, that of torch's own 1.1e-6, and erf costs ten
+# times as much.
+GELU = (0.79788423, 0.036334284, -3.3129985e-5, -5.524016e-5, 3.96911e-6, -1.3344643e-7, 1.8056169e-9)
+GELU_END = 5.6
 
 
 def __getattr__(name: str) -> Any:
@@ -40,18 +47,25 @@ def _hardswish(x: Array, out: Array) -> None:
 
 
 def gelu(values: Tensor) -> Tensor:
-    """x * Phi(x)."""
+    """x * Phi(x), in single precision."""
+    if values.dtype != SINGLE:
+        raise EngineError(f"gelu of {values.dtype}")
     return _in_pieces(values, _gelu)
 
 
 def _gelu(x: Array, out: Array) -> None:
-    from scipy.special import erf
-
-    np.multiply(x, x.dtype.type(0.5**0.5), out=out)
-    erf(out, out=out)
+    near = np.clip(x, -GELU_END, GELU_END)
+    square = np.square(near)
+    np.multiply(square, GELU[-1], out=out)
+    for coefficient in GELU[-2:0:-1]:
+        out += coefficient
+        out *= square
+    out += GELU[0]
+    out *= near
+    np.tanh(out, out=out)
     out += 1
     out *= x
-    out *= x.dtype.type(0.5)
+    out *= 0.5
 
 
 def softplus(values: Tensor) -> Tensor:
