@@ -8,8 +8,9 @@ Whether parts of a whole share one process is asked of the errors that each shot
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from noisediag.cop.few_shot import MAX_DEVIATIONS, Column, FewShotConfig, FewShotHead, Labels, Terms
 from noisediag.engine import Tensor, torch
@@ -18,6 +19,7 @@ from noisediag.errors import UsageError
 FOLDS = 10  # of CV+
 SEARCH_SHOTS = 300  # that the hyper-parameters are fitted to, evenly taken
 SEARCH_STEPS = 80
+CHOICE_STEPS = 40  # to tell which of several has more evidence
 CHOICE_SHOTS = 150  # that choices are made by, evenly taken
 SEARCH_RATE = 0.15
 NOISE_FLOOR = 1e-3  # of the labels' variance
@@ -123,10 +125,19 @@ def _judge(head: FewShotHead, values: Tensor, labels: Sequence[Labels], judge: T
             head.part("temperature", number).copy_(temperature)
 
 
-def fit(terms: Terms, values: Tensor, names: Sequence[str], column: Column, hyper: Tensor | None = None) -> Fitted:
+def fit(
+    terms: Terms,
+    values: Tensor,
+    names: Sequence[str],
+    column: Column,
+    hyper: Tensor | None = None,
+    *,
+    steps: int | None = None,
+) -> Fitted:
     """The process of `values` (n, outputs); outputs share the hyper-parameters.
 
     It reads the groups that `column` names, in the way it says. `hyper`: parameters that are not to be searched for.
+    `steps` of the search, SEARCH_STEPS where not said.
     """
     groups = len(names)
     active = torch.tensor([not column.reads or name in column.reads for name in names]).nonzero()[:, 0]
@@ -138,7 +149,7 @@ def fit(terms: Terms, values: Tensor, names: Sequence[str], column: Column, hype
     n, cost = len(values), 0.0
     if hyper is None:
         index = torch.linspace(0, n - 1, min(n, SEARCH_SHOTS)).round().long()
-        own, cost = _search(chosen.rows(index), target[index], ridge=column.by == "ridge")
+        own, cost = _search(chosen.rows(index), target[index], steps or SEARCH_STEPS, ridge=column.by == "ridge")
         cost *= n / len(index)
         hyper = torch.full((3 * groups + 1,), OFF, dtype=torch.float64)
         hyper[2 * groups : 3 * groups] = 0.0
@@ -156,7 +167,7 @@ def fit(terms: Terms, values: Tensor, names: Sequence[str], column: Column, hype
     )
 
 
-def _search(terms: Terms, target: Tensor, *, ridge: bool) -> tuple[Tensor, float]:
+def _search(terms: Terms, target: Tensor, steps: int, *, ridge: bool) -> tuple[Tensor, float]:
     """The hyper-parameters of the largest marginal likelihood times prior, and its negative logarithm."""
     groups, n = len(terms.products), len(target)
     kinds = [kind for kind in ("linear", "smooth", "length") for _ in range(groups)] + ["noise"]
@@ -178,7 +189,7 @@ def _search(terms: Terms, target: Tensor, *, ridge: bool) -> tuple[Tensor, float
         return total
 
     with torch.enable_grad():
-        for _ in range(SEARCH_STEPS):
+        for _ in range(steps):
             optimizer.zero_grad()
             cost().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -212,25 +223,26 @@ def choose(
         if number in parts:
             found.append(shared[parts.index(number)])
             continue
-        costs = [
-            (_cost(terms, inputs.names, kind, label), kind)
-            for column, label in zip(alternatives, asked[number], strict=True)
-            for kind in _kinds(column, views)
-        ]
+        costs = []
+        for column, label in zip(alternatives, asked[number], strict=True):
+            costs.append(_cheapest(column, views, partial(_cost, terms, inputs.names, label)))
         found.append(min(costs, key=lambda pair: pair[0])[1])
     return tuple(found)
 
 
-def _kinds(column: Column, views: Sequence[Sequence[str]]) -> list[Column]:
-    """`column` by every view, as a process and as a ridge."""
-    return [replace(column, reads=tuple(view), by=by) for view in views for by in ("process", "ridge")]
+def _cheapest(column: Column, views: Sequence[Sequence[str]], cost: Callable[[Column], float]) -> tuple[float, Column]:
+    """`column` by the view of the least cost, as a process or, of that view, as a ridge; and that cost."""
+    asked = [(cost(kind), kind) for kind in (replace(column, reads=tuple(view)) for view in views)]
+    least, best = min(asked, key=lambda pair: pair[0])
+    ridge = replace(best, by="ridge")
+    return min((least, best), (cost(ridge), ridge), key=lambda pair: pair[0])
 
 
-def _cost(terms: Terms, names: Sequence[str], column: Column, label: Labels) -> float:
+def _cost(terms: Terms, names: Sequence[str], label: Labels, column: Column) -> float:
     """The negative evidence of labels in their own unit, whatever scale they are learned on."""
     known = label.known.nonzero()[:, 0]
     values = label.values[known]
-    cost = fit(terms.rows(known), values, names, column).evidence
+    cost = fit(terms.rows(known), values, names, column, steps=CHOICE_STEPS).evidence
     if column.scale != "log":
         return cost
     doubt = 0.0 if column.high is None else DOUBT[0] + DOUBT[1] * len(values)
@@ -250,12 +262,16 @@ def _of_parts(
     known = torch.stack([label.known for label in labels]).all(0).nonzero()[:, 0]
     terms = terms.rows(known)
     values = torch.cat([label.values for label in labels], 1)[known]
-    apart = []
-    for kind in _kinds(parts[0], views):
-        each = [fit(terms, values[:, number : number + 1], names, kind) for number in range(len(parts))]
-        apart.append((sum(one.evidence for one in each), sum(one.left_out for one in each), kind))
-    _, left_out, best = min(apart, key=lambda one: one[0])
-    if fit(terms, values, names, best).left_out < left_out:
+    apart: dict[Column, list[Fitted]] = {}
+
+    def cost(kind: Column) -> float:
+        each = [values[:, number : number + 1] for number in range(len(parts))]
+        apart[kind] = [fit(terms, one, names, kind, steps=CHOICE_STEPS) for one in each]
+        return sum(one.evidence for one in apart[kind])
+
+    _, best = _cheapest(parts[0], views, cost)
+    left_out = sum(one.left_out for one in apart[best])
+    if fit(terms, values, names, best, steps=CHOICE_STEPS).left_out < left_out:
         best = replace(best, joint=True)
     return [replace(part, reads=best.reads, by=best.by, joint=best.joint) for part in parts]
 
