@@ -32,7 +32,6 @@ class EncoderConfig:
     embedding: int = 128
     projection: int = 64
     near: bool = False  # trained with `losses.info_nce_near`, so that `locate` says where a genome lies
-    coarse: bool = False  # of those: trained on codes of 8 bits, too, so that such pictures need no dither
 
 
 class Encoder(nn.Module):

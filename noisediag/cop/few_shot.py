@@ -2,7 +2,7 @@
 
 A mean of zero about the labels' own, a covariance that is linear and squared-exponential in each group of inputs, and
 its ten or so hyper-parameters by marginal likelihood in closed form: nothing can over-fit that a hundred labels do not
-carry. Intervals are CV+ (Barber, Candes, Ramdas, Tibshirani 2021): every fold's own process and its own errors.
+carry. Intervals are CV+ (Barber, Candes, Ramdas, Tibshirani 2021): every fold's own process and its own errors, signed.
 How it is learned: `few_shot_learning`.
 """
 
@@ -21,7 +21,6 @@ MIN_SHOTS_FOR_INTERVALS = 19  # below, TAIL of the folds' errors is less than on
 MAX_SIZE = 1_000_000  # of anything in a head that is loaded
 MAX_DEVIATIONS = 8.0  # at which inputs are cut: one odd number must not run away with a linear term
 BEYOND = 1e12  # farther than any two sets of inputs
-BEFORE = ("first", "levels", "evidence", "blocks")  # the inputs of a head that does not name them (0.1.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class FewShotConfig:
     shots: int
     models: int  # the one of all shots, and those of the folds
     judged: int  # pictures whose errors give the intervals: the shots themselves, each by its own fold
-    inputs: tuple[str, ...] = BEFORE
+    inputs: tuple[str, ...]
     total: float | None = None
     whole: bool = True
 
@@ -106,8 +105,7 @@ class FewShotConfig:
         """The inverse of `plain`, after JSON. Raises CheckpointError where it is none."""
         try:
             columns = tuple(
-                Column(**{**c, "words": tuple(c["words"]), "reads": tuple(c.get("reads", ()))})
-                for c in plain["columns"]
+                Column(**{**c, "words": tuple(c["words"]), "reads": tuple(c["reads"])}) for c in plain["columns"]
             )
             found = cls(
                 columns,
@@ -115,9 +113,9 @@ class FewShotConfig:
                 plain["shots"],
                 plain["models"],
                 plain["judged"],
-                tuple(plain.get("inputs", BEFORE)),
-                plain.get("total"),
-                plain.get("whole", True),
+                tuple(plain["inputs"]),
+                plain["total"],
+                plain["whole"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError("the checkpoint holds no usable configuration for its own head") from error
@@ -275,9 +273,9 @@ class FewShotHead(nn.Module):
         rank = math.floor(TAIL * (int(known.sum()) + 1))
         if int(known.sum()) < MIN_SHOTS_FOR_INTERVALS:
             return [Reading(column, float(v), None, None, None) for v in values]
-        others, error = predicted[judge[known], :, 0], self.part("error", number)[known].abs()
-        low = native((others - error).sort(0).values[rank - 1])
-        high = native((others + error).sort(0).values[-rank])
+        # Signed: each end leaves out TAIL, where sizes of errors at both ends would leave out half as much.
+        ends = (predicted[judge[known], :, 0] + self.part("error", number)[known]).sort(0).values
+        low, high = native(ends[rank - 1]), native(ends[-rank])
         low, high = torch.minimum(low, values), torch.maximum(high, values)
         return [Reading(column, float(v), float(a), float(b), None) for v, a, b in zip(values, low, high, strict=True)]
 

@@ -1,8 +1,9 @@
 """How a head of few labels is learned: its hyper-parameters, and by evidence what each name is read from.
 
-The evidence is the marginal likelihood of the shots times the prior of the hyper-parameters, a label at a time. It
-knows what a hundred labels do not carry, so it chooses the inputs, a process or a ridge, and a logarithm or none.
-Whether parts of a whole share one process is asked of the errors that each shot has where it is left out.
+Hyper-parameters are those of the largest marginal likelihood times their prior. The evidence for inputs, for a process
+or a ridge, for a logarithm or none, is how likely the labels of an acquisition are to a process that has not seen it,
+in closed form (Rasmussen and Williams 2006, 5.4.2, with an unknown mean). The marginal likelihood itself would not do:
+frames of one burst know each other's labels, so it votes for whatever tells scenes apart.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ FOLDS = 10  # of CV+
 SEARCH_SHOTS = 300  # that the hyper-parameters are fitted to, evenly taken
 SEARCH_STEPS = 80
 CHOICE_STEPS = 40  # to tell which of several has more evidence
-CHOICE_SHOTS = 150  # that choices are made by, evenly taken
+CHOICE_SHOTS = 300  # that choices are made by, evenly taken
 SEARCH_RATE = 0.15
 NOISE_FLOOR = 1e-3  # of the labels' variance
 START = {"linear": -2.0, "smooth": -0.5, "length": 0.0, "noise": -1.5}  # logarithms, the centre of their priors
 START_OF_RIDGE = 0.0  # of "linear", where nothing else explains anything
 PRIOR_SPREAD = {"linear": 2.0, "smooth": 1.5, "length": 0.7, "noise": 1.5}
 OFF = -80.0  # the logarithm of a variance that is none
+UNKNOWN_MEAN = 10.0  # variance of the mean, in that of the labels, where one is left out
 SUM_TOLERANCE = 0.02  # of the total of labels that are rounded
 DOUBT = (10.0, 0.3)  # nats, and nats a label, by which a logarithm has to be better for a fraction, see `choose`
 TEMPERATURES = tuple(0.05 * 1.25**i for i in range(16))
@@ -48,8 +50,17 @@ class Fitted:
     hyper: Tensor
     coefficients: Tensor
     centre: Tensor
-    evidence: float  # negative logarithm of likelihood times prior, of all labels in their own unit
-    left_out: float  # sum of the squared errors of labels that are left out, each alone
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Labels of acquisitions that are left out, one at a time; of each `(acquisitions,)` the mean of its shots.
+
+    `surprise`: negative log density of the labels as they are learned; `error`: squared. Both of all outputs.
+    """
+
+    surprise: Tensor
+    error: Tensor
 
 
 def learn(
@@ -140,36 +151,72 @@ def fit(
     `steps` of the search, SEARCH_STEPS where not said.
     """
     groups = len(names)
-    active = torch.tensor([not column.reads or name in column.reads for name in names]).nonzero()[:, 0]
-    places = torch.cat([*(active + groups * kind for kind in range(3)), torch.tensor([3 * groups])])
-    chosen = Terms(terms.products[active], terms.distances[active])
+    places = _places(names, column)
+    chosen = _read(terms, names, column)
     centre = values.mean(0)
     spread = (values - centre).square().mean().sqrt().clamp(min=1e-12)
     target = (values - centre) / spread
-    n, cost = len(values), 0.0
+    n = len(values)
     if hyper is None:
         index = torch.linspace(0, n - 1, min(n, SEARCH_SHOTS)).round().long()
-        own, cost = _search(chosen.rows(index), target[index], steps or SEARCH_STEPS, ridge=column.by == "ridge")
-        cost *= n / len(index)
         hyper = torch.full((3 * groups + 1,), OFF, dtype=torch.float64)
         hyper[2 * groups : 3 * groups] = 0.0
-        hyper[places] = own
-    own = hyper[places]
-    kernel = chosen.covariance(own) + (own[-1].exp() + NOISE_FLOOR) * torch.eye(n, dtype=torch.float64)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(kernel))
-    solved = inverse @ target
-    return Fitted(
-        hyper=hyper,
-        coefficients=solved * spread,
-        centre=centre,
-        evidence=cost + values.numel() * math.log(float(spread)),
-        left_out=float((spread * solved / inverse.diagonal()[:, None]).square().sum()),
-    )
+        hyper[places] = _search(chosen.rows(index), target[index], steps or SEARCH_STEPS, ridge=column.by == "ridge")
+    solved = torch.linalg.solve(_kernel(chosen, hyper[places]), target)
+    return Fitted(hyper, solved * spread, centre)
 
 
-def _search(terms: Terms, target: Tensor, steps: int, *, ridge: bool) -> tuple[Tensor, float]:
-    """The hyper-parameters of the largest marginal likelihood times prior, and its negative logarithm."""
-    groups, n = len(terms.products), len(target)
+def _read(terms: Terms, names: Sequence[str], column: Column) -> Terms:
+    """Of the groups that `column` reads."""
+    active = torch.tensor([not column.reads or name in column.reads for name in names]).nonzero()[:, 0]
+    return Terms(terms.products[active], terms.distances[active])
+
+
+def _places(names: Sequence[str], column: Column) -> Tensor:
+    """Where the hyper-parameters of the groups that `column` reads stand among those of all."""
+    active = torch.tensor([not column.reads or name in column.reads for name in names]).nonzero()[:, 0]
+    return torch.cat([*(active + len(names) * kind for kind in range(3)), torch.tensor([3 * len(names)])])
+
+
+def _kernel(terms: Terms, hyper: Tensor) -> Tensor:
+    """The covariance of shots, noise included."""
+    return terms.covariance(hyper) + (hyper[-1].exp() + NOISE_FLOOR) * torch.eye(terms.products.shape[1]).double()
+
+
+def left_out(terms: Terms, values: Tensor, names: Sequence[str], column: Column, of: Tensor) -> LeftOut:
+    """What a process that has not seen an acquisition says of its labels, summed over outputs; `of` (n,) numbers them.
+
+    The hyper-parameters have seen all labels: a dozen numbers that are the same for everyone.
+    """
+    found = fit(terms, values, names, column, steps=CHOICE_STEPS)
+    spread = (values - found.centre).square().mean().sqrt().clamp(min=1e-12)
+    kernel = _kernel(_read(terms, names, column), found.hyper[_places(names, column)]) + UNKNOWN_MEAN
+    inverse = torch.linalg.inv(kernel)
+    solved = inverse @ ((values - found.centre) / spread)
+    error, variance = torch.zeros_like(solved), torch.zeros(len(values), dtype=torch.float64)
+    shared = _members(of)
+    counts = shared.sum(1)
+    alone = counts == 1
+    variance[alone] = 1 / inverse.diagonal()[alone]
+    error[alone] = solved[alone] * variance[alone, None]
+    for members in shared[counts > 1]:
+        own = members.nonzero()[:, 0]
+        block = torch.linalg.inv(inverse[own][:, own])
+        error[own], variance[own] = block @ solved[own], block.diagonal()
+    surprise = 0.5 * ((2 * math.pi * variance[:, None]).log() + error.square() / variance[:, None]) + spread.log()
+    mean = shared.double() / counts[:, None]
+    return LeftOut((mean @ surprise).sum(1), (mean @ (error * spread).square()).sum(1))
+
+
+def _members(of: Tensor) -> Tensor:
+    """Which shots (n,) each acquisition (a,) holds, of those that hold any."""
+    held = torch.arange(int(of.max()) + 1)[:, None] == of
+    return held[held.any(1)]
+
+
+def _search(terms: Terms, target: Tensor, steps: int, *, ridge: bool) -> Tensor:
+    """The hyper-parameters of the largest marginal likelihood times prior."""
+    groups = len(terms.products)
     kinds = [kind for kind in ("linear", "smooth", "length") for _ in range(groups)] + ["noise"]
     start = torch.tensor([START[kind] for kind in kinds], dtype=torch.float64)
     width = torch.tensor([PRIOR_SPREAD[kind] for kind in kinds], dtype=torch.float64)
@@ -179,22 +226,16 @@ def _search(terms: Terms, target: Tensor, steps: int, *, ridge: bool) -> tuple[T
         fixed[groups : 2 * groups] = OFF
     hyper = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([hyper], lr=SEARCH_RATE)
-    eye = torch.eye(n, dtype=torch.float64)
-
-    def cost() -> Tensor:
-        lower = torch.linalg.cholesky(terms.covariance(hyper + fixed) + (hyper[-1].exp() + NOISE_FLOOR) * eye)
-        white = torch.linalg.solve_triangular(lower, target, upper=False)
-        likelihood = 0.5 * white.square().sum() + target.shape[1] * lower.diagonal().log().sum()
-        total: Tensor = likelihood + 0.5 * ((hyper - start) / width).square().sum()
-        return total
-
     with torch.enable_grad():
         for _ in range(steps):
+            lower = torch.linalg.cholesky(_kernel(terms, hyper + fixed))
+            white = torch.linalg.solve_triangular(lower, target, upper=False)
+            cost = 0.5 * white.square().sum() + target.shape[1] * lower.diagonal().log().sum()
+            cost = cost + 0.5 * ((hyper - start) / width).square().sum()
             optimizer.zero_grad()
-            cost().backward()  # type: ignore[no-untyped-call]
+            cost.backward()
             optimizer.step()
-    with torch.no_grad():
-        return (hyper + fixed).detach(), float(cost())
+    return (hyper + fixed).detach()
 
 
 def choose(
@@ -202,12 +243,14 @@ def choose(
     candidates: Sequence[Sequence[Column]],
     labels: Sequence[Sequence[Labels]],
     views: Sequence[Sequence[str]],
+    of: Tensor,
 ) -> tuple[Column, ...]:
     """Of each name the candidate with the most evidence, with its inputs and its kind.
 
-    `candidates` of each name differ in scale, `labels` are theirs; `views` are sets of inputs to read. Parts of a whole
-    read the same inputs. A fraction (with a `high`) is linear unless a logarithm is better beyond doubt: near 0 a
-    logarithm is dense, whatever it is worth elsewhere. Of many shots some, evenly spread, are asked.
+    `candidates` of each name differ in scale, `labels` are theirs; `views` are sets of inputs to read, the narrowest
+    first; `of` (n,) numbers the acquisitions. Parts of a whole read the same inputs. A fraction (with a `high`) is
+    linear unless a logarithm is better beyond doubt: near 0 a logarithm is dense, whatever it is worth elsewhere. Of
+    many shots some, evenly spread, are asked.
     """
     n = len(inputs.values)
     index = torch.linspace(0, n - 1, min(n, CHOICE_SHOTS)).round().long()
@@ -217,7 +260,8 @@ def choose(
     terms = Terms.between(values, values, inputs.groups)
     asked = [[Labels(one.values[index], one.known[index]) for one in alternatives] for alternatives in labels]
     parts = [number for number, (column, *_) in enumerate(candidates) if column.part]
-    shared = _of_parts(terms, inputs.names, [candidates[i][0] for i in parts], [asked[i][0] for i in parts], views)
+    of = of[index]
+    shared = _of_parts(terms, inputs.names, [candidates[i][0] for i in parts], [asked[i][0] for i in parts], views, of)
     found: list[Column] = []
     for number, alternatives in enumerate(candidates):
         if number in parts:
@@ -225,28 +269,38 @@ def choose(
             continue
         costs = []
         for column, label in zip(alternatives, asked[number], strict=True):
-            costs.append(_cheapest(column, views, partial(_cost, terms, inputs.names, label)))
+            costs.append(_likeliest(column, views, partial(_surprise, terms, inputs.names, label, of)))
         found.append(min(costs, key=lambda pair: pair[0])[1])
     return tuple(found)
 
 
-def _cheapest(column: Column, views: Sequence[Sequence[str]], cost: Callable[[Column], float]) -> tuple[float, Column]:
-    """`column` by the view of the least cost, as a process or, of that view, as a ridge; and that cost."""
-    asked = [(cost(kind), kind) for kind in (replace(column, reads=tuple(view)) for view in views)]
-    least, best = min(asked, key=lambda pair: pair[0])
-    ridge = replace(best, by="ridge")
-    return min((least, best), (cost(ridge), ridge), key=lambda pair: pair[0])
+def _likeliest(
+    column: Column, views: Sequence[Sequence[str]], surprise: Callable[[Column], Tensor]
+) -> tuple[float, Column]:
+    """`column` by the least surprising view, as a process or, of that view, as a ridge; and its surprise.
+
+    `views` begin with the narrowest, which is taken as long as none is better by more than a standard error.
+    """
+    kinds = [replace(column, reads=tuple(view)) for view in views]
+    asked = torch.stack([surprise(kind) for kind in kinds])
+    away = asked - asked[asked.sum(1).argmin()]
+    alike = away.mean(1) <= away.std(1) / math.sqrt(away.shape[1])
+    place = int(alike.nonzero()[0, 0])
+    ridge = replace(kinds[place], by="ridge")
+    both = (float(asked[place].sum()), kinds[place]), (float(surprise(ridge).sum()), ridge)
+    return min(both, key=lambda pair: pair[0])
 
 
-def _cost(terms: Terms, names: Sequence[str], label: Labels, column: Column) -> float:
-    """The negative evidence of labels in their own unit, whatever scale they are learned on."""
+def _surprise(terms: Terms, names: Sequence[str], label: Labels, of: Tensor, column: Column) -> Tensor:
+    """Of labels in their own unit, whatever scale they are learned on."""
     known = label.known.nonzero()[:, 0]
-    values = label.values[known]
-    cost = fit(terms.rows(known), values, names, column, steps=CHOICE_STEPS).evidence
+    values, of = label.values[known], of[known]
+    result = left_out(terms.rows(known), values, names, column, of).surprise
     if column.scale != "log":
-        return cost
-    doubt = 0.0 if column.high is None else DOUBT[0] + DOUBT[1] * len(values)
-    return cost + float(values.sum()) + doubt
+        return result
+    shared = _members(of).double()
+    doubt = 0.0 if column.high is None else DOUBT[0] / len(shared) + DOUBT[1]
+    return result + shared @ values[:, 0] / shared.sum(1) + doubt
 
 
 def _of_parts(
@@ -255,23 +309,23 @@ def _of_parts(
     parts: Sequence[Column],
     labels: Sequence[Labels],
     views: Sequence[Sequence[str]],
+    of: Tensor,
 ) -> list[Column]:
     """The parts of a whole by the view that is the best for all; one process where that leaves smaller errors."""
     if not parts:
         return []
     known = torch.stack([label.known for label in labels]).all(0).nonzero()[:, 0]
-    terms = terms.rows(known)
+    terms, of = terms.rows(known), of[known]
     values = torch.cat([label.values for label in labels], 1)[known]
-    apart: dict[Column, list[Fitted]] = {}
+    errors: dict[Column, float] = {}
 
-    def cost(kind: Column) -> float:
-        each = [values[:, number : number + 1] for number in range(len(parts))]
-        apart[kind] = [fit(terms, one, names, kind, steps=CHOICE_STEPS) for one in each]
-        return sum(one.evidence for one in apart[kind])
+    def surprise(kind: Column) -> Tensor:
+        each = [left_out(terms, values[:, i : i + 1], names, kind, of) for i in range(len(parts))]
+        errors[kind] = sum(float(one.error.sum()) for one in each)
+        return torch.stack([one.surprise for one in each]).sum(0)
 
-    _, best = _cheapest(parts[0], views, cost)
-    left_out = sum(one.left_out for one in apart[best])
-    if fit(terms, values, names, best, steps=CHOICE_STEPS).left_out < left_out:
+    _, best = _likeliest(parts[0], views, surprise)
+    if float(left_out(terms, values, names, best, of).error.sum()) < errors[best]:
         best = replace(best, joint=True)
     return [replace(part, reads=best.reads, by=best.by, joint=best.joint) for part in parts]
 

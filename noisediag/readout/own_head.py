@@ -85,12 +85,12 @@ def _seen(encoder: Encoder, tokens: Tokens) -> dict[str, Tensor]:
 
 
 def for_encoder(bag: Bag, encoder: Encoder) -> Bag:
-    """`bag` as `encoder` knows pictures: one that has seen fine codes only is shown coarse ones with a dither.
+    """`bag` as `encoder` knows pictures: one of near genomes has seen fine codes, and is shown coarse ones dithered.
 
     Half a code up or down, the same one each time; what lies on the first or the last code, and may be clipped, stays.
     """
     step = bag.container
-    if step is None or step < COARSE or encoder.config.coarse or not encoder.config.near:
+    if step is None or step < COARSE or not encoder.config.near:
         return bag
     dither = np.random.default_rng(0).random(bag.tiles.shape, dtype=np.float32) - np.float32(0.5)
     inside = (bag.tiles > bag.tiles.min()) & (bag.tiles < bag.tiles.max())
@@ -147,8 +147,6 @@ def part_of(parts: Mapping[str, Tensor], name: str, components: Familiarity | No
     """The input `name` of pictures that are described by `parts`, `(n, width)` each."""
     if name == "components" and components is not None:
         return (parts["seen"] - components.mean.double()) @ components.whiten.double()
-    if name == "first":  # of 0.1.0
-        name = next(one for one in ("places", "seen", "embedding") if one in parts)
     return parts[name]
 
 
@@ -249,7 +247,7 @@ def _check_inputs(model: SensorModel, made: Tuned, name: str) -> None:
         there.add("components")
         widths["components"] = made.components.whiten.shape[1]
     config = made.head.config
-    if not set(config.inputs) <= {*there, "first"} or any(
+    if not set(config.inputs) <= there or any(
         widths.get(given, width) != width for given, width in zip(config.inputs, config.groups, strict=True)
     ):
         raise CheckpointError(f"checkpoint {name} does not match: its own head reads what it does not hold")

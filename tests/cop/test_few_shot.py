@@ -135,7 +135,7 @@ class TestChoice:
 
     def choose(self, x: torch.Tensor, candidates: list[Column], labels: list[Labels]) -> Column:
         views = [("near",), ("far",), NAMES]
-        return learning.choose(Inputs(x, GROUPS, NAMES), [candidates], [labels], views)[0]
+        return learning.choose(Inputs(x, GROUPS, NAMES), [candidates], [labels], views, torch.arange(len(x)))[0]
 
     def test_the_inputs_that_know_the_label(self) -> None:
         x, y = points(60)
@@ -191,9 +191,9 @@ def test_it_knows_what_looks_like_its_shots() -> None:
         {"total": float("nan")},
         {"total": "1"},
         {"whole": 1},
-        {"columns": ({"name": "a", "unit": "", "scale": "linear", "words": (), "part": True},)},
-        {"columns": ({"name": "a", "unit": "", "scale": "linear", "words": (), "low": 1.0, "high": 0.0},)},
-        {"columns": ({"name": "a", "unit": "", "scale": "linear", "words": (), "by": "magic"},)},
+        {"columns": ({"name": "a", "unit": "", "scale": "linear", "words": (), "reads": (), "part": True},)},
+        {"columns": ({"name": "a", "unit": "", "scale": "linear", "words": (), "reads": (), "low": 1.0, "high": 0.0},)},
+        {"columns": ({"name": "a", "unit": "", "scale": "linear", "words": (), "reads": (), "by": "magic"},)},
     ],
 )
 def test_a_configuration_that_cannot_be(wrong: dict) -> None:

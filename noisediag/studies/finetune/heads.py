@@ -21,16 +21,16 @@ from noisediag.training.few_shot_encoder import tune
 
 OWN = tuned.MODELS_OWN
 SENSOR = ("levels", "evidence", "blocks")
-VIEWS = (  # sets of inputs that are asked for evidence; of a name's labels one of them knows the most
-    OWN,
+VIEWS = (  # sets of inputs that are asked for evidence, the narrowest first
     ("places",),
     ("places", "components"),
+    OWN,
     ("places", *SENSOR),
     ("places", "components", *OWN),
 )
-VIEWS_OF_OTHER = (("components", *SENSOR), ("components",))  # of an encoder without places
+VIEWS_OF_OTHER = (("components",), ("components", *SENSOR))  # of an encoder without places
 SHOTS_A_COMPONENT = 4
-FEWEST_TO_CHOOSE = 10  # acquisitions
+FEWEST_TO_CHOOSE = 10  # acquisitions of all shots
 
 
 def labels_of(column: Column, shots: Sequence[Shot]) -> Labels:
@@ -56,6 +56,7 @@ class HeadFitting:
     options: FinetuneOptions
     estimator: Estimator
     encoder: Encoder | None
+    choosing: bool  # whether there are enough acquisitions to choose inputs by
 
     def learn(self, shots: Sequence[Shot], *, intervals: bool = True) -> tuned.Tuned:
         """A head of all columns, and the encoder that it reads if that is not the model's."""
@@ -81,22 +82,23 @@ class HeadFitting:
     def chosen(
         self, shots: Sequence[Shot], candidates: Sequence[Sequence[Column]]
     ) -> tuple[tuple[Column, ...], Familiarity | None]:
-        """Of each name one of its `candidates`, with what it reads, by evidence; one shot of each acquisition is asked.
+        """Of each name one of its `candidates`, with what it reads, by evidence.
 
-        Frames of one burst know each other's labels, so they would vote for whatever tells scenes apart. With few
-        acquisitions nothing can be chosen: all of the model's own is read, and the first candidate stands.
+        With few acquisitions nothing can be chosen: all of the model's own is read, or all of an encoder that was asked
+        for, and the last candidate stands.
         """
         components = None
         if self.encoder is not None:
             seen = torch.cat([shot.parts["seen"] for shot in shots])
             components = tuned.components_of(seen, min(FAMILIAR_DIMENSIONS, len(shots) // SHOTS_A_COMPONENT))
-        first = list({shot.row.group: shot for shot in reversed(shots)}.values())[::-1]
         views = self._views()
-        if len(first) < FEWEST_TO_CHOOSE:
-            return tuple(replace(one[-1], reads=views[0]) for one in candidates), components
+        if not self.choosing:
+            return tuple(replace(one[-1], reads=(OWN if OWN in views else views[-1])) for one in candidates), components
         names = tuple(dict.fromkeys(name for view in views for name in view))
-        labels = [[labels_of(column, first) for column in one] for one in candidates]
-        return learning.choose(inputs_of(first, names, components), candidates, labels, views), components
+        labels = [[labels_of(column, shots) for column in one] for one in candidates]
+        places = {group: number for number, group in enumerate(dict.fromkeys(shot.row.group for shot in shots))}
+        of = torch.tensor([places[shot.row.group] for shot in shots])
+        return learning.choose(inputs_of(shots, names, components), candidates, labels, views, of), components
 
     def _views(self) -> tuple[tuple[str, ...], ...]:
         if self.encoder is None:

@@ -16,7 +16,7 @@ from noisediag.readout import own_head as tuned
 from noisediag.reports.progress import Progress
 from noisediag.studies.finetune import shots
 from noisediag.studies.finetune.candidates import FEWEST_LABELS, candidates_of
-from noisediag.studies.finetune.heads import HeadFitting, JudgedPart, final_head
+from noisediag.studies.finetune.heads import FEWEST_TO_CHOOSE, HeadFitting, JudgedPart, final_head
 from noisediag.studies.finetune.judging import complaint, learning_curve, verdicts_of
 from noisediag.studies.finetune.labelled import Labelled
 from noisediag.studies.finetune.result import FinetuneOptions, FinetuneResult, NoBetterError, Verdict
@@ -49,7 +49,8 @@ def run(sources: Sequence[Labelled], options: FinetuneOptions, estimator: Estima
     candidates, total = candidates_of(table, [shot.row for shot in learned])
     if not candidates:
         raise UsageError(f"no name has {FEWEST_LABELS} labels among the shots")
-    fitting = HeadFitting([one[-1] for one in candidates], total, options, estimator, encoder)
+    choosing = len({shot.row.group for shot in learned}) >= FEWEST_TO_CHOOSE
+    fitting = HeadFitting([one[-1] for one in candidates], total, options, estimator, encoder, choosing)
     if any(len(one) > 1 for one in candidates) and not options.full:
         scales = fitting.chosen(learned, candidates)[0]
         fitting = replace(fitting, columns=[replace(one, reads=(), by="process", joint=False) for one in scales])
