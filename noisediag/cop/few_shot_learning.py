@@ -28,6 +28,8 @@ START = {"linear": -2.0, "smooth": -0.5, "length": 0.0, "noise": -1.5}  # logari
 START_OF_RIDGE = 0.0  # of "linear", where nothing else explains anything
 PRIOR_SPREAD = {"linear": 2.0, "smooth": 1.5, "length": 0.7, "noise": 1.5}
 OFF = -80.0  # the logarithm of a variance that is none
+FEW = 50  # acquisitions
+ALIKE = 0.1  # nats a label: sets of inputs of parts of a whole that say the same
 UNKNOWN_MEAN = 10.0  # variance of the mean, in that of the labels, where one is left out
 SUM_TOLERANCE = 0.02  # of the total of labels that are rounded
 DOUBT = (10.0, 0.3)  # nats, and nats a label, by which a logarithm has to be better for a fraction, see `choose`
@@ -196,7 +198,7 @@ def left_out(terms: Terms, values: Tensor, names: Sequence[str], column: Column,
     error, variance = torch.zeros_like(solved), torch.zeros(len(values), dtype=torch.float64)
     shared = _members(of)
     counts = shared.sum(1)
-    alone = counts == 1
+    alone = shared[counts == 1].any(0)
     variance[alone] = 1 / inverse.diagonal()[alone]
     error[alone] = solved[alone] * variance[alone, None]
     for members in shared[counts > 1]:
@@ -247,8 +249,9 @@ def choose(
 ) -> tuple[Column, ...]:
     """Of each name the candidate with the most evidence, with its inputs and its kind.
 
-    `candidates` of each name differ in scale, `labels` are theirs; `views` are sets of inputs to read, the narrowest
-    first; `of` (n,) numbers the acquisitions. Parts of a whole read the same inputs. A fraction (with a `high`) is
+    `candidates` of each name differ in scale, `labels` are theirs; `views` are sets of inputs to read, which
+    stand in this order where evidence does not tell, those of parts of a whole the narrowest first; `of` (n,) numbers
+    the acquisitions. Parts of a whole read the same inputs. A fraction (with a `high`) is
     linear unless a logarithm is better beyond doubt: near 0 a logarithm is dense, whatever it is worth elsewhere. Of
     many shots some, evenly spread, are asked.
     """
@@ -261,7 +264,9 @@ def choose(
     asked = [[Labels(one.values[index], one.known[index]) for one in alternatives] for alternatives in labels]
     parts = [number for number, (column, *_) in enumerate(candidates) if column.part]
     of = of[index]
-    shared = _of_parts(terms, inputs.names, [candidates[i][0] for i in parts], [asked[i][0] for i in parts], views, of)
+    width = dict(zip(inputs.names, inputs.groups, strict=True))
+    narrow = sorted(views, key=lambda view: sum(width[name] for name in view))
+    shared = _of_parts(terms, inputs.names, [candidates[i][0] for i in parts], [asked[i][0] for i in parts], narrow, of)
     found: list[Column] = []
     for number, alternatives in enumerate(candidates):
         if number in parts:
@@ -275,17 +280,24 @@ def choose(
 
 
 def _likeliest(
-    column: Column, views: Sequence[Sequence[str]], surprise: Callable[[Column], Tensor]
+    column: Column, views: Sequence[Sequence[str]], surprise: Callable[[Column], Tensor], alike: float = math.inf
 ) -> tuple[float, Column]:
-    """`column` by the least surprising view, as a process or, of that view, as a ridge; and its surprise.
+    """`column` by the least surprising view, as a process or as a ridge; and its surprise.
 
-    `views` begin with the narrowest, which is taken as long as none is better by more than a standard error.
+    The first of `views` is taken that none is better than by more than a standard error, or by more than `alike` nats a
+    label. Few labels do not show a bend, so a ridge is asked of every view; of many, of the one that is taken.
     """
     kinds = [replace(column, reads=tuple(view)) for view in views]
     asked = torch.stack([surprise(kind) for kind in kinds])
+    if asked.shape[1] < FEW:
+        ridges = [replace(kind, by="ridge") for kind in kinds]
+        lines = torch.stack([surprise(ridge) for ridge in ridges])
+        straight = lines.sum(1) < asked.sum(1)
+        asked = torch.where(straight[:, None], lines, asked)
+        kinds = [ridge if bool(one) else kind for one, ridge, kind in zip(straight, ridges, kinds, strict=True)]
     away = asked - asked[asked.sum(1).argmin()]
-    alike = away.mean(1) <= away.std(1) / math.sqrt(away.shape[1])
-    place = int(alike.nonzero()[0, 0])
+    close = away.mean(1) <= (away.std(1) / math.sqrt(away.shape[1])).clamp(max=alike)
+    place = int(close.nonzero()[0, 0])
     ridge = replace(kinds[place], by="ridge")
     both = (float(asked[place].sum()), kinds[place]), (float(surprise(ridge).sum()), ridge)
     return min(both, key=lambda pair: pair[0])
@@ -322,9 +334,9 @@ def _of_parts(
     def surprise(kind: Column) -> Tensor:
         each = [left_out(terms, values[:, i : i + 1], names, kind, of) for i in range(len(parts))]
         errors[kind] = sum(float(one.error.sum()) for one in each)
-        return torch.stack([one.surprise for one in each]).sum(0)
+        return torch.stack([one.surprise for one in each]).mean(0)
 
-    _, best = _likeliest(parts[0], views, surprise)
+    _, best = _likeliest(parts[0], views, surprise, ALIKE)
     if float(left_out(terms, values, names, best, of).error.sum()) < errors[best]:
         best = replace(best, joint=True)
     return [replace(part, reads=best.reads, by=best.by, joint=best.joint) for part in parts]

@@ -21,14 +21,15 @@ from noisediag.training.few_shot_encoder import tune
 
 OWN = tuned.MODELS_OWN
 SENSOR = ("levels", "evidence", "blocks")
-VIEWS = (  # sets of inputs that are asked for evidence, the narrowest first
+VIEWS = (  # sets of inputs that are asked for evidence; where it does not tell, the first
+    OWN,
     ("places",),
     ("places", "components"),
-    OWN,
     ("places", *SENSOR),
     ("places", "components", *OWN),
 )
-VIEWS_OF_OTHER = (("components",), ("components", *SENSOR))  # of an encoder without places
+VIEWS_OF_NEAR = (("places", *SENSOR), ("places",), ("places", "components"))  # where that encoder was asked for
+VIEWS_OF_OTHER = (("components", *SENSOR), ("components",))  # of an encoder without places
 SHOTS_A_COMPONENT = 4
 FEWEST_TO_CHOOSE = 10  # acquisitions of all shots
 
@@ -93,7 +94,7 @@ class HeadFitting:
             components = tuned.components_of(seen, min(FAMILIAR_DIMENSIONS, len(shots) // SHOTS_A_COMPONENT))
         views = self._views()
         if not self.choosing:
-            return tuple(replace(one[-1], reads=(OWN if OWN in views else views[-1])) for one in candidates), components
+            return tuple(replace(one[-1], reads=views[0]) for one in candidates), components
         names = tuple(dict.fromkeys(name for view in views for name in view))
         labels = [[labels_of(column, shots) for column in one] for one in candidates]
         places = {group: number for number, group in enumerate(dict.fromkeys(shot.row.group for shot in shots))}
@@ -105,7 +106,7 @@ class HeadFitting:
             return (OWN,)
         if self.encoder.config.near:
             # An encoder that was asked for is read in the place of the model's own.
-            return VIEWS if self.options.encoder is None else tuple(v for v in VIEWS if "embedding" not in v)
+            return VIEWS if self.options.encoder is None else VIEWS_OF_NEAR
         return VIEWS_OF_OTHER
 
     def _learn_with_encoder(self, shots: Sequence[Shot], labels: Sequence[Labels]) -> tuned.Tuned:
