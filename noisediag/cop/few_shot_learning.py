@@ -29,6 +29,7 @@ START_OF_RIDGE = 0.0  # of "linear", where nothing else explains anything
 PRIOR_SPREAD = {"linear": 2.0, "smooth": 1.5, "length": 0.7, "noise": 1.5}
 OFF = -80.0  # the logarithm of a variance that is none
 FEW = 50  # acquisitions
+ERRORS = 2.0  # standard errors by which other inputs have to be better
 ALIKE = 0.1  # nats a label: sets of inputs of parts of a whole that say the same
 UNKNOWN_MEAN = 10.0  # variance of the mean, in that of the labels, where one is left out
 SUM_TOLERANCE = 0.02  # of the total of labels that are rounded
@@ -284,8 +285,8 @@ def _likeliest(
 ) -> tuple[float, Column]:
     """`column` by the least surprising view, as a process or as a ridge; and its surprise.
 
-    The first of `views` is taken that none is better than by more than a standard error, or by more than `alike` nats a
-    label. Few labels do not show a bend, so a ridge is asked of every view; of many, of the one that is taken.
+    The first of `views` is taken that none is better than by more than ERRORS, or by more than `alike` nats a label. Few
+    labels do not show a bend, so a ridge is asked of every view; of many, of the one that is taken.
     """
     kinds = [replace(column, reads=tuple(view)) for view in views]
     asked = torch.stack([surprise(kind) for kind in kinds])
@@ -296,7 +297,7 @@ def _likeliest(
         asked = torch.where(straight[:, None], lines, asked)
         kinds = [ridge if bool(one) else kind for one, ridge, kind in zip(straight, ridges, kinds, strict=True)]
     away = asked - asked[asked.sum(1).argmin()]
-    close = away.mean(1) <= (away.std(1) / math.sqrt(away.shape[1])).clamp(max=alike)
+    close = away.mean(1) <= (ERRORS * away.std(1) / math.sqrt(away.shape[1])).clamp(max=alike)
     place = int(close.nonzero()[0, 0])
     ridge = replace(kinds[place], by="ridge")
     both = (float(asked[place].sum()), kinds[place]), (float(surprise(ridge).sum()), ridge)

@@ -34,6 +34,7 @@ def quick_heads(sized) -> Iterator[None]:
             "SEARCH_STEPS",
             sized(few_shot_learning.SEARCH_STEPS // 4, few_shot_learning.SEARCH_STEPS),
         )
+        patch.setattr(few_shot_learning, "CHOICE_STEPS", sized(10, few_shot_learning.CHOICE_STEPS))
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(threads)
