@@ -190,7 +190,7 @@ class FewShotHead(nn.Module):
         """Raise CheckpointError where numbers that were loaded cannot be those of a head."""
         for i in range(len(self.config.columns)):
             judge = self.part("judge", i)
-            if not (int(judge.min()) >= -1 and int(judge.max()) < self.config.models):
+            if not bool(((judge >= -1) & (judge < self.config.models)).all()):
                 raise CheckpointError("the checkpoint's own head names a process that it does not have")
             if not float(self.part("temperature", i)) > 0:
                 raise CheckpointError("the checkpoint's own head has a temperature that cannot be")
@@ -245,9 +245,9 @@ class FewShotHead(nn.Module):
         first = sum(self.config.groups[:place])
         own = slice(first, first + self.config.groups[place])
         shots, asked = self.inputs[:, own], self.standardised(inputs)[:, own]
-        near = _distances(asked, shots).min()
+        nearest = _distances(asked, shots).sort(1).values[0, 0]
         between = _distances(shots, shots) + torch.eye(len(shots), dtype=torch.float64) * BEYOND
-        return bool(near <= between.min(1).values.max())
+        return bool(nearest <= between.sort(1).values[:, 0].max())
 
     def read(self, inputs: Tensor) -> list[list[Reading]]:
         """For each of B pictures the readings of all columns."""
@@ -302,7 +302,7 @@ class Terms:
 
     def covariance(self, hyper: Tensor) -> Tensor:
         """`(n, m)`; `hyper` holds logarithms: linear and smooth variances, lengths of every group, noise."""
-        linear, smooth, length = hyper[:-1].exp().view(3, -1, 1, 1)
+        linear, smooth, length = hyper[:-1].exp().reshape(3, -1, 1, 1)
         of_groups: Tensor = linear * self.products + smooth * torch.exp(-0.5 * self.distances / length.square())
         return of_groups.sum(0)
 

@@ -285,8 +285,8 @@ def _likeliest(
 ) -> tuple[float, Column]:
     """`column` by the least surprising view, as a process or as a ridge; and its surprise.
 
-    The first of `views` is taken that none is better than by more than ERRORS, or by more than `alike` nats a label. Few
-    labels do not show a bend, so a ridge is asked of every view; of many, of the one that is taken.
+    The first of `views` is taken that none is better than by more than ERRORS, or by more than `alike` nats a label.
+    Few labels do not show a bend, so a ridge is asked of every view; of many, of the one that is taken.
     """
     kinds = [replace(column, reads=tuple(view)) for view in views]
     asked = torch.stack([surprise(kind) for kind in kinds])

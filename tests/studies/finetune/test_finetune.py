@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -481,6 +484,23 @@ class TestStrengths:
             assert not any("another kind" in warning for warning in footprint.warnings)
         spread = np.concatenate([truth[name] - mean[name].mean() for name in STRENGTHS])
         assert 1 - np.square(errors).mean() / np.square(spread).mean() > 0.5
+
+    def test_numpy_reads_the_head_as_torch_does(self, made, strengths) -> None:
+        arguments = ["estimate", str(strengths / "50.png"), "--checkpoint", str(made[0]), "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "noisediag", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "NOISEDIAG_ENGINE": "numpy"},
+        )
+        by_numpy, by_torch = (json.loads(text) for text in (done.stdout, invoke(*arguments).stdout))
+        own, other = (
+            {p["name"]: p["value"] for p in said["images"][0]["planes"][-1]["parameters"] if p["name"] in STRENGTHS}
+            for said in (by_numpy, by_torch)
+        )
+        assert own
+        assert own == pytest.approx(other, abs=1e-4)
 
     def test_a_file_of_another_kind_is_told(self, made, strengths) -> None:
         warnings = Estimator(made[0], "cpu").estimate(images.read(strengths / "coarse.png")).warnings
