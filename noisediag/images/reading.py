@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import inspect
 import os
 import stat
 import warnings
@@ -22,9 +23,10 @@ from noisediag.errors import (
     TooLargeError,
     TruncatedError,
     UnreadableError,
+    UsageError,
 )
-from noisediag.images import array
-from noisediag.images.formats import identify
+from noisediag.images import array, packed, zarr_store
+from noisediag.images.formats import Format, identify
 from noisediag.images.image import Codes, Domain, Image
 from noisediag.images.selection import Roi, as_linear, override, select
 
@@ -40,13 +42,18 @@ def read(
     frame: int | None = None,
     roi: Roi | None = None,
     linear: bool = False,
+    series: str | int | None = None,
+    z: int | None = None,
+    dataset: str | None = None,
 ) -> Image:
     """The file at `path` as planes of code values with their scale.
 
     `black`, `white`: replace the levels of every plane (DN). `channel` (name or index), `frame` (index) select planes.
     `roi`: (x, y, width, height) in pixels of the stored picture; of a RAW file in pixels of the visible mosaic, shrunk
     to whole periods of the colour-filter pattern. `linear`: the codes are proportional to light, also in formats that
-    hold rendered pictures.
+    hold rendered pictures. `series` (name or number): one of the pictures of a file that holds several; `dataset`: the
+    path of one within an HDF5 file or a Zarr store; `z`: one depth of a focus series, frames are then counted over the
+    other axes.
 
     Single pictures are decoded here and kept; stacks are read page by page at `Plane.load`. Raises a subclass of
     InputError, its message `path: reason`, here or at `load`; UsageError for a selection the file cannot satisfy.
@@ -55,19 +62,33 @@ def read(
     name = printable(file)
     with _guard(name):
         mode = file.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise UnreadableError("is a directory")
-        if not stat.S_ISREG(mode):
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UnreadableError("is not a regular file")
-        reader = importlib.import_module(f"noisediag.images.{identify(file)}")
-        image: Image = reader.read(file)
-        image = replace(image, path=str(file), sha256=_sha256(file))
+        folder = stat.S_ISDIR(mode)
+        if folder and not zarr_store.is_store(file):
+            raise UnreadableError("is a directory")
+        content = packed.unpacked(file) if not folder and packed.is_packed(file) else None
+        source = file if content is None else content.path
+        image = _read(source, "zarr" if folder else identify(source), {"series": series, "dataset": dataset})
+        image = replace(image, path=str(file), sha256=zarr_store.sha256(file) if folder else _sha256(file))
         if not image.planes:
             raise UnreadableError("holds no picture")
         image = as_linear(image) if linear else image
-        image = select(override(image, black=black, white=white), channel=channel, frame=frame, roi=roi)
-    planes = tuple(replace(plane, load=_guarded(plane.load, name)) for plane in image.planes)
+        image = select(override(image, black=black, white=white), channel=channel, frame=frame, z=z, roi=roi)
+    planes = tuple(replace(plane, load=_guarded(plane.load, name, content)) for plane in image.planes)
     return replace(image, planes=planes)
+
+
+def _read(path: Path, form: Format, options: dict[str, str | int | None]) -> Image:
+    """What the reader of `form` makes of the file. Raises UsageError for options that it does not take."""
+    read_ = importlib.import_module(f"noisediag.images.{form}").read
+    known = inspect.signature(read_).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in known:
+            raise UsageError(f"--{name}: a file of this kind ({form}) holds nothing to choose from by it")
+    image: Image = read_(path, **given)
+    return image
 
 
 def from_array(
@@ -142,8 +163,10 @@ def _line(error: Exception) -> str:
     )
 
 
-def _guarded(load: Callable[[], Codes], name: str) -> Callable[[], Codes]:
-    def guarded() -> Codes:
+def _guarded(load: Callable[[], Codes], name: str, content: packed.Unpacked | None) -> Callable[[], Codes]:
+    """`load` with errors that name the file; it holds on to the `content` of a packed one."""
+
+    def guarded(_: packed.Unpacked | None = content) -> Codes:
         with _guard(name):
             return load()
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TooLargeError, UnsupportedError
+from noisediag.errors import TooLargeError, UnsupportedError, UsageError, printable
 from noisediag.images.image import Codes, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step, effective_bits, power_of_two_above
 from noisediag.images.missing import BEYOND
 
 MAX_PIXELS = 1 << 28  # samples of one frame; the largest cameras have 2e8
+MAX_PLANES = 1 << 19  # of one file: four hours of a movie at 30 frames a second; each costs half a kilobyte
 SAMPLED_FRAMES = 5
+MAX_LISTED = 12  # names in one line of an error
 _TYPICAL = 1 << 12  # values looked at for the usual size
 
 
@@ -26,6 +28,12 @@ def check_size(*shape: int) -> None:
         samples *= int(length)
     if samples > MAX_PIXELS:
         raise TooLargeError(f"{' x '.join(map(str, shape))} samples in one frame, more than {MAX_PIXELS} (a bomb?)")
+
+
+def check_planes(count: int) -> None:
+    """Raise TooLargeError if a file announces no pictures at all, or more than any movie has."""
+    if not 0 < count <= MAX_PLANES:
+        raise TooLargeError(f"{count} pictures announced in one file, of at most {MAX_PLANES} (a bomb?)")
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:
@@ -42,6 +50,22 @@ def optional(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         raise UnsupportedError(f"this format needs an extra: pip install 'noisediag[{extra}]'") from None
+
+
+def chosen(what: str, wanted: str | int, names: Sequence[str]) -> int:
+    """The place in `names` of what an option asks for, by name or number. Raises UsageError, naming what there is."""
+    # A name wins over an index: channels of microscopes are often called "1" or "488".
+    if str(wanted) in names:
+        return list(names).index(str(wanted))
+    if str(wanted).isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    raise UsageError(f"there is no {what} {str(wanted)!r}: the file has {listed(names)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """`names` in a line, the first ones of many."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return printable(", ".join(names[:MAX_LISTED])) + more
 
 
 def sampled(frames: int, count: int = SAMPLED_FRAMES) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Footprint, Measurement
 from noisediag.footprint.plane import PlaneFootprint
 from noisediag.footprint.values import SD_90, Quantity
-from noisediag.images.image import LUMA, Image, Plane
+from noisediag.images.image import DEPTH, LUMA, Image, Plane
 from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.detection import Detection, quadratic_mean
@@ -28,7 +28,6 @@ from noisediag.labels.variance_law import fit_law, rescaled
 Floats = NDArray[np.float64]
 
 MAX_VALUES_KEPT = 1 << 28  # of all frames, in memory (1 GiB of float32); more are read again where they are needed
-DEPTH = "Z"  # the axis of the frames of a focus series
 MIN_CORRELATION = 0.02  # with the next pixel, of noise that counts as correlated: a kernel of 0.33 px
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from noisediag.batch.folder import files as files_below
 from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import Footprint
-from noisediag.images.formats import SUFFIXES
+from noisediag.images.formats import is_picture_name
 from noisediag.labels import bursts, pairs, photon_transfer
 from noisediag.labels.bursts import ReadOptions
 
@@ -129,7 +129,7 @@ def _by_folder(folder: Path) -> dict[Path, list[Path]]:
 
 def _pictures(folder: Path) -> list[Path]:
     """Files below `folder` that are pictures by their names, numbers in the order of their values."""
-    found = [file for file in files_below(folder) if file.suffix.lower() in SUFFIXES]
+    found = [file for file in files_below(folder) if is_picture_name(file.name)]
     if not found:
         raise UsageError(f"{folder}: holds no picture")
     return sorted(found, key=_natural)
