@@ -20,6 +20,8 @@ from noisediag.cli.common import (
     Channel,
     Checkpoint,
     Csv,
+    Dataset,
+    DepthIndex,
     Device,
     Force,
     Frame,
@@ -30,6 +32,7 @@ from noisediag.cli.common import (
     OnDevice,
     Output,
     Roi,
+    Series,
     White,
     agreed,
     area,
@@ -97,6 +100,9 @@ def estimate(
     channel: Channel = None,
     frame: Frame = None,
     roi: Roi = None,
+    series: Series = None,
+    z: DepthIndex = None,
+    dataset: Dataset = None,
     linear: Linear = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
@@ -113,10 +119,13 @@ def estimate(
         black_dn = agreed("--black", black, "--offset", offset)
         check_numbers(black_dn, white, gain)
         region = None if roi is None else area(roi)
+        from noisediag.images import pictures, read
+
+        if series is None:
+            files = [picture for file in files for picture in pictures(file)]
         _check_outputs(files, output, curve, sigma_map, force=force)
 
         from noisediag.estimator import Estimator
-        from noisediag.images import read
         from noisediag.reports import Failure, maps, plots
 
         estimator = Estimator(checkpoint, device.value)
@@ -124,7 +133,18 @@ def estimate(
         lines: dict[Path, str] = {}
 
         def measure(path: Path) -> Footprint:
-            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region, linear=linear)
+            image = read(
+                path,
+                black=black_dn,
+                white=white,
+                channel=channel,
+                frame=frame,
+                roi=region,
+                linear=linear,
+                series=series,
+                z=z,
+                dataset=dataset,
+            )
             footprint = estimator.estimate(image, gain=gain)
             if image.frames > 1:
                 from noisediag.labels.bursts import with_repeats

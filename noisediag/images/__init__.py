@@ -3,7 +3,7 @@
 from noisediag.images.image import Domain, Image, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step
 from noisediag.images.missing import complete, missing_pixels
-from noisediag.images.reading import from_array, read
+from noisediag.images.reading import from_array, pictures, read
 
 __all__ = [
     "Domain",
@@ -15,5 +15,6 @@ __all__ = [
     "complete",
     "from_array",
     "missing_pixels",
+    "pictures",
     "read",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import dax, dicom, hdf5, mrc, nifti, packed
+from noisediag.images.declaration import Declaration
 from noisediag.images.metadata import tiff_holds_raw
 
 # What pictures are called; only for folders, where a look into every file would take hours.
@@ -49,6 +51,12 @@ _REFUSED = (
     (b"v/1\x01", "OpenEXR is not read"),
     (b"%PDF", "PDF is a document, not a picture"),
 )
+
+
+def declarations() -> tuple[tuple[str, Declaration], ...]:
+    """What every reader says of its formats, with the name of its module."""
+    modules = [(form, importlib.import_module(f"noisediag.images.{form}")) for form in get_args(Format)]
+    return tuple((form, declared) for form, module in modules for declared in module.DECLARED)
 
 
 def is_picture_name(name: str) -> bool:

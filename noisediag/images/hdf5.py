@@ -57,12 +57,12 @@ def read(path: Path, *, dataset: str | None = None) -> Image:
     with h5py.File(path, "r", locking=False) as file:
         name = _only(_Contents(h5py, file)) if dataset is None else _named(_Contents(h5py, file), dataset)
         values = _at(h5py, file, name)
-        if values.id.get_storage_size() == 0:
-            raise TruncatedError(f"{printable(name)} was announced and never written")
         if math.prod(values.chunks or ()) > MAX_PIXELS:
             raise TooLargeError(
                 f"{printable(name)} has pieces of {' x '.join(map(str, values.chunks))} values (a bomb?)"
             )
+        if values.id.get_storage_size() == 0:
+            raise TruncatedError(f"{printable(name)} was announced and never written")
         letters = _letters(values)
         stacked = Stack(
             {
@@ -103,7 +103,7 @@ class _Contents:
                 self.elsewhere.append(name)
 
     def listed(self) -> str:
-        return listed(list(self.pictures.values())) or "none"
+        return listed([self.pictures[name] for name in sorted(self.pictures)]) or "none"
 
 
 def _only(contents: _Contents) -> str:

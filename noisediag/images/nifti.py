@@ -48,7 +48,7 @@ def read(path: Path) -> Image:
             raise TruncatedError("the NIfTI header is cut off")
         kind = nibabel.Nifti2Header if head[4:8] == _SINGLE[1] else nibabel.Nifti1Header
         file.seek(0)
-        header = kind.from_fileobj(file)
+        header = kind.from_fileobj(file, check=False)  # which would print what it finds
     shape = tuple(int(length) for length in header.get_data_shape())
     if len(shape) < 2 or min(shape) < 1 or any(length > 1 for length in shape[len(_AXES) :]):
         raise UnsupportedError(f"a NIfTI file of shape {shape} is no picture")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+import weakref
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ class Unpacked:
     """The content of a packed file, at `path` for as long as this object lives."""
 
     path: Path
-    keeper: object
 
 
 def is_packed(path: Path) -> bool:
@@ -42,13 +42,16 @@ def unpacked(path: Path) -> Unpacked:
     """
     if _OPEN_FILES.is_dir():  # Linux: without a name nothing is left behind, even when the process is killed
         file = tempfile.TemporaryFile(prefix=_PREFIX)  # noqa: SIM115 - it lives as long as the planes do
+        content = Unpacked(_OPEN_FILES / str(file.fileno()))
+        weakref.finalize(content, file.close)
         _copy(path, file)
-        return Unpacked(_OPEN_FILES / str(file.fileno()), file)
+        return content
     folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
-    content = Path(folder.name, "content")
-    with open(content, "wb") as named:
+    content = Unpacked(Path(folder.name, "content"))
+    weakref.finalize(content, folder.cleanup)
+    with open(content.path, "wb") as named:
         _copy(path, named)
-    return Unpacked(content, folder)
+    return content
 
 
 def _copy(path: Path, file: IO[bytes]) -> None:

@@ -16,10 +16,18 @@ import PIL.WebPImagePlugin
 
 from noisediag.errors import TooLargeError, UnsupportedError
 from noisediag.images import metadata
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
+
+
+DECLARED = (
+    Declaration(
+        "PNG, JPEG, WebP, BMP", "png jpg jpeg jpe webp bmp", "the picture", "Pillow", white="bit depth", time="EXIF"
+    ),
+)
 
 
 def read(path: Path) -> Image:

@@ -64,13 +64,13 @@ def read(
         mode = file.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UnreadableError("is not a regular file")
-        folder = stat.S_ISDIR(mode)
-        if folder and not zarr_store.is_store(file):
-            raise UnreadableError("is a directory")
-        content = packed.unpacked(file) if not folder and packed.is_packed(file) else None
-        source = file if content is None else content.path
-        image = _read(source, "zarr" if folder else identify(source), {"series": series, "dataset": dataset})
-        image = replace(image, path=str(file), sha256=zarr_store.sha256(file) if folder else _sha256(file))
+        content = None
+        if stat.S_ISDIR(mode):
+            image = _read_store(file, series, dataset)
+        else:
+            content = packed.unpacked(file) if packed.is_packed(file) else None
+            source = file if content is None else content.path
+            image = replace(_read(source, identify(source), series, dataset), path=str(file), sha256=_sha256(file))
         if not image.planes:
             raise UnreadableError("holds no picture")
         image = as_linear(image) if linear else image
@@ -79,16 +79,37 @@ def read(
     return replace(image, planes=planes)
 
 
-def _read(path: Path, form: Format, options: dict[str, str | int | None]) -> Image:
+def _read(path: Path, form: Format, series: str | int | None, dataset: str | None) -> Image:
     """What the reader of `form` makes of the file. Raises UsageError for options that it does not take."""
     read_ = importlib.import_module(f"noisediag.images.{form}").read
-    known = inspect.signature(read_).parameters
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in (("series", series), ("dataset", dataset)) if value is not None}
     for name in given:
-        if name not in known:
-            raise UsageError(f"--{name}: a file of this kind ({form}) holds nothing to choose from by it")
+        if name not in inspect.signature(read_).parameters:
+            raise UsageError(f"--{name}: there is nothing to choose by it in a file of this kind ({form})")
     image: Image = read_(path, **given)
     return image
+
+
+def _read_store(folder: Path, series: str | int | None, dataset: str | None) -> Image:
+    """A picture of the Zarr store in `folder`; its path is that of the picture, which may lie below."""
+    if not zarr_store.is_store(folder):
+        raise UnreadableError("is a directory")
+    notes: list[str] = []
+    place = zarr_store.picture(folder, series, notes)
+    image = _read(place, "zarr", None, dataset)
+    digest = zarr_store.sha256(place)
+    return replace(image, path=str(place), sha256=digest, warnings=(*notes, *image.warnings))
+
+
+def pictures(path: Path) -> tuple[Path, ...]:
+    """What `read` takes one by one: the fields of the plate in a Zarr store, the series of a collection; else `path`.
+
+    Raises nothing: what is wrong with a store is said when it is read.
+    """
+    try:
+        return zarr_store.members(path) if path.is_dir() and zarr_store.is_store(path) else (path,)
+    except (InputError, OSError):
+        return (path,)
 
 
 def from_array(

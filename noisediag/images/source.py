@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,10 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
 
 def optional(module: str, extra: str) -> ModuleType:
     """A module of an optional extra. Raises UnsupportedError naming the extra where it is not installed."""
+    # Libraries report oddities through logging; without a handler Python would print them to stderr.
+    log = logging.getLogger(module.partition(".")[0])
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
     try:
         return importlib.import_module(module)
     except ImportError:

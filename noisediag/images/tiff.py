@@ -13,12 +13,14 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata, ome
+from noisediag.images import geotiff, metadata, ome
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Plane
-from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
+from noisediag.images.source import LinearScale, check_dtype, check_size, chosen, rendered_planes, sampled
 
-_GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
+_ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34675, 281, 280
 _BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_OPACITY = (1, 2)  # ExtraSamples: associated and unassociated alpha
 _NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
@@ -62,27 +64,43 @@ class _Layout:
         return index
 
 
-def read(path: Path) -> Image:
+DECLARED = (
+    Declaration(
+        "TIFF, BigTIFF, OME-TIFF, ImageJ, LSM",
+        "tif tiff btf lsm",
+        "the first picture or --series; C and the colours of a pixel as channels, other axes as frames",
+        "tifffile",
+        black="BlackLevel",
+        white="WhiteLevel, SignificantBits, MaxSampleValue",
+        time="ExposureTime",
+    ),
+    Declaration("GeoTIFF", "tif tiff", "bands as channels; pixels of GDAL's no-data value are left out", "tifffile"),
+)
+
+
+def read(path: Path, *, series: str | int | None = None) -> Image:
     """A picture or stack; every (channel, frame) is a plane that reads its own page at `load`.
 
-    Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
+    Of a file of several pictures the first one, or `series`, by name or number. Refused: 1-bit, inverted gray
+    (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     warnings: list[str] = []
     with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
-        series = _series(tiff, log)
-        page = series.keyframe
+        stack = _series(tiff, log, series)
+        page = stack.keyframe
         _refuse(page)
-        check_dtype(series.dtype)
-        layout = _layout(series)
+        check_dtype(stack.dtype)
+        layout = _layout(stack)
         check_size(layout.height, layout.width, layout.samples)
-        fetch = _fetcher(path, tiff, series, layout)
-        if series is not tiff.series[0]:
+        fetch = _fetcher(path, tiff, stack, layout)
+        if series is None and stack is not tiff.series[0]:
             warnings.append("the first directory is a thumbnail: the picture behind it is read")
         others = len(_pictures(tiff.series))
-        if others > 1:
+        if series is None and others > 1:
             warnings.append(f"only the first of {others} series is read")
-        found = ome.read(tiff, warnings)
-        acquisition = metadata.exif(path, warnings) | found.acquisition
+        found = ome.read(tiff, warnings, list(tiff.series).index(stack))
+        bands = geotiff.read(page, warnings)
+        acquisition = metadata.exif(path, warnings) | found.acquisition | bands.acquisition
         names = _channel_names(tiff, layout, found)
         black, no_data = _declared_black(page, warnings), _no_data(page, warnings)
         white = _declared_white(page, found.significant_bits, warnings)
@@ -90,13 +108,14 @@ def read(path: Path) -> Image:
             f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
         ]
         rendered = _is_rendered(page, layout)
-        if rendered and series.dtype.kind == "u":  # codes as they are, in a stack as in a single picture
-            black, white = 0.0, float(np.iinfo(series.dtype).max)
+        if rendered and stack.dtype.kind == "u":  # codes as they are, in a stack as in a single picture
+            black, white = 0.0, float(np.iinfo(stack.dtype).max)
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = rendered_planes(pixels)
         return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
-    planes_, notes = _planes(layout, names, fetch, black, white, no_data)
+    colours = _colours(page, layout, bands.names)
+    planes_, notes = _planes(layout, names, colours, fetch, black, white, no_data)
     return Image(
         planes=planes_,
         domain="rendered" if rendered else "linear",
@@ -111,23 +130,23 @@ def read(path: Path) -> Image:
 def _planes(
     layout: _Layout,
     names: list[str | None],
+    colours: dict[int | None, str | None],
     fetch: Callable[[int], Codes],
     black: float | None,
     white: float | None,
     no_data: float | None,
 ) -> tuple[tuple[Plane, ...], list[str]]:
     """One scale a channel, measured on a sample of its frames; all frames of a channel share it."""
-    colours: list[int | None] = [None] if layout.samples == 1 else list(range(min(layout.samples, 3)))
     shape = (layout.height, layout.width)
     planes: list[Plane] = []
     warnings: list[str] = []
     for channel in range(layout.channels):
-        for colour in colours:
+        for colour, name in colours.items():
             values_of = functools.partial(_plane_values, fetch, layout, colour, channel)
             samples = [values_of(frame) for frame in sampled(layout.frames)]
             scale = LinearScale(samples, declared_white=white, declared_black=black, missing_code=no_data)
             warnings += scale.warnings
-            label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
+            label = names[channel] if name is None else name
             planes += [
                 scale.plane(
                     label or "gray",
@@ -138,9 +157,28 @@ def _planes(
                 )
                 for frame in range(layout.frames)
             ]
-            if layout.samples == 2:  # gray and alpha
-                break
     return tuple(planes), warnings
+
+
+def _colours(page: Any, layout: _Layout, described: dict[int, str]) -> dict[int | None, str | None]:
+    """Which of the samples of a pixel are read, with their names; {None: None}: there is one sample, without a name.
+
+    Three of a colour picture; of others, as GeoTIFF has them, all bands. Opacity is no light.
+    """
+    if layout.samples == 1:
+        return {None: None}
+    colour = page.photometric != tifffile.PHOTOMETRIC.MINISBLACK
+    own = 3 if colour else 1
+    opaque = {own + place for place, kind in enumerate(page.extrasamples) if kind in _OPACITY}
+    read_ = [sample for sample in range(layout.samples) if sample not in opaque]
+    if colour and geotiff.GEO_KEYS not in page.tags:
+        read_ = read_[:3]
+    names = {sample: described.get(sample) or f"band{sample + 1}" for sample in read_}
+    if len(set(names.values())) < len(names):
+        names = {sample: f"band{sample + 1}" for sample in read_}
+    if colour:
+        names |= dict(zip(read_, "RGB", strict=False))
+    return {sample: names[sample] for sample in read_} if len(names) > 1 else {read_[0]: "gray"}
 
 
 def _plane_values(
@@ -195,9 +233,14 @@ def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) 
     if len(series.pages) != int(np.prod(layout.loop, dtype=int)):
         raise UnsupportedError("the pages of the stack do not match its axes")
     numbers = tuple(
-        None if page is None else (page.parent.filehandle.path, _number_of(tiff, page)) for page in series.pages
+        None if page is None else (_file_of(path, tiff, page), _number_of(tiff, page)) for page in series.pages
     )
     return functools.lru_cache(maxsize=1)(functools.partial(_decoded, path, numbers, stored, layout))
+
+
+def _file_of(path: Path, tiff: tifffile.TiffFile, page: Any) -> str:
+    """The file that `page` stands in: `path` as it was given, or another one of an OME-TIFF."""
+    return str(path) if page.parent is tiff else str(page.parent.filehandle.path)
 
 
 def _number_of(tiff: tifffile.TiffFile, page: Any) -> int | tuple[int, int]:
@@ -242,7 +285,7 @@ def _pictures(series: Sequence[Any]) -> list[Any]:
     return [one for one in series if not one.keyframe.is_reduced] or list(series)
 
 
-def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
+def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog, wanted: str | int | None) -> Any:
     """The first series that is no reduced copy of another.
 
     Raises TruncatedError if the chain of directories leads out of the file.
@@ -254,12 +297,11 @@ def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
         raise TruncatedError("the next page lies beyond the end of the file")
     if not all_series:
         raise UnreadableError("holds no picture")
-    return _pictures(all_series)[0]
+    found = _pictures(all_series)
+    return found[0 if wanted is None else chosen("series", wanted, [str(one.name) for one in found])]
 
 
 def _refuse(page: Any) -> None:
-    if _GEO_KEYS in page.tags:
-        raise UnsupportedError("GeoTIFF is not read: export the band as a plain TIFF")
     if page.bitspersample == 1:
         raise UnsupportedError("a 1-bit picture has no noise to read")
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -280,7 +322,8 @@ def _is_rendered(page: Any, layout: _Layout) -> bool:
         text = profile.replace(b"\0", b"").lower()  # also finds UTF-16 descriptions
         if any(word in text for word in _DISPLAY_PROFILES):
             return True
-    return bool(layout.samples >= 3 and page.dtype == np.uint8)
+    colour = page.photometric != tifffile.PHOTOMETRIC.MINISBLACK
+    return bool(layout.samples >= 3 and colour and page.dtype == np.uint8)
 
 
 def _declared_black(page: Any, warnings: list[str]) -> float | None:

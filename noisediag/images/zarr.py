@@ -13,7 +13,7 @@ from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError, 
 from noisediag.images import stack, zarr_store
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
-from noisediag.images.source import chosen, listed, optional
+from noisediag.images.source import listed, optional
 from noisediag.images.stack import Stack
 from noisediag.images.zarr_store import Node
 
@@ -21,7 +21,7 @@ DECLARED = (
     Declaration(
         "OME-Zarr, Zarr 2 and 3",
         "zarr",
-        "level 0 of every picture or field of a plate; of a plain store the only array of pictures, or --dataset",
+        "level 0 of each picture or field of a plate (or --series); of a plain store its only array, or --dataset",
         "zarr",
         "zarr",
         time="OME: scale of the axis t",
@@ -36,22 +36,13 @@ _SECONDS = {"second": 1.0, "millisecond": 1e-3, "microsecond": 1e-6, "minute": 6
 _METRES = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "angstrom": "Å", "meter": "m"}
 
 
-def read(path: Path, *, series: str | int | None = None, dataset: str | None = None) -> Image:
-    """Level 0 of the picture in the store at `path`, of the first one of several or of `series`; or an array by name.
+def read(path: Path, *, dataset: str | None = None) -> Image:
+    """Level 0 of the picture in the store at `path`, or an array by its name; of plates see `zarr_store.picture`.
 
     Raises UsageError, listing what there is, where a plain store holds several arrays of pictures.
     """
     zarr = optional("zarr", "zarr")
     node = zarr_store.node(path)
-    warnings: list[str] = []
-    names = zarr_store.series_names(node)
-    if series is not None:
-        if not names:
-            raise UsageError("--series: the store holds no plate, well or collection of pictures")
-        node = zarr_store.node(zarr_store.below(path, names[chosen("series", series, names)]))
-    elif names and dataset is None:
-        warnings += [f"only the first of {len(names)} pictures is read"] if len(names) > 1 else []
-        node = zarr_store.node(zarr_store.below(path, names[0]))
     ome: Mapping[str, Any] = {}
     if dataset is not None:
         array = _named(node, dataset)
@@ -61,10 +52,11 @@ def read(path: Path, *, series: str | int | None = None, dataset: str | None = N
         pyramid = _first(node.ome.get("multiscales"))
         ome = node.ome if pyramid else {}
         array = _level(node, pyramid) if pyramid else _only(node)
-    return _image(zarr, array, ome, warnings)
+    return _image(zarr, array, ome)
 
 
-def _image(zarr: Any, node: Node, ome: Mapping[str, Any], warnings: list[str]) -> Image:
+def _image(zarr: Any, node: Node, ome: Mapping[str, Any]) -> Image:
+    warnings: list[str] = []
     form = zarr_store.form(node)
     letters = _letters(node, ome, form)
     if not letters or 0 in form.shape:
@@ -109,7 +101,7 @@ def _only(node: Node) -> Node:
     if not found:
         raise UnsupportedError("the store holds no array of pictures")
     if len(found) > 1:
-        raise UsageError(f"holds several arrays of pictures, choose one with --dataset: {listed(list(found))}")
+        raise UsageError(f"holds several arrays of pictures, choose one with --dataset: {listed(sorted(found))}")
     return next(iter(found.values()))
 
 
@@ -118,7 +110,7 @@ def _named(node: Node, wanted: str) -> Node:
     try:
         return zarr_store.array(node.path, name)
     except (UnsupportedError, UnreadableError) as error:
-        there = listed(list(dict(zarr_store.arrays(node)))) or "none"
+        there = listed(sorted(dict(zarr_store.arrays(node)))) or "none"
         raise UsageError(f"--dataset {wanted}: {error}; arrays of pictures: {there}") from None
 
 

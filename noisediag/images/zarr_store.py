@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TooLargeError, UnreadableError, UnsupportedError
-from noisediag.images.source import MAX_PIXELS
+from noisediag.errors import TooLargeError, UnreadableError, UnsupportedError, UsageError
+from noisediag.images.source import MAX_PIXELS, chosen
 
-MARKS = ("zarr.json", ".zgroup", ".zarray")  # the files that make a folder a store
+MARKS = frozenset({"zarr.json", ".zgroup", ".zarray"})  # the files that make a folder a store
 MIN_SIDE_PX = 16  # of a picture: less tells nothing of noise
 MAX_AXES = 7
 _CHUNK = 1 << 20
@@ -62,10 +62,25 @@ def is_store(path: Path) -> bool:
 def members(path: Path) -> tuple[Path, ...]:
     """The pictures of the store at `path`: the fields of a plate or of a well, a collection's series, or itself.
 
-    Raises UnreadableError for a plate that names what is not there.
+    Raises an InputError for a plate that names what is not there, or lies elsewhere.
     """
     names = series_names(node(path))
     return tuple(below(path, name) for name in names) or (path,)
+
+
+def picture(path: Path, series: str | int | None, warnings: list[str]) -> Path:
+    """The one picture, of `members`, that `series` asks for, or the first one; `warnings` is told of the others.
+
+    Raises UsageError, naming what there is, where there is none of that name.
+    """
+    names = series_names(node(path))
+    if not names:
+        if series is not None:
+            raise UsageError("--series: the store holds no plate, well or collection of pictures")
+        return path
+    if series is None and len(names) > 1:
+        warnings.append(f"only the first of {len(names)} pictures is read")
+    return below(path, names[0 if series is None else chosen("series", series, names)])
 
 
 def node(path: Path) -> Node:
@@ -255,7 +270,7 @@ def stored_pieces(of: Node, made: Form) -> int:
     """
     most = 2 * math.prod(made.piece) * made.dtype.itemsize + _SLACK_BYTES
     count = 0
-    for place, size in files_below(of.path):
+    for place, size, _ in files_below(of.path):
         if _PIECE.fullmatch(place):
             if size > most:
                 raise TooLargeError(f"piece {place} has {size} bytes, for {most} at most (a bomb?)")
@@ -263,8 +278,14 @@ def stored_pieces(of: Node, made: Form) -> int:
     return count
 
 
-def files_below(path: Path) -> Iterator[tuple[str, int]]:
-    """The way to each file below the folder `path`, names joined by `/`, and its size; in no order.
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes of all files below the folder `path`, and the latest of their times, ns. Raises as `files_below`."""
+    found = [(size, time_ns) for _, size, time_ns in files_below(path)]
+    return sum(size for size, _ in found), max((time_ns for _, time_ns in found), default=-1)
+
+
+def files_below(path: Path) -> Iterator[tuple[str, int, int]]:
+    """The way to each file below the folder `path`, names joined by `/`, its size and its time, ns; in no order.
 
     Raises UnsupportedError for links and whatever else is neither a folder nor a regular file.
     """
@@ -277,7 +298,8 @@ def files_below(path: Path) -> Iterator[tuple[str, int]]:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(place)
                 elif entry.is_file(follow_symlinks=False):
-                    yield place, entry.stat(follow_symlinks=False).st_size
+                    found = entry.stat(follow_symlinks=False)
+                    yield place, found.st_size, found.st_mtime_ns
                 else:
                     raise UnsupportedError(f"{place} within the store is a link or no file: it is not followed")
 
@@ -285,7 +307,7 @@ def files_below(path: Path) -> Iterator[tuple[str, int]]:
 def sha256(path: Path) -> str:
     """A digest of all that lies below the folder `path`: names, sizes and bytes. Raises as `files_below`."""
     digest = hashlib.sha256()
-    for place, size in sorted(files_below(path), key=lambda found: os.fsencode(found[0])):
+    for place, size, _ in sorted(files_below(path), key=lambda found: os.fsencode(found[0])):
         digest.update(os.fsencode(place) + b"\0" + str(size).encode() + b"\0")
         with open(path / place, "rb") as file:
             while chunk := file.read(_CHUNK):

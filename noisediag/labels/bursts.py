@@ -39,10 +39,13 @@ class ReadOptions:
     white: float | None = None
     channel: str | None = None
     roi: tuple[int, int, int, int] | None = None
+    series: str | None = None
+    z: int | None = None
+    dataset: str | None = None
 
     def read(self, path: Path) -> Image:
         """Raises the errors of `images.read`."""
-        return images.read(path, black=self.black, white=self.white, channel=self.channel, roi=self.roi)
+        return images.read(path, **vars(self))
 
 
 def from_files(path: Path, files: Sequence[Path], reading: ReadOptions) -> Footprint:
