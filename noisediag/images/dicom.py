@@ -53,12 +53,17 @@ def read(path: Path) -> Image:
     Refused: colour, overlays and segmentations of 1 bit, and pixels that lie elsewhere.
     """
     pydicom = optional("pydicom", "medical")
-    header = pydicom.dcmread(path, stop_before_pixels=True)
+    with open(path, "rb") as file:
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        there = path.stat().st_size - file.tell()
     syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
     _refuse(header, syntax)
     rows, columns, frames = (_whole(header, name, default) for name, default in _SHAPE.items())
     check_size(rows, columns)
     check_planes(frames)
+    dtype = _dtype(header)
+    if not header.file_meta.TransferSyntaxUID.is_compressed and there < rows * columns * frames * dtype.itemsize:
+        raise TruncatedError(f"{rows * columns * frames * dtype.itemsize} bytes of pixels announced, {there} there")
     axis = _axis(header)
     warnings: list[str] = []
     if str(header.PhotometricInterpretation) == "MONOCHROME1":
@@ -73,10 +78,6 @@ def read(path: Path) -> Image:
                 values = pixels(file, index=place[axis], raw=True)
             except RuntimeError as error:
                 raise _undecodable(header, error) from None
-            except ValueError as error:
-                if "length of the pixel data" in str(error) or "less than" in str(error):
-                    raise TruncatedError("the pixels end before the last frame does") from None
-                raise
         picture: Codes = np.asarray(values).reshape(rows, columns)
         return picture
 
@@ -84,7 +85,7 @@ def read(path: Path) -> Image:
     return stack.image(
         Stack(
             sizes,
-            _dtype(header),
+            dtype,
             fetch,
             "pydicom",
             white=_white(header),
@@ -100,7 +101,7 @@ def _refuse(header: Any, syntax: str) -> None:
         raise UnsupportedError("its pixels lie at an address elsewhere, which is never followed")
     if syntax in _DEFLATED:
         raise UnsupportedError("a deflated DICOM data set is not read: store it uncompressed")
-    if "Rows" not in header or "PhotometricInterpretation" not in header:
+    if not header.get("Rows") or not header.get("PhotometricInterpretation") or not syntax:
         raise UnsupportedError("a DICOM file without a picture (a directory, a report, a structure)")
     colour = str(header.PhotometricInterpretation)
     if colour not in _MONOCHROME or header.get("SamplesPerPixel", 1) != 1:

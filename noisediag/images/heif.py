@@ -13,7 +13,13 @@ from noisediag.images.source import check_size, optional, rendered_planes
 
 DECLARED = (
     Declaration(
-        "HEIC, HEIF", "heic heif hif", "the primary picture", "pillow-heif", "heif", white="bit depth", time="EXIF"
+        "HEIC, HEIF, AVIF",
+        "heic heif hif avif",
+        "the primary picture",
+        "pillow-heif",
+        "heif",
+        white="bit depth",
+        time="EXIF",
     ),
 )
 

@@ -53,9 +53,9 @@ def read(path: Path) -> Image:
         mode = int(mrc.header.mode)
         if mode in _MODES:
             raise UnsupportedError(f"MRC mode {mode}: {_MODES[mode]} are not read")
-        dtype = np.dtype(mrcfile.utils.dtype_from_header(mrc.header))
+        dtype = np.dtype(mrcfile.utils.dtype_from_mode(mode)).newbyteorder(mrc.header.mode.dtype.byteorder)
         depth, height, width = (int(mrc.header[name]) for name in ("nz", "ny", "nx"))
-        images = bool(mrc.is_image_stack())
+        images = int(mrc.header.ispg) == 0  # of an image stack, as MRC2014 has it
         acquisition = _tags(mrc)
     if min(height, width) < 1:
         raise UnsupportedError(f"an MRC file of {depth} x {height} x {width} values is no picture")

@@ -11,7 +11,7 @@ from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import stack
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
-from noisediag.images.source import check_planes, check_size, optional
+from noisediag.images.source import check_dtype, check_planes, check_size, optional
 from noisediag.images.stack import Stack, pages
 
 DECLARED = (
@@ -53,6 +53,7 @@ def read(path: Path) -> Image:
     if len(shape) < 2 or min(shape) < 1 or any(length > 1 for length in shape[len(_AXES) :]):
         raise UnsupportedError(f"a NIfTI file of shape {shape} is no picture")
     stored = dict(zip(_AXES, shape, strict=False))
+    check_dtype(header.get_data_dtype())
     check_size(stored["Y"], stored["X"])
     others = {axis: length for axis, length in stored.items() if axis not in "XY"}  # the first one fastest
     count = 1

@@ -17,7 +17,6 @@ MAX_BYTES = 1 << 34  # unpacked
 _MAX_RATIO = 200  # noise does not shrink like that; 1032 is gzip's limit
 _ALWAYS_BYTES = 1 << 28  # that much is unpacked at any ratio: small pictures with wide borders
 _CHUNK = 1 << 20
-_OPEN_FILES = Path("/proc/self/fd")
 _PREFIX = "noisediag-"
 
 
@@ -40,12 +39,6 @@ def unpacked(path: Path) -> Unpacked:
     Raises TooLargeError for bombs, TruncatedError and UnreadableError for damaged files, UnsupportedError for packed
     files within packed files and for archives of several files.
     """
-    if _OPEN_FILES.is_dir():  # Linux: without a name nothing is left behind, even when the process is killed
-        file = tempfile.TemporaryFile(prefix=_PREFIX)  # noqa: SIM115 - it lives as long as the planes do
-        content = Unpacked(_OPEN_FILES / str(file.fileno()))
-        weakref.finalize(content, file.close)
-        _copy(path, file)
-        return content
     folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
     content = Unpacked(Path(folder.name, "content"))
     weakref.finalize(content, folder.cleanup)

@@ -233,14 +233,9 @@ def _fetcher(path: Path, tiff: tifffile.TiffFile, series: Any, layout: _Layout) 
     if len(series.pages) != int(np.prod(layout.loop, dtype=int)):
         raise UnsupportedError("the pages of the stack do not match its axes")
     numbers = tuple(
-        None if page is None else (_file_of(path, tiff, page), _number_of(tiff, page)) for page in series.pages
+        None if page is None else (page.parent.filehandle.path, _number_of(tiff, page)) for page in series.pages
     )
     return functools.lru_cache(maxsize=1)(functools.partial(_decoded, path, numbers, stored, layout))
-
-
-def _file_of(path: Path, tiff: tifffile.TiffFile, page: Any) -> str:
-    """The file that `page` stands in: `path` as it was given, or another one of an OME-TIFF."""
-    return str(path) if page.parent is tiff else str(page.parent.filehandle.path)
 
 
 def _number_of(tiff: tifffile.TiffFile, page: Any) -> int | tuple[int, int]:
