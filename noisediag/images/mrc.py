@@ -28,6 +28,7 @@ DECLARED = (
 _HEADER_BYTES, _MAP_AT, _EXTENDED_AT, _STAMP_AT = 1024, 208, 92, 212
 _MAX_EXTENDED = 1 << 26  # bytes of the extended header, which is read whole
 _MODES = {3: "complex numbers", 4: "complex numbers", 101: "4-bit numbers"}
+_FEI = (b"FEI1", b"FEI2")  # kinds of extended headers that hold the exposure
 _ANGSTROM_NM = 0.1
 
 
@@ -76,8 +77,7 @@ def _tags(mrc: Any) -> dict[str, Any]:
     columns, rows = float(mrc.voxel_size.x), float(mrc.voxel_size.y)
     if np.isfinite([columns, rows]).all() and columns > 0 and rows > 0:
         found |= {"PixelSize": [rows * _ANGSTROM_NM, columns * _ANGSTROM_NM], "PixelSizeUnit": "nm"}
-    frames = mrc.indexed_extended_header
-    names = getattr(getattr(frames, "dtype", None), "names", None) or ()
-    if "Integration time" in names and len(frames) and float(frames["Integration time"][0]) > 0:
-        found["ExposureTime"] = float(frames["Integration time"][0])
+    if bytes(mrc.header.exttyp) in _FEI and mrc.extended_header.nbytes:
+        times = mrc.indexed_extended_header["Integration time"]
+        found |= {"ExposureTime": float(times[0])} if len(times) and times[0] > 0 else {}
     return found
