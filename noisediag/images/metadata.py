@@ -61,6 +61,7 @@ _SENSITIVITIES = {2: "RecommendedExposureIndex", 1: "Tag 0x8831", 3: "ISOSpeed"}
 # places before the start of the data (ValueError from memory, OSError from a file).
 _EXIF_ERRORS = (IndexError, ValueError, ZeroDivisionError, OSError)
 _EXIF_UNREADABLE = "EXIF unreadable ({}): camera, ISO and exposure unknown"
+_BIG_TIFF = (b"II+\0", b"MM\0+")
 _HEAD_BYTES = 1 << 20  # where non-TIFF RAW files keep their EXIF
 
 
@@ -243,6 +244,8 @@ def exif(path: Path, warnings: list[str]) -> dict[str, Any]:
             offset = int.from_bytes(head[84:88], "big")
             file.seek(offset)
             return _named(_tags(io.BytesIO(file.read(_HEAD_BYTES)), warnings))
+        if head.startswith(_BIG_TIFF):  # unknown to exifread, which would look for EXIF in all of the file
+            return {}
         if head[4:12] == b"ftypcrx ":  # boxes CMT1 (directory 0) and CMT2 (EXIF) each hold a TIFF block
             return _canon_boxes(head, warnings)
         file.seek(0)
