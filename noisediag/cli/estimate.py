@@ -82,8 +82,18 @@ QuietScale = Annotated[Scale | None, _output(help="Of --quiet-value and --map: w
 Format = Annotated[Handover | None, _output("--format", help="Only the option that this program takes.")]
 
 
+def _list_formats(wanted: bool) -> None:
+    if wanted:
+        from noisediag.reports import formats
+
+        print_80(formats.render())
+        raise typer.Exit
+
+
 def estimate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, .npy, ...")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, ...: see --list-formats.")
+    ],
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -104,6 +114,12 @@ def estimate(
     z: DepthIndex = None,
     dataset: Dataset = None,
     linear: Linear = False,
+    list_formats: Annotated[
+        bool,
+        typer.Option(
+            "--list-formats", help="Print what is read of which format.", callback=_list_formats, is_eager=True
+        ),
+    ] = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
 ) -> None:

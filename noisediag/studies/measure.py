@@ -12,6 +12,7 @@ from noisediag.batch.folder import files as files_below
 from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import Footprint
 from noisediag.images.formats import is_picture_name
+from noisediag.images.zarr_store import is_store
 from noisediag.labels import bursts, pairs, photon_transfer
 from noisediag.labels.bursts import ReadOptions
 
@@ -34,7 +35,7 @@ def of_repeats(path: Path, reading: ReadOptions) -> tuple[Job, ...]:
 
     Raises UsageError for a folder without pictures.
     """
-    if not path.is_dir():
+    if not path.is_dir() or is_store(path):
         return (Job(path, partial(_stack, path, reading)),)
     return tuple(job for folder, files in _by_folder(path).items() for job in _of_folder(folder, files, reading))
 

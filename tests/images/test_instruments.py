@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import re
 import struct
 import sys
 from pathlib import Path
@@ -225,12 +226,18 @@ class TestDeclarations:
         assert all(one.name and one.reads and one.library for _, one in declared)
 
     def test_extras_are_those_of_the_package(self) -> None:
-        from importlib import metadata
+        declared = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8")
+        for extra in {one.extra for _, one in formats.declarations() if one.extra}:
+            assert f"\n{extra} = [" in declared
+            assert re.search(rf"^all = .*[\[,]{extra}[,\]]", declared, re.MULTILINE)
 
-        extras = metadata.metadata("noisediag").get_all("Provides-Extra") or ()
-        wanted = {one.extra for _, one in formats.declarations() if one.extra}
-        if not wanted <= set(extras):
-            pytest.skip("installed before these extras were declared")
+    def test_the_table_has_a_line_a_format(self) -> None:
+        from noisediag.reports import formats as table
+
+        lines = table.markdown().splitlines()
+        assert len(lines) == len(formats.declarations()) + 2
+        assert {line.count(" | ") for line in lines} == {len(table.COLUMNS) - 1}
+        assert any(line.startswith("| HDF5") and "| hdf5 |" in line for line in lines)
 
     @pytest.mark.parametrize(
         ("library", "extra", "content"),
