@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
+from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError, one_line
 from noisediag.images import stack
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
@@ -37,6 +37,7 @@ _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _DEFLATED = ("1.2.840.10008.1.2.1.99",)
 _ELSEWHERE = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (94, 95, 204, 205))  # JPIP: pixels lie at an address
 _SHAPE = {"Rows": 0, "Columns": 0, "NumberOfFrames": 1}  # and what they are where they are not said
+_LONG = 300  # characters of what a decoder says
 _TEXTS = {
     "Manufacturer": "Make",
     "ManufacturerModelName": "Model",
@@ -201,6 +202,6 @@ def _number(value: Any) -> float | None:
 def _undecodable(header: Any, error: RuntimeError) -> Exception:
     """What pydicom says where no decoder is installed, in one line; else the error itself."""
     if "missing dependencies" not in str(error):
-        return UnreadableError(f"cannot be decoded ({str(error).splitlines()[0]})")
+        return UnreadableError(f"cannot be decoded ({one_line(str(error))[:_LONG]})")
     name = header.file_meta.TransferSyntaxUID.name
     return UnsupportedError(f"pixels in {name} need a decoder: pip install 'noisediag[medical]' pylibjpeg-libjpeg")

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from noisediag.images import stack
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
 from noisediag.images.source import MAX_PIXELS, listed, optional
-from noisediag.images.stack import Stack
+from noisediag.images.stack import MIN_SIDE_PX, UNKNOWN, Stack, by_order
 
 DECLARED = (
     Declaration(
@@ -36,12 +37,10 @@ DECLARED = (
 )
 
 SIGNATURE, SIGNATURE_AT = b"\x89HDF\r\n\x1a\n", (0, 512, 1024, 2048)  # behind a block of the user's own, as in MATLAB's
-MIN_SIDE_PX = 16  # of a picture: less tells nothing of noise
 _MAX_OBJECTS = 100_000
-_COLOURS = (3, 4)
-_UNKNOWN = "QPONM"  # letters of axes that the file does not name; more of them are no picture
 _LETTERS = {"time": "T", "frame": "T", "frames": "T", "channel": "C", "plane": "Z", "height": "Y", "width": "X"}
 _LETTERS |= {letter.lower(): letter for letter in "TCZYX"}
+_VELOX = re.compile(r"/Data/Image/\w+/Data")  # of Thermo Fisher's electron microscopes: frames last
 _NWB_PICTURES = ("GrayscaleImage", "RGBImage", "RGBAImage", "Image")
 _ELSEWHERE = "its values lie in other files, which are never followed"
 
@@ -65,10 +64,7 @@ def read(path: Path, *, dataset: str | None = None) -> Image:
             raise TruncatedError(f"{printable(name)} was announced and never written")
         letters = _letters(values)
         stacked = Stack(
-            {
-                letter: values.shape[letters.index(letter)]
-                for letter in letters.replace("S", "") + "S" * ("S" in letters)
-            },
+            dict(zip(letters, values.shape, strict=True)),
             values.dtype,
             functools.partial(_picture, h5py, path, name, letters),
             "h5py",
@@ -182,16 +178,16 @@ def _why_not(values: Any) -> str | None:
 
 def _letters(values: Any) -> str:
     """A letter for each axis, as the file labels them, or by their order; "" where that cannot be a picture."""
-    if not 2 <= values.ndim <= 2 + len(_UNKNOWN):
+    if not 2 <= values.ndim <= 2 + len(UNKNOWN):
         return ""
     labels = [_LETTERS.get(str(dimension.label).strip().lower(), "") for dimension in values.dims]
     if all(labels) and len(set(labels)) == len(labels) and {"Y", "X"} <= set(labels):
         return "".join(labels)
     if "MATLAB_class" in values.attrs:  # it counts rows fastest, and its last axis comes first here
-        return _UNKNOWN[: values.ndim - 2] + "XY"
-    if values.ndim > 2 and values.shape[-1] in _COLOURS and values.dtype == np.uint8:
-        return _UNKNOWN[: values.ndim - 3] + "YXS"
-    return _UNKNOWN[: values.ndim - 2] + "YX"
+        return UNKNOWN[: values.ndim - 2] + "XY"
+    if _VELOX.fullmatch(values.name):
+        return "YXT"
+    return by_order(values.shape)
 
 
 def _white(h5py: Any, values: Any) -> float | None:

@@ -86,5 +86,5 @@ def _tags(header: Any, stored: dict[str, int]) -> dict[str, Any]:
     slope, intercept = header.get_slope_inter()
     if slope is not None and (slope, intercept or 0.0) != (1.0, 0.0):
         found |= {"RescaleSlope": float(slope), "RescaleIntercept": float(intercept or 0.0)}
-    description = bytes(np.asarray(header["descrip"]).item()).rstrip(b"\0").decode("latin-1").strip()
+    description = bytes(np.asarray(header["descrip"]).item()).partition(b"\0")[0].decode("latin-1").strip()
     return found | ({"ImageDescription": description} if description else {})

@@ -47,14 +47,16 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
 
 def optional(module: str, extra: str) -> ModuleType:
     """A module of an optional extra. Raises UnsupportedError naming the extra where it is not installed."""
-    # Libraries report oddities through logging; without a handler Python would print them to stderr.
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        raise UnsupportedError(f"this format needs an extra: pip install 'noisediag[{extra}]'") from None
+    # Libraries report oddities through logging; without a handler Python would print them to stderr. Not before the
+    # import: astropy makes its logger itself.
     log = logging.getLogger(module.partition(".")[0])
     if not log.handlers:
         log.addHandler(logging.NullHandler())
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise UnsupportedError(f"this format needs an extra: pip install 'noisediag[{extra}]'") from None
+    return found
 
 
 def chosen(what: str, wanted: str | int, names: Sequence[str]) -> int:

@@ -15,6 +15,9 @@ from noisediag.images.image import Codes, Domain, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_planes, check_size, sampled
 
 PICTURE = ("Y", "X")
+MIN_SIDE_PX = 16  # of a picture: less tells nothing of noise
+UNKNOWN = "QPONM"  # letters of axes that a file does not name; more of them are no picture
+_COLOURS = (3, 4)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,14 @@ def image(stack: Stack) -> Image:
         frame_axes=tuple((axis, length) for axis, length in stack.loop.items() if length > 1),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def by_order(shape: tuple[int, ...]) -> str:
+    """The letters of axes that nothing names: pictures last, or before an axis too short to be a side of one."""
+    axes = len(shape)
+    if axes > 2 and shape[-1] < MIN_SIDE_PX <= min(shape[-3:-1]):
+        return UNKNOWN[: axes - 3] + ("YXS" if shape[-1] in _COLOURS else f"YX{UNKNOWN[axes - 3]}")
+    return UNKNOWN[: axes - 2] + "YX"
 
 
 def pages(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, int], count: int) -> Callable[[int], Codes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,8 @@ def read(path: Path, *, series: str | int | None = None) -> Image:
         others = len(_pictures(tiff.series))
         if series is None and others > 1:
             warnings.append(f"only the first of {others} series is read")
+        if any(one.keyframe.is_mask and one is not stack for one in tiff.series):
+            warnings.append("its mask of pixels without a value is not read: they count as pixels")
         found = ome.read(tiff, warnings, list(tiff.series).index(stack))
         bands = geotiff.read(page, warnings)
         acquisition = metadata.exif(path, warnings) | found.acquisition | bands.acquisition
@@ -112,7 +114,7 @@ def read(path: Path, *, series: str | int | None = None) -> Image:
             black, white = 0.0, float(np.iinfo(stack.dtype).max)
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
-        planes = rendered_planes(pixels)
+        planes = tuple(replace(plane, missing_code=no_data) for plane in rendered_planes(pixels))
         return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
     colours = _colours(page, layout, bands.names)
     planes_, notes = _planes(layout, names, colours, fetch, black, white, no_data)
@@ -276,8 +278,8 @@ def _last_axis(values: Codes, layout: _Layout) -> Codes:
 
 
 def _pictures(series: Sequence[Any]) -> list[Any]:
-    """Those that are not reduced copies of another, thumbnails and previews; all where all are."""
-    return [one for one in series if not one.keyframe.is_reduced] or list(series)
+    """Those that are neither masks nor reduced copies of another, thumbnails and previews; all where all are."""
+    return [one for one in series if not one.keyframe.is_reduced and not one.keyframe.is_mask] or list(series)
 
 
 def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog, wanted: str | int | None) -> Any:

@@ -14,7 +14,7 @@ from noisediag.images import stack, zarr_store
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
 from noisediag.images.source import listed, optional
-from noisediag.images.stack import Stack
+from noisediag.images.stack import UNKNOWN, Stack, by_order
 from noisediag.images.zarr_store import Node
 
 DECLARED = (
@@ -29,7 +29,6 @@ DECLARED = (
 )
 
 _OLD_AXES = "TCZYX"  # of OME-Zarr 0.1 and 0.2, which do not name them
-_UNKNOWN = "QPONM"  # letters of axes that nothing names
 _LETTERS = {"time": "T", "frame": "T", "channel": "C", "band": "C", "depth": "Z", "height": "Y", "width": "X"}
 _LETTERS |= {letter.lower(): letter for letter in "TCZYX"}
 _SECONDS = {"second": 1.0, "millisecond": 1e-3, "microsecond": 1e-6, "minute": 60.0}
@@ -117,7 +116,7 @@ def _named(node: Node, wanted: str) -> Node:
 def _letters(node: Node, ome: Mapping[str, Any], form: zarr_store.Form) -> str:
     """A letter for each axis, as the store names them, or by their order; "" where that cannot be a picture."""
     axes = len(form.shape)
-    if not 2 <= axes <= 2 + len(_UNKNOWN):
+    if not 2 <= axes <= 2 + len(UNKNOWN):
         return ""
     pyramid = _first(ome.get("multiscales"))
     names = [axis.get("name") if isinstance(axis, dict) else axis for axis in _list(pyramid.get("axes"))]
@@ -125,13 +124,11 @@ def _letters(node: Node, ome: Mapping[str, Any], form: zarr_store.Form) -> str:
         return _OLD_AXES
     if not names:
         names = _list((node.array or {}).get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS"))
-    unknown = iter(_UNKNOWN)
+    unknown = iter(UNKNOWN)
     letters = [_LETTERS.get(str(name).lower()) or next(unknown, "") for name in names[:axes]]
     if len(names) == axes == len(set(letters)) and {"Y", "X"} <= set(letters):
         return "".join(letters)
-    if axes > 2 and form.shape[-1] in (3, 4) and form.dtype == np.uint8:
-        return _UNKNOWN[: axes - 3] + "YXS"
-    return _UNKNOWN[: axes - 2] + "YX"
+    return by_order(form.shape)
 
 
 def _list(value: Any) -> list[Any]:

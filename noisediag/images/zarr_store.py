@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TooLargeError, UnreadableError, UnsupportedError, UsageError
+from noisediag.errors import TooLargeError, TruncatedError, UnreadableError, UnsupportedError, UsageError
 from noisediag.images.source import MAX_PIXELS, chosen
+from noisediag.images.stack import MIN_SIDE_PX, UNKNOWN, by_order
 
 MARKS = frozenset({"zarr.json", ".zgroup", ".zarray"})  # the files that make a folder a store
-MIN_SIDE_PX = 16  # of a picture: less tells nothing of noise
-MAX_AXES = 7
 _CHUNK = 1 << 20
 _MAX_JSON_BYTES = 1 << 24
 _MAX_FOLDERS = 10_000  # of a plain store that are looked into
 _PIECE = re.compile(r"(c[/.])?\d+([/.]\d+)*")  # the name of a piece, in format 2 and 3
+_WIDEST = 8  # bytes of a value, after whatever filter
 _SLACK_BYTES = 1 << 20  # that a compressed piece may be larger than what it holds, beside twice its size
 _CODECS = frozenset(
     "blosc zlib gzip zstd lz4 lzma bz2 delta fixedscaleoffset shuffle bitround quantize packbits astype crc32 crc32c "
@@ -193,9 +193,13 @@ def arrays(group: Node) -> Iterator[tuple[str, Node]]:
 
 def _is_picture(one: Node) -> bool:
     shape = (one.array or {}).get("shape")
-    if not isinstance(shape, list) or not 2 <= len(shape) <= MAX_AXES:
+    if not isinstance(shape, list) or not 2 <= len(shape) <= 2 + len(UNKNOWN):
         return False
-    return all(isinstance(side, int) and side >= MIN_SIDE_PX for side in shape[-2:])
+    sides = _lengths(shape, 1)
+    if sides is None:
+        return False
+    letters = by_order(sides)
+    return min(sides[letters.index("Y")], sides[letters.index("X")]) >= MIN_SIDE_PX
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,7 @@ class Form:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     piece: tuple[int, ...]
+    blosc: bool  # the pieces are Blosc frames
 
     @property
     def pieces(self) -> int:
@@ -241,7 +246,9 @@ def form(of: Node) -> Form:
     _check_codecs([codec for codec in codecs if codec is not None])
     if math.prod(parts) > MAX_PIXELS:
         raise TooLargeError(f"pieces of {' x '.join(map(str, parts))} values (a bomb?)")
-    return Form(sides, dtype, parts)
+    last = described.get("compressor") if of.format == 2 else codecs[-1] if codecs else None
+    blosc = isinstance(last, dict) and str(last.get("id", last.get("name"))).removeprefix("numcodecs.") == "blosc"
+    return Form(sides, dtype, parts, blosc)
 
 
 def _lengths(value: Any, least: int) -> tuple[int, ...] | None:
@@ -274,8 +281,24 @@ def stored_pieces(of: Node, made: Form) -> int:
         if _PIECE.fullmatch(place):
             if size > most:
                 raise TooLargeError(f"piece {place} has {size} bytes, for {most} at most (a bomb?)")
+            if made.blosc:
+                _check_blosc(of.path / place, size, math.prod(made.piece))
             count += 1
     return count
+
+
+def _check_blosc(piece: Path, size: int, values: int) -> None:
+    """Hold the header of a Blosc frame against its file: some decoders read and write beyond what they are given.
+
+    Reference: the header of Blosc 1, github.com/Blosc/c-blosc.
+    """
+    with open(piece, "rb") as file:
+        head = file.read(16)
+    unpacked, packed = (int.from_bytes(head[start : start + 4], "little") for start in (4, 12))
+    if len(head) < 16 or packed > size:
+        raise TruncatedError(f"piece {piece.name} has {size} bytes of {packed}")
+    if unpacked > _WIDEST * values:
+        raise TooLargeError(f"piece {piece.name} unpacks to {unpacked} bytes (a bomb?)")
 
 
 def size_and_time(path: Path) -> tuple[int, int]:

@@ -62,6 +62,15 @@ class TestHdf5:
         with pytest.raises(UsageError, match="--series"):
             read(path, dataset="raw", series="0")
 
+    def test_pictures_before_a_short_axis(self, tmp_path: Path, movie: np.ndarray) -> None:
+        path = tmp_path / "a.h5"
+        for name, values in (("d", np.moveaxis(movie, 0, -1)), ("Data/Image/0f/Data", np.moveaxis(movie, 0, -1))):
+            with h5py.File(path, "w") as file:
+                file[name] = values
+            image = read(path)
+            assert image.frame_axes == (("T" if "Data" in name else "Q", 5),)
+            np.testing.assert_array_equal(image.planes[3].load(), movie[3])
+
     def test_matlab_behind_its_own_block(self, tmp_path: Path, movie: np.ndarray) -> None:
         path = tmp_path / "a.mat"
         with h5py.File(path, "w", userblock_size=512) as file:
