@@ -123,7 +123,7 @@ def test_a_zarr_store_is_a_file_and_a_plate_its_fields(tmp_path):
     (tmp_path / "plate.zarr/A/1/.zattrs").write_text('{"well": {"images": [{"path": "0"}, {"path": "1"}]}}')
     fields = ["plate.zarr/A/1/0", "plate.zarr/A/1/1"]
     assert found(tmp_path) == ["b.tif", "empty.zarr", "image", *fields]
-    assert found(tmp_path, include=["*.zarr"]) == fields
+    assert found(tmp_path, include=["*.zarr"]) == ["empty.zarr", *fields]
     assert found(tmp_path, include=["*/1/1"]) == fields[1:]
     assert found(tmp_path, exclude=["plate*"]) == ["b.tif", "empty.zarr", "image"]
     assert found(tmp_path / "plate.zarr") == ["A/1/0", "A/1/1"]
