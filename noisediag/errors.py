@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import ClassVar
 
 OUT_OF_MEMORY = "not enough memory"  # the reason of failures that come from the machine and not from the file
+MAX_NAME = 100  # characters of a user's own name of a parameter, unit or class
 
 
 class NoisediagError(Exception):
@@ -58,6 +60,12 @@ class PermissionDeniedError(InputError):
     code = "permission"
 
 
+class LateError(InputError):
+    """Reading or measuring the file takes longer than it may."""
+
+    code = "timeout"
+
+
 class CheckpointError(NoisediagError):
     """A checkpoint is missing, damaged, or does not match the code that loads it."""
 
@@ -78,10 +86,24 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
+def is_name(text: object, longest: int = MAX_NAME) -> bool:
+    """Whether `text` can name a parameter, a unit or a class in tables and reports: one line that can be printed.
+
+    >>> is_name("read_noise"), is_name(""), is_name("a\x1b[31m"), is_name(3)
+    (True, False, False, False)
+    """
+    return isinstance(text, str) and 0 < len(text) <= longest and text.isprintable()
+
+
 def complain(message: str, path: str | Path | None = None) -> None:
-    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal."""
+    """One line on stderr, `noisediag: [path: ]message`, with nothing in it that could act on a terminal.
+
+    Where stderr takes no more (a full disk, a reader that is gone), there is nobody to tell: the work goes on.
+    """
     where = "" if path is None else f"{path}: "
-    sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
+    with contextlib.suppress(OSError):
+        sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
+        sys.stderr.flush()
 
 
 def _escaped(character: str) -> str:

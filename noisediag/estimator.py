@@ -23,7 +23,7 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image, Plane
-from noisediag.readout import doubts, emptiness, masked, saturation, sensor
+from noisediag.readout import doubts, emptiness, gauge, masked, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
@@ -82,7 +82,7 @@ class Estimator:
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
         parts = [self._read(part, image, gain) for part in plan(image)]
         planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
-        rendered = next((part.rendered for part in parts if part.rendered is not None), None)
+        rendered = processed.together([part.rendered for part in parts if part.rendered is not None])
         domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
         if image.luma_only:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
@@ -116,6 +116,8 @@ class Estimator:
     def _read(self, part: Part, image: Image, gain: float | None) -> _Read:
         """What the model says of one part, held against the part's own pixels."""
         calibration = self.model.calibration
+        factor = 1.0 if image.domain == "rendered" else gauge.gauge(part)
+        part = gauge.shortened(part, factor)
         answers, tokens = self._ask(part.bags)
         if not saturation.outshone(part, answers[-1]):
             part = part.under(None)  # no ceiling: a bright and quiet surface
@@ -152,7 +154,7 @@ class Estimator:
             own, together = [doubts.with_black(p, black) for p in own], doubts.with_black(together, black)
         groups = (*part.groups, tuple(plane for group in part.groups for plane in group))
         told = [
-            masked.told(saturation.told(plane, part), group)
+            gauge.on_stated_scale(masked.told(saturation.told(plane, part), group), factor)
             for plane, group in zip((*own, together), groups, strict=True)
         ]
         warnings += masked.doubts(told[-1], groups[-1])

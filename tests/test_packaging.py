@@ -82,7 +82,7 @@ class TestMetadata:
         assert not torch.specifier.contains(Version("2.13.1"))
 
     @pytest.mark.parametrize(
-        "extra", ["plot", "fits", "heif", "bioio", "benchmark", "parquet", "cluster", "explain", "test", "all"]
+        "extra", ["plot", "fits", "heif", "video", "bioio", "benchmark", "parquet", "cluster", "explain", "test", "all"]
     )
     def test_extras(self, extra):
         assert extra in (metadata.metadata("noisediag").get_all("Provides-Extra") or ())
@@ -105,7 +105,10 @@ class TestDistributions:
         names = set(zipfile.ZipFile(wheel).namelist())
         models = {f"noisediag/models/{path.name}" for path in (ROOT / "models").glob("*.safetensors")}
         assert models
-        assert models | {"noisediag/reports/report.schema.json", "noisediag/py.typed"} <= names
+        assert (
+            models | {"noisediag/models/SHA256SUMS", "noisediag/reports/report.schema.json", "noisediag/py.typed"}
+            <= names
+        )
         templates = (ROOT / "noisediag" / "reports" / "templates").iterdir()
         assert {f"noisediag/reports/templates/{path.name}" for path in templates} <= names
         assert not [name for name in names if name.startswith(("tests/", "models/"))]

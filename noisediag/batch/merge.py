@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from noisediag.batch.pool import Reply
+from noisediag.batch import parts as shards
+from noisediag.batch.parts import Part, Place
 from noisediag.batch.run import check_outputs, write
 from noisediag.batch.summary import Summary
-from noisediag.errors import UnreadableError, UsageError
-from noisediag.reports import files
-from noisediag.reports.reading import JsonLine, json_lines, row_path
+from noisediag.errors import UsageError
+from noisediag.reports import bounds, files
+from noisediag.reports.rows import Reply
 
-_PART_KEYS = {"index", "count", "run", "csv"}
+_LISTED = 5  # missing shards that the message names
 
 
 @dataclass(frozen=True, slots=True)
-class _RowPlace:
-    """Where a row stands."""
+class _Row:
+    """Where the row of a file stands."""
 
     path: bytes
     part: int
-    offset: int
-    length: int
+    place: Place
 
 
 def run(parts: Sequence[Path], outputs: Sequence[Path], *, force: bool) -> Summary:
@@ -38,83 +36,55 @@ def run(parts: Sequence[Path], outputs: Sequence[Path], *, force: bool) -> Summa
     check_outputs(outputs, force=force)
     for output in outputs:
         files.check(output, inputs=parts, force=force)
-    lines = _index(parts)
-    lines.sort(key=lambda line: line.path)
-    for before, line in itertools.pairwise(lines):
-        if before.path == line.path:
-            shown = line.path.decode("utf-8", "backslashreplace")
-            raise UsageError(f"{shown}: has a row in {parts[before.part]} and one more in {parts[line.part]}")
+    found = _index(parts)
+    found.sort(key=lambda row: row.path)
+    for before, row in itertools.pairwise(found):
+        if before.path == row.path:
+            shown = row.path.decode("utf-8", "backslashreplace")
+            raise UsageError(f"{shown}: has a row in {parts[before.part]} and one more in {parts[row.part]}")
     summary = Summary()
-    write(_replies(lines, parts), outputs, summary)
+    write(_replies(found, parts), outputs, summary)
     return summary
 
 
-def _index(parts: Sequence[Path]) -> list[_RowPlace]:
-    lines: list[_RowPlace] = []
-    shards: dict[int, Path] = {}
-    empty: list[Path] = []
-    first: tuple[Path, Mapping[str, Any]] | None = None
-    for number, part in enumerate(parts):
-        own: Mapping[str, Any] | None = None
-        for line in _rows(part):
-            found = line.content["part"]
-            if own is None:
-                own = found
-            elif (own["index"], own["run"]) != (found["index"], found["run"]):
-                raise UnreadableError(f"{part}: its rows are not of one run")
-            lines.append(_RowPlace(row_path(line.content), number, line.offset, line.length))
-        if own is None:
-            empty.append(part)
-            continue
-        first = first or (part, own)
-        _check_alike(first, (part, own))
-        if own["index"] in shards:
-            raise UsageError(f"{part} and {shards[own['index']]} are both shard {own['index']}/{own['count']}")
-        shards[own["index"]] = part
-    if first is None:
-        raise UsageError("there is no row in any part")
-    _check_complete(set(shards), len(empty), first[1]["count"])
-    return lines
+def _index(parts: Sequence[Path]) -> list[_Row]:
+    found: list[_Row] = []
+    known: dict[int, Path] = {}
+    first: tuple[Path, Part] | None = None
+    for number, path in enumerate(parts):
+        part, places = shards.read(path)
+        first = first or (path, part)
+        _check_alike(first, (path, part))
+        if part.index in known:
+            raise UsageError(f"{path} and {known[part.index]} are both shard {part.index}/{part.count}")
+        known[part.index] = path
+        found += [_Row(name, number, place) for name, place in places]
+    if first is not None:
+        _check_complete(known, first[1].count)
+    return found
 
 
-def _check_alike(first: tuple[Path, Mapping[str, Any]], other: tuple[Path, Mapping[str, Any]]) -> None:
+def _check_alike(first: tuple[Path, Part], other: tuple[Path, Part]) -> None:
     (path, one), (other_path, two) = first, other
-    before, after = ({"number of shards": part["count"], **part["run"]} for part in (one, two))
+    before, after = ({"number of shards": part.count, **part.run} for part in (one, two))
     for name in {**before, **after}:
         if before.get(name) != after.get(name):
-            raise UsageError(
-                f"{path} and {other_path} do not belong together: {name} {before.get(name)} and {after.get(name)}"
-            )
+            values = " and ".join(bounds.text(str(values.get(name)), 100) for values in (before, after))
+            raise UsageError(f"{path} and {other_path} do not belong together: {bounds.text(name, 100)} {values}")
 
 
-def _check_complete(shards: set[int], empty: int, count: int) -> None:
-    """A shard without any file leaves an empty part, which does not say which one it is."""
-    missing = sorted(set(range(1, count + 1)) - shards)
-    if len(missing) != empty:
-        names = ", ".join(f"{index}/{count}" for index in missing)
-        but = f", and {empty} of the parts given are empty" if empty else ""
-        raise UsageError(f"shards without a row: {names or 'none'}{but}")
+def _check_complete(known: dict[int, Path], count: int) -> None:
+    missing = [index for index in range(1, count + 1) if index not in known]
+    if missing:
+        names = ", ".join(f"{index}/{count}" for index in missing[:_LISTED])
+        raise UsageError(f"shards without a part: {names}{', ...' if len(missing) > _LISTED else ''}")
 
 
-def _rows(part: Path) -> Iterator[JsonLine]:
-    """Every line of a part. Raises UnreadableError, TruncatedError."""
-    for line in json_lines(part):
-        if set(line.content.get("part") or ()) != _PART_KEYS:
-            raise UnreadableError(f"{part}: line {line.number} was not written by batch --shard")
-        yield line
-
-
-def _replies(lines: Sequence[_RowPlace], parts: Sequence[Path]) -> Iterator[Reply]:
-    """The rows of `lines` as batch had them."""
-    opened: dict[int, Any] = {}
+def _replies(found: Sequence[_Row], parts: Sequence[Path]) -> Iterator[Reply]:
+    """The rows as batch had them."""
+    opened = shards.Rows(parts)
     try:
-        for line in lines:
-            if line.part not in opened:
-                opened[line.part] = open(parts[line.part], "rb")  # noqa: SIM115 - all of them until the end
-            file = opened[line.part]
-            file.seek(line.offset)
-            row = json.loads(file.read(line.length))
-            yield {"csv": row.pop("part")["csv"], "row": row}
+        for row in found:
+            yield opened.reply(row.part, row.place)
     finally:
-        for file in opened.values():
-            file.close()
+        opened.close()

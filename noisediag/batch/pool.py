@@ -14,17 +14,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from noisediag.batch.worker import EstimateOptions, reply
+from noisediag import __version__
+from noisediag.batch.worker import EstimateOptions
 from noisediag.errors import OUT_OF_MEMORY, CheckpointError, NoisediagError, UsageError
 from noisediag.footprint.file import CheckpointId
-from noisediag.reports import Failure
-
-Reply = dict[str, Any]  # see worker.reply
+from noisediag.reports import Failure, rows
+from noisediag.reports.reading import row_path
+from noisediag.reports.rows import Reply
 
 # The parent's own import path and nothing else: a numpy.py among the pictures must not become ours.
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from noisediag.batch.worker import main; main()"
 # Processes share the cores; threads of one process would only get in the way.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TIFFFILE_NUM_THREADS"), "1")
+_ANSWER_BYTES = 6 * rows.ROW_BYTES  # every character escaped
+SAME = {"same": True}  # instead of a row
+_PARTS = {"row", "cells"}
+_ABOUT_THE_FILE = {"key", "beside"}  # what it is known by, beside its size and time
 _AT_ONCE = 64  # rows handed on together: one flush of the journal serves them all
 _ERRORS: dict[int, type[NoisediagError]] = {2: UsageError, 5: CheckpointError}
 
@@ -37,25 +42,56 @@ class Limits:
     memory_mb: int | None  # None: no limit
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What makes the rows of a run, and must be the same in all of its processes, whenever they start."""
+
+    checkpoint: CheckpointId
+    device: str  # kind of device
+    version: str = __version__
+
+    def check(self, started: Origin) -> None:
+        """Raise UsageError or CheckpointError where a process that has `started` would make other rows."""
+        apart = "rows would not belong together"
+        if started.version != self.version:
+            raise UsageError(f"a worker has noisediag {started.version}, and the run {self.version}: {apart}")
+        if started.checkpoint != self.checkpoint:
+            names = (f"{one.name} ({one.sha256[:12]})" for one in (started.checkpoint, self.checkpoint))
+            raise CheckpointError(
+                f"a worker loaded the checkpoint {next(names)}, and the run began with {next(names)}: {apart}"
+            )
+        if started.device != self.device:
+            raise UsageError(
+                f"a worker is on {started.device}, and the run began on {self.device}: {apart}; see --device"
+            )
+
+
 class Worker:
     """One worker process at a time, started when it is needed and replaced when it is lost. One thread may use it."""
 
-    def __init__(self, options: EstimateOptions, limits: Limits, folder: str | None = None):
-        self.options, self.limits, self.folder = options, limits, folder
+    def __init__(
+        self, options: EstimateOptions, limits: Limits, folder: str | None = None, origin: Origin | None = None
+    ):
+        """`origin`: what each process must say that it is; None: what the first one says."""
+        self.options, self.limits, self.folder, self.origin = options, limits, folder, origin
         self.process: subprocess.Popen[bytes] | None = None
-        self.checkpoint: CheckpointId | None = None
-        self.device = ""
         self.retired = False  # no process is to be started any more
 
     def start(self) -> None:
         """Start the process and wait until its model is loaded.
 
-        Raises what the model's loading raises, and NoisediagError where the process ends before that or the worker is
-        retired.
+        Raises what the model's loading and Origin.check raise, and NoisediagError where the process ends before that or
+        the worker is retired.
         """
         command = [sys.executable, "-c", _COMMAND, *sys.path]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=self.folder, env={**os.environ, **_ONE_THREAD})
+        environment = {**os.environ, **_ONE_THREAD}
+        try:  # in a session of its own, for Ctrl-C is the parent's to handle, also while the process starts
+            process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, cwd=self.folder, env=environment, start_new_session=os.name == "posix"
+            )
+        except OSError as error:
+            raise NoisediagError(f"a worker process cannot be started: {error.strerror or error}") from error
         self.process = process
         if self.retired:
             self.close()
@@ -68,20 +104,34 @@ class Worker:
         if "error" in answer:
             self.close()
             raise _ERRORS.get(answer["exit_code"], NoisediagError)(answer["error"])
-        self.checkpoint, self.device = CheckpointId(**answer["checkpoint"]), answer["device"]
+        started = Origin(CheckpointId(**answer["checkpoint"]), answer["device"], answer["version"])
+        try:
+            (self.origin or Origin(started.checkpoint, started.device)).check(started)
+        except NoisediagError:
+            self.close()
+            raise
+        self.origin = started
 
-    def measure(self, path: str, following: str | None = None) -> Reply:
+    def expect(self, origin: Origin) -> None:
+        """Raise what Origin.check raises where the process that runs, or one that will be started, is another."""
+        if self.process is not None and self.origin is not None:
+            origin.check(self.origin)
+        self.origin = origin
+
+    def measure(self, path: str, following: str | None = None, known: str | None = None) -> Reply:
         """The row of the file at `path`, whatever it does. `following`: the file that is wanted next.
+
+        `known`: the digest of its content when it was last measured, "" for none; if it still is, the reply is SAME.
 
         What may be the fault of an old process, or of the system, is tried once more in a fresh one.
         """
-        outcome = self._measure(path, following)
+        outcome = self._measure(path, following, known)
         if isinstance(outcome, Failure) and outcome.code in ("crashed", "memory"):
-            outcome = self._measure(path, None)
+            outcome = self._measure(path, None, known)
         if not isinstance(outcome, Failure):
             return outcome
-        assert self.checkpoint is not None
-        return reply(outcome, self.checkpoint)
+        assert self.origin is not None
+        return rows.encoded(outcome, self.origin.checkpoint)
 
     def retire(self) -> None:
         """End the process for good while another thread waits for it, which then sees its end."""
@@ -102,7 +152,7 @@ class Worker:
                 stream.close()
         process.wait()
 
-    def _measure(self, path: str, following: str | None) -> Reply | Failure:
+    def _measure(self, path: str, following: str | None, known: str | None) -> Reply | Failure:
         if self.process is None:
             self.start()
         process = self.process
@@ -113,16 +163,23 @@ class Worker:
             late.set()
             process.kill()
 
-        timer = threading.Timer(self.limits.timeout_s, stop)
+        timer = threading.Timer(min(self.limits.timeout_s, threading.TIMEOUT_MAX), stop)
         timer.start()
-        answer = self._ask({"path": path, "next": following})
-        timer.cancel()
+        try:
+            answer = self._ask({"path": path, "next": following, "known": known})
+        finally:
+            timer.cancel()
         if answer is None:
             ending = _ending(process.wait())
             self.close()
             if late.is_set():
                 return Failure(path, "timeout", f"not done after {self.limits.timeout_s:g} s")
             return Failure(path, "crashed", f"reading it ended the process ({ending})")
+        if answer == SAME and known:
+            return answer
+        if not _is_of(answer, path):  # a decoder wrote over the memory of the process
+            self.close()
+            return Failure(path, "crashed", "reading it damaged the process")
         exhausted = answer["row"].get("error") == {"code": "memory", "message": OUT_OF_MEMORY}
         if late.is_set() or exhausted:  # done in the last moment; what is left of its memory is in pieces
             self.close()
@@ -140,10 +197,16 @@ class Worker:
         try:
             process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
-            line = process.stdout.readline()
+            line = process.stdout.readline(_ANSWER_BYTES)
         except OSError:
             return None
-        return json.loads(line) if line.endswith(b"\n") else None
+        if not line:
+            return None
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            answer = None
+        return answer if isinstance(answer, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -168,18 +231,25 @@ class Pool:
         """Load the first worker's model: its checkpoint, and the device that it is on."""
         first = self._workers[0]
         first.start()
-        assert first.checkpoint is not None
-        return first.checkpoint, first.device
+        assert first.origin is not None
+        for worker in self._workers:
+            worker.origin = first.origin
+        return first.origin.checkpoint, first.origin.device
 
-    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
-        """The rows as they come, in lists of those that are there at once. Ends all processes when it is left."""
+    def run(self, paths: Sequence[str], known: Sequence[str] | None = None) -> Iterator[list[Done]]:
+        """The rows as they come, in lists of those that are there at once. Ends all processes when it is left.
+
+        `known`: of each, see `Worker.measure`.
+        """
         threads = [
-            threading.Thread(target=self._serve, args=(worker, paths), daemon=True)
+            threading.Thread(target=self._serve, args=(worker, paths, known), daemon=True)
             for worker in self._workers[: len(paths)]
         ]
-        for thread in threads:
-            thread.start()
+        begun: list[threading.Thread] = []
         try:
+            for thread in threads:
+                thread.start()
+                begun.append(thread)
             running = len(threads)
             while running:
                 found = [self._results.get()]
@@ -190,9 +260,13 @@ class Pool:
                         raise item
                 running -= found.count(None)
                 yield [item for item in found if isinstance(item, Done)]
+        except RuntimeError as error:  # which is all that threading has for it
+            if len(begun) == len(threads):
+                raise
+            raise NoisediagError(f"of {len(threads)} workers only {len(begun)} can be started: {error}") from error
         finally:
             self._stopped = True
-            for thread, worker in zip(threads, self._workers, strict=False):
+            for thread, worker in zip(begun, self._workers, strict=False):
                 worker.retire()
                 thread.join()
             self.close()
@@ -202,11 +276,12 @@ class Pool:
         for worker in self._workers:
             worker.close()
 
-    def _serve(self, worker: Worker, paths: Sequence[str]) -> None:
+    def _serve(self, worker: Worker, paths: Sequence[str], known: Sequence[str] | None) -> None:
         try:
             while (index := self._take(len(paths))) is not None:
                 ahead = index + len(self._workers)
-                answer = worker.measure(paths[index], paths[ahead] if ahead < len(paths) else None)
+                following = paths[ahead] if ahead < len(paths) else None
+                answer = worker.measure(paths[index], following, None if known is None else known[index])
                 self._results.put(Done(index, answer))
             worker.close()
         except BaseException as error:
@@ -223,5 +298,18 @@ class Pool:
             return self._next - 1
 
 
+def _is_of(answer: dict[str, Any], path: str) -> bool:
+    """Whether `answer` is the row of the file at `path`."""
+    try:
+        return row_path(answer["row"]) == os.fsencode(path) and answer.keys() - _ABOUT_THE_FILE == _PARTS
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return False
+
+
 def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # of the real-time signals only two have names
+        return f"signal {-code}"

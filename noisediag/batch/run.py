@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from noisediag import __version__
+from noisediag.batch import keys, parts
 from noisediag.batch.journal import RowJournal
-from noisediag.batch.pool import Done, Limits, Reply
+from noisediag.batch.parts import Part
+from noisediag.batch.pool import SAME, Done, Limits
 from noisediag.batch.summary import Summary
-from noisediag.batch.walk import Entry, Walk, digest_key
-from noisediag.batch.worker import EstimateOptions, reply
-from noisediag.errors import UsageError
+from noisediag.batch.walk import Entry, Walk
+from noisediag.batch.worker import EstimateOptions
+from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import CheckpointId
-from noisediag.reports import files, writing
+from noisediag.reports import files, rows, writing
+from noisediag.reports.rows import Reply
 
 PART_SUFFIX = ".jsonl"  # of one shard: `merge` makes the other formats
 
@@ -46,8 +49,11 @@ class Workers(Protocol):
     def start(self) -> tuple[CheckpointId, str]:
         """The checkpoint that is loaded, and on which kind of device."""
 
-    def run(self, paths: Sequence[str]) -> Iterator[list[Done]]:
-        """Rows as they come."""
+    def run(self, paths: Sequence[str], known: Sequence[str] | None = None) -> Iterator[list[Done]]:
+        """Rows as they come. `known`: the digest that each had when it was measured, "" for none; None: not looked at.
+
+        Instead of the row of a file that has it still, there is SAME.
+        """
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -58,6 +64,9 @@ class Watcher(Protocol):
 
     def begin(self, total: int, done: int) -> None:
         """So many files, of which so many were done before."""
+
+    def same(self, count: int) -> None:
+        """So many more turned out to be done before."""
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """These are done now."""
@@ -78,11 +87,14 @@ def run(options: BatchOptions, workers: Workers, watcher: Watcher) -> Summary:
     with contextlib.closing(workers):
         checkpoint, device = workers.start()
         with RowJournal(options.journal, _run_of(options, checkpoint, device), resume=options.resume) as journal:
+            for output in options.outputs:
+                files.remove_parts(output)
             _measure(found.entries, options, journal, workers, checkpoint, watcher)
             replies = journal.replies(entry.path for entry in found.entries)
-            part = None if options.walk.shard is None else _part_of(options, checkpoint, device)
+            part = _part_of(options, checkpoint, device, len(found.entries))
             summary = Summary(skipped=found.skipped)
-            write(replies, options.outputs, summary, part=part)
+            with _resumable():
+                write(replies, options.outputs, summary, part=part)
     return summary
 
 
@@ -114,24 +126,23 @@ def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
         raise UsageError("--output: one file of each format")
 
 
-def write(
-    replies: Iterable[Reply], outputs: Sequence[Path], summary: Summary, *, part: Mapping[str, Any] | None = None
-) -> None:
+def write(replies: Iterable[Reply], outputs: Sequence[Path], summary: Summary, *, part: Part | None = None) -> None:
     """Write the rows to all outputs at once, each of which appears whole or not at all, and add them to `summary`.
 
-    `part`: what `merge` needs to know of each row of a shard.
+    `part`: they are those of a shard, for `merge`.
     """
     with contextlib.ExitStack() as stack:
         writers = []
         for output in outputs:
             temporary = stack.enter_context(files.replacing(output, force=True))
-            writers.append(stack.enter_context(writing.opened(temporary, output.suffix)))
+            with files.refusals(output):
+                opened = writing.opened(temporary, output.suffix) if part is None else parts.opened(temporary, part)
+                writers.append((output, stack.enter_context(opened)))
         for item in replies:
-            row = item["row"]
-            summary.add(row)
-            shown = row if part is None else {**row, "part": {**part, "csv": item["csv"]}}
-            for add in writers:
-                add(shown, item["csv"])
+            summary.add(item["row"])
+            for output, add in writers:
+                with files.refusals(output):
+                    add(item["row"], item["cells"])
 
 
 def _measure(
@@ -142,22 +153,52 @@ def _measure(
     checkpoint: CheckpointId,
     watcher: Watcher,
 ) -> None:
-    keys = [digest_key(entry) if options.by_digest else entry.key for entry in entries]
-    todo = [index for index, entry in enumerate(entries) if journal.key(entry.path) != keys[index]]
+    todo = [index for index, entry in enumerate(entries) if not keys.unchanged(journal.key(entry.path), entry)]
     watcher.begin(len(entries), len(entries) - len(todo))
-    lost = [(keys[index], entries[index].failure) for index in todo]
-    _record([(key, reply(failure, checkpoint)) for key, failure in lost if failure is not None], journal, watcher)
+    lost = [(entries[index].key, entries[index].failure) for index in todo]
+    failed = [(key, rows.encoded(failure, checkpoint)) for key, failure in lost if failure is not None]
+    _record(failed, journal, watcher)
     todo = [index for index in todo if entries[index].failure is None]
-    for done in workers.run([entries[index].path for index in todo]):
-        _record([(keys[todo[item.index]], item.reply) for item in done], journal, watcher)
+    paths = [entries[index].path for index in todo]
+    known = [journal.key(path) or "" for path in paths]
+    for done in workers.run(paths, known) if options.by_digest else workers.run(paths):
+        fresh = [item for item in done if item.reply != SAME]
+        if len(fresh) < len(done):
+            watcher.same(len(done) - len(fresh))
+        _record(
+            [(_key_of(entries[todo[item.index]], item.reply), _row_of(item.reply)) for item in fresh], journal, watcher
+        )
+    without = sum(journal.key(entry.path) is None for entry in entries)
+    if without:
+        raise NoisediagError(f"the workers ended and left {without} files without a row; --resume goes on")
+
+
+def _key_of(entry: Entry, reply: Reply) -> str:
+    """What the row of `entry` is known by: the digest that a worker made, or size and time, of its siblings, too."""
+    digest: str | None = reply.get("key")
+    return digest or entry.key + str(reply.get("beside", ""))
+
+
+def _row_of(reply: Reply) -> Reply:
+    return {name: part for name, part in reply.items() if name in ("row", "cells")}
 
 
 def _record(items: Iterable[tuple[str, Reply]], journal: RowJournal, watcher: Watcher) -> None:
     """On the disk first, then counted. A file that may not be read stays due: permissions have no date."""
     kept = [("" if item["row"].get("error", {}).get("code") == "permission" else key, item) for key, item in items]
     if kept:
-        journal.append(kept)
+        with _resumable():
+            journal.append(kept)
         watcher.rows([item["row"] for _, item in kept])
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """A full disk costs no row that was counted, and whoever meets it is told."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{error}; what was measured is kept, and --resume goes on from there") from error
 
 
 def _run_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
@@ -175,10 +216,11 @@ def _origin(estimate: EstimateOptions, checkpoint: CheckpointId, device: str) ->
     return {"noisediag": __version__, **estimate.plain(), "checkpoint": checkpoint.sha256, "device": device}
 
 
-def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str) -> dict[str, Any]:
+def _part_of(options: BatchOptions, checkpoint: CheckpointId, device: str, count: int) -> Part | None:
     shard = options.walk.shard
-    assert shard is not None
-    return {"index": shard.index, "count": shard.count, "run": _origin(options.estimate, checkpoint, device)}
+    if shard is None:
+        return None
+    return Part(shard.index, shard.count, count, _origin(options.estimate, checkpoint, device))
 
 
 def processors() -> int:

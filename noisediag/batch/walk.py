@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,7 +14,7 @@ from noisediag.images import zarr_store
 from noisediag.images.formats import SUFFIXES, is_picture_name
 from noisediag.reports import Failure
 
-_CHUNK = 1 << 20
+MOST_SHARDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,10 @@ class Shard:
     def parse(cls, text: str) -> Shard:
         """From `i/n`. Raises UsageError."""
         index, _, count = text.partition("/")
-        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-            raise UsageError(f"--shard {text}: i/n with i from 1 to n, as in 3/8")
+        digits = len(str(MOST_SHARDS))
+        whole = all(part.isdecimal() and part.isascii() and len(part) <= digits for part in (index, count))
+        if not (whole and 1 <= int(index) <= int(count) <= MOST_SHARDS):
+            raise UsageError(f"--shard {text}: i/n with i from 1 to n, as in 3/8; n up to {MOST_SHARDS}")
         return cls(int(index), int(count))
 
     def holds(self, inner: str) -> bool:
@@ -139,22 +140,6 @@ class Walk:
 
     def _in_shard(self, inner: str) -> bool:
         return self.shard is None or self.shard.holds(inner)
-
-
-def digest_key(entry: Entry) -> str:
-    """SHA-256 of the file's bytes instead of `Entry.key`; the latter where they cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        if zarr_store.is_store(Path(entry.path)):
-            return zarr_store.sha256(Path(entry.path))
-        if not stat.S_ISREG(os.stat(entry.path).st_mode):  # noqa: PTH116 - a pipe would never end
-            return entry.key
-        with open(entry.path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except (OSError, InputError):
-        return entry.key
-    return digest.hexdigest()
 
 
 def _of_store(path: str) -> list[Entry]:

@@ -1,7 +1,8 @@
 """The process that reads and measures, one file at a time, for a parent that replaces it when a file ends it.
 
-stdin and stdout carry one JSON object a line: first the options and, in answer, the checkpoint or the reason why there
-is none; then a path, and in answer its row. What decoders print goes nowhere.
+stdin and stdout carry one JSON object a line: first the options and, in answer, version and checkpoint or the reason
+why there is none; then a path, and in answer its row, or that the file is the one that is known. What decoders print
+goes nowhere.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from noisediag import __version__
+from noisediag.batch import keys
 from noisediag.errors import NoisediagError
 from noisediag.footprint.file import CheckpointId, Footprint
-from noisediag.reports import Outcome, csv
-from noisediag.reports import json as json_report
+from noisediag.reports import rows
 from noisediag.reports.attempt import attempt
 
 if sys.platform != "win32":
@@ -61,14 +63,11 @@ class EstimateOptions:
         return cls(**{**plain, "roi": None if roi is None else tuple(roi)})
 
 
-def reply(outcome: Outcome, checkpoint: CheckpointId) -> dict[str, Any]:
-    """What is kept of an outcome: its JSON row and its lines of CSV."""
-    return {"row": json_report.row(outcome, checkpoint), "csv": csv.rows(outcome, checkpoint)}
-
-
 def main() -> None:
     """Serve until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the parent's to handle, and no fault of the file that is read
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _end_with_parent()
     with os.fdopen(os.dup(1), "wb") as replies:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -85,13 +84,21 @@ def main() -> None:
         except NoisediagError as error:
             answer({"error": str(error), "exit_code": error.exit_code})
             return
-        answer({"checkpoint": asdict(checkpoint), "device": device})
+        answer({"version": __version__, "checkpoint": asdict(checkpoint), "device": device})
         if start["memory_mb"] is not None and device == "cpu":  # CUDA reserves more than it ever uses
             _limit_memory(start["memory_mb"])
         for line in sys.stdin.buffer:
             request = json.loads(line)
             _read_ahead(request["next"])
-            answer(reply(attempt(Path(request["path"]), measure), checkpoint))
+            path, known = Path(request["path"]), request["known"]
+            key = None if known is None else keys.by_content(path)
+            if key is not None and key == known:
+                answer({"same": True})
+                continue
+            beside = keys.beside(path) if known is None else ""  # of before it is read: a change meanwhile counts
+            reply = rows.encoded(attempt(path, measure), checkpoint)
+            about = {"key": key, "beside": beside}
+            answer(reply | {name: value for name, value in about.items() if value})
 
 
 def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], CheckpointId, str]:
@@ -130,7 +137,9 @@ def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], Che
 def _limit_memory(megabytes: int) -> None:
     """What the process may have in private memory. Beyond it allocations fail, in Python as a MemoryError."""
     if sys.platform != "win32":
-        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 10**6, megabytes * 10**6))
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]  # which the user, or a queueing system, may have set
+        limit = megabytes * 10**6 if most == resource.RLIM_INFINITY else min(megabytes * 10**6, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _keep_memory() -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from noisediag import __version__
-from noisediag.cli.common import ManyValues, PlainHelp
+from noisediag.cli.common import INTERRUPTED, PIPE_CLOSED, ManyValues, PlainHelp, Stopped, refused, stop_at_signals
 
 # The first sentence of each command's help. A command NAME is the function of that name, or the group `app`, in
 # noisediag.cli.NAME, which is imported when it is called: `noisediag --help` imports none of them.
@@ -87,9 +87,34 @@ def main() -> None:
     # Threads that wait for each other spin unless told to sleep. Where the cores are busy with something else, that
     # costs several times the work itself. OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):  # reports are UTF-8 wherever they go
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    app()
+    stop_at_signals()
+    stdout = sys.stdout
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+            if sys.stdout is not stdout:  # which click does where the reader of a help is gone
+                sys.exit(PIPE_CLOSED)
+    except OSError as error:  # of --help and --version, and of what is printed before a command's own care begins
+        sys.exit(refused(error))
+    except KeyboardInterrupt as stop:
+        sys.exit(128 + stop.number if isinstance(stop, Stopped) else INTERRUPTED)
+
+
+def _open_standard_streams() -> None:
+    """A standard stream that the caller has closed (`>&-`) becomes an empty one: the next file would take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        found = os.open(os.devnull, os.O_RDWR)
+        if found != number:
+            os.dup2(found, number)
+            os.close(found)
+        setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process
 
 
 def _print_version(wanted: bool) -> None:

@@ -73,7 +73,7 @@ ByDigest = Annotated[bool, _walk("--by-digest", help="Know files by content, not
 Scheduler = Annotated[str | None, _run(metavar="ADDRESS", help="Run on this Dask scheduler's workers.")]
 ClusterOption = Annotated[ClusterKind | None, _run(help="Start a Dask cluster of --workers workers or jobs.")]
 MemoryLimit = Annotated[
-    int | None, _run(metavar="MB", min=500, help="Memory that a process may take (Linux, no CUDA).")
+    int | None, _run(metavar="MB", min=500, max=10**9, help="Memory that a process may take (Linux, no CUDA).")
 ]
 
 
@@ -90,7 +90,7 @@ def batch(
     workers: Annotated[int | None, _run(min=1, help="Processes; one a core unless given.")] = None,
     scheduler: Scheduler = None,
     cluster: ClusterOption = None,
-    timeout: Annotated[float, _run(help="Seconds that a file may take.")] = 300,
+    timeout: Annotated[float, _run(help="Seconds that a file may take; inf: any time.")] = 300,
     memory_limit: MemoryLimit = MEMORY_MB,
     black: Black = None,
     white: White = None,
@@ -111,7 +111,7 @@ def batch(
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged, 130
     interrupted (--resume continues).
     """
-    with errors_in_words():
+    with errors_in_words("interrupted; the same command with --resume goes on from here"):
         black_dn = agreed("--black", black, "--offset", offset)
         check_numbers(black_dn, white, gain)
         region = None if roi is None else area(roi)
@@ -197,6 +197,11 @@ class _Watcher:
     def begin(self, total: int, done: int) -> None:
         self.before = done
         self.task = self.progress.add_task("batch", total=total, completed=done, rate="")
+
+    def same(self, count: int) -> None:
+        assert self.task is not None
+        self.before += count
+        self.progress.update(self.task, advance=count)
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:

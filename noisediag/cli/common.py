@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -178,19 +179,57 @@ def area(text: str) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal that asks for the end, handled like Ctrl-C: files and terminal are left in order."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
+def stop_at_signals() -> None:
+    """Let SIGTERM and SIGHUP raise Stopped in the main thread, the first time; a second one ends the process at once.
+
+    What the caller has them ignored for (`nohup`) stays ignored.
+    """
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)
+
+
 @contextmanager
-def errors_in_words() -> Iterator[None]:
-    """Turn the errors a user can meet into one line and an exit code; an interrupt and a closed pipe end quietly."""
+def errors_in_words(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn the errors a user can meet into one line and an exit code; a closed pipe ends quietly.
+
+    `interrupted`: what Ctrl-C, SIGTERM and SIGHUP say.
+    """
     try:
         yield
         sys.stdout.flush()
     except NoisediagError as error:
         complain(str(error))
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        complain("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        # The reader has what it wanted (`| head`); Python would complain once more when it flushes at exit.
+    except KeyboardInterrupt as stop:
+        complain(interrupted)
+        raise typer.Exit(128 + stop.number if isinstance(stop, Stopped) else INTERRUPTED) from None
+    except OSError as error:
+        raise typer.Exit(refused(error)) from None
+
+
+def refused(error: OSError) -> int:
+    """The exit code of what the system refuses, said in one line; quietly where it is a closed pipe (`| head`).
+
+    Python flushes stdout once more when it ends, and would complain: what is left goes nowhere.
+    """
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(PIPE_CLOSED) from None
+    if isinstance(error, BrokenPipeError):
+        return PIPE_CLOSED
+    complain(f"{error.filename or 'the output'}: {error.strerror or error}")
+    return UsageError.exit_code

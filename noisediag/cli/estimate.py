@@ -122,6 +122,7 @@ def estimate(
     ] = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
+    timeout: Annotated[float, typer.Option(help="Seconds that a file may take.")] = 300,
 ) -> None:
     """Print the noise footprint of each FILE.
 
@@ -135,6 +136,8 @@ def estimate(
         black_dn = agreed("--black", black, "--offset", offset)
         check_numbers(black_dn, white, gain)
         region = None if roi is None else area(roi)
+        if not timeout > 0:
+            raise UsageError("--timeout: seconds above 0")
         from noisediag.images import pictures, read
 
         if series is None:
@@ -176,15 +179,20 @@ def estimate(
             return footprint
 
         style = "line" if line_of else "json" if json else "csv" if csv else "table" if output is None else ""
-        outcomes = _estimate_each(files, measure, estimator.checkpoint, style, lines)
-        if style == "json":
-            sys.stdout.write(dumped(outcomes, estimator.checkpoint, ".json"))
-        if output is not None:
-            text = dumped(outcomes, estimator.checkpoint, output.suffix)
-            write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)
-        failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
-        if failed:
-            raise typer.Exit(NONE_READABLE if failed == len(outcomes) else SOME_FAILED)
+
+        def finish(outcomes: Sequence[Outcome]) -> int:
+            """Write what is written at the end; the exit code."""
+            if style == "json":
+                sys.stdout.write(dumped(outcomes, estimator.checkpoint, ".json"))
+            if output is not None:
+                text = dumped(outcomes, estimator.checkpoint, output.suffix)
+                write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)
+            failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
+            return 0 if not failed else NONE_READABLE if failed == len(outcomes) else SOME_FAILED
+
+        code = finish(_estimate_each(files, measure, estimator.checkpoint, style, lines, timeout, finish))
+        if code:
+            raise typer.Exit(code)
 
 
 def _line_of(*, quiet_value: bool, scale: float | None, handover: Handover | None) -> Callable[[Footprint], str] | None:
@@ -204,16 +212,35 @@ def _estimate_each(
     checkpoint: CheckpointId,
     style: str,
     lines: Mapping[Path, str],
+    timeout_s: float,
+    finish: Callable[[Sequence[Outcome]], int],
 ) -> list[Outcome]:
-    """What became of every file, in order. Tables, CSV rows and `lines` are printed as they come."""
+    """What became of every file, in order. Tables, CSV rows and `lines` are printed as they come.
+
+    `finish` is called with what there is where a file neither ends in time nor lets itself be interrupted.
+    """
     from noisediag.reports import Failure, csv, table
     from noisediag.reports.attempt import attempt
+    from noisediag.reports.deadline import deadline
+    from noisediag.reports.rows import writable
 
     if style == "csv":
         sys.stdout.write(csv.header())
     outcomes: list[Outcome] = []
     for path in _progress(files, shown=style in ("", "json") or not sys.stdout.isatty()):
-        outcome = attempt(path, measure, alone=len(files) == 1)
+
+        def stuck(path: Path = path) -> int:
+            late = Failure(str(path), "timeout", f"not done after {timeout_s:g} s, nor to be interrupted: the run ends")
+            complain(late.message, late.path)
+            code = finish([*outcomes, late])
+            sys.stdout.flush()
+            return code
+
+        def in_time(path: Path, stuck: Callable[[], int] = stuck) -> Footprint:
+            with deadline(timeout_s, stuck=stuck):
+                return measure(path)
+
+        outcome = writable(attempt(path, in_time, alone=len(files) == 1), checkpoint)
         outcomes.append(outcome)
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)

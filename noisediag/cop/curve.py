@@ -41,6 +41,7 @@ from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, SHAR
 
 CORRELATIONS = (0.0, *(round(0.3 * 7 ** (i / 64), 4) for i in range(65)))  # px; 0.3 to 2.1 in steps of 3 %
 MIN_GAIN = 1e-3  # A band that correlation has emptied further than this says nothing about the variance.
+TINY = 1e-30  # of sums of weights that may have underflowed
 RELATIVE_FLOOR = 1e-3  # Of the mean variance: below, a curve with a free intercept is extrapolating.
 MAX_LOG_RIDGE = 12.0  # A coefficient is switched off long before; beyond, arithmetic overflows.
 VISIBLE_SIGMAS = 2.0  # that an impulse must lie off the signal to be seen
@@ -322,7 +323,7 @@ class CurveNet(nn.Module):
         ratio = tokens.energy[..., :RADIAL] / (expected.variance * expected.cut.variance + MIN_VARIANCE)[..., None]
         quiet = (1 + ratio.detach() @ self.shares).square()
         share = weight / quiet[..., None]
-        share = share / share.sum(1, keepdim=True)
+        share = share / share.sum(1, keepdim=True).clamp(min=TINY)  # none at all in a band: nothing is said of it
         spectrum = (share * (ratio + MIN_GAIN / 4).log().clamp(max=MAX_LOG_RATIO)).sum(1) - self.log_bias
         return spectrum - (spectrum @ self.shares)[:, None]
 

@@ -51,6 +51,9 @@ class OtherFits:
     law_excess: Tensor  # (B, 3) the same of speckle with read noise, Rician and grain with read noise, over the line
     by_signal: Tensor  # (B, PARTS, 2) signal, and the blocks' variance over the fitted one
     by_cell: Tensor  # (B, 2) lowest and highest of the cells' variance over the fitted one, but for a tenth at each end
+    # (B, 3, 2, 2) left and right half, upper and lower one, tiles: of the loudest and the quietest of each, the mean of
+    # ln fine energy over the expected one in its quietest blocks, and the slope of their spectrum
+    by_region: Tensor
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,13 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     ratio = tokens.energy[..., :RADIAL] / _expected_bands(curve, blocks, step)
     fine, middle = (ratio[..., bands] @ _shares(bands).to(ratio) for bands in (FINEST, MIDDLE))
     cells, of_cells = _by_place(tokens, blocks, fine, middle)
+    regions = _quietest_of_regions(tokens, blocks, fine, middle)
+    by_place = [of_cells, regions.flatten(1)]
     features = torch.cat(
-        [of_laws, of_parts, _by_frequency(ratio, blocks), of_cells, _over_blocks(tokens, blocks, fine)], 1
+        [of_laws, of_parts, _by_frequency(ratio, blocks), *by_place, _over_blocks(tokens, blocks, fine)], 1
     )
     features = features.nan_to_num(0, MOST, -MOST).clamp(-MOST, MOST).float()
-    return Doubts(features, OtherFits(*fits, by_signal=parts, by_cell=cells))
+    return Doubts(features, OtherFits(*fits, by_signal=parts, by_cell=cells, by_region=regions))
 
 
 def _other_laws(blocks: _Blocks) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
@@ -272,17 +277,15 @@ def _by_place(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> 
         rim = (of_tiles - centre).mean(1)
         features += [spread, of_tiles.amin(1)[:, None], of_tiles.amax(1)[:, None], torch.stack([*tilts, rim], 1)]
     features.append(_loud_and_quiet_cells(tokens, quiet, inside, fine, middle))
-    features.append(_quietest_of_regions(tokens, blocks, fine, middle))
     ends = torch.tensor([0.1, 0.9], dtype=own.dtype, device=own.device)
     (low, high), (_, loud) = own.quantile(ends, 1), quiet.quantile(ends, 1)
     return torch.stack([low, torch.maximum(high, loud)], 1).exp(), torch.cat(features, 1)
 
 
 def _quietest_of_regions(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: Tensor) -> Tensor:
-    """The quietest blocks of opposite halves, left and right, top and bottom, and of the tiles, `(B, 12)`.
+    """`OtherFits.by_region`: the quietest blocks of opposite halves and of the tiles.
 
-    Of each pair, of all tiles the extremes: level and slope of the spectrum of the louder and of the quieter one. Noise
-    is everywhere, so where even the quietest blocks are loud, and flat, there is more of it.
+    Noise is everywhere, so where even the quietest blocks are loud, and flat, there is more of it.
     """
     level = (fine + TOO_LITTLE).log().masked_fill(~blocks.inside, torch.inf)
     slope = (fine + TOO_LITTLE).log() - (middle + TOO_LITTLE).log()
@@ -297,7 +300,7 @@ def _quietest_of_regions(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: 
         two = torch.stack([_quietest(levels[part].flatten(1), slopes[part].flatten(1)) for part in pair], 1)
         features.append(_extreme_regions(two))
     of_tiles = _quietest(levels.flatten(2), slopes.flatten(2))
-    return torch.cat([*features, _extreme_regions(of_tiles)], 1)
+    return torch.stack([*features, _extreme_regions(of_tiles)], 1)
 
 
 def _quietest(level: Tensor, slope: Tensor) -> Tensor:
@@ -308,10 +311,10 @@ def _quietest(level: Tensor, slope: Tensor) -> Tensor:
 
 
 def _extreme_regions(regions: Tensor) -> Tensor:
-    """Of regions `(B, R, 2)` the one of the highest level and that of the lowest, `(B, 4)`."""
+    """Of regions `(B, R, 2)` the one of the highest level and that of the lowest, `(B, 2, 2)`."""
     number = torch.arange(len(regions), device=regions.device)
     level = regions[..., 0]
-    return torch.cat([regions[number, level.argmax(1)], regions[number, level.argmin(1)]], 1)
+    return torch.stack([regions[number, level.argmax(1)], regions[number, level.argmin(1)]], 1)
 
 
 def _loud_and_quiet_cells(tokens: Tokens, level: Tensor, inside: Tensor, fine: Tensor, middle: Tensor) -> Tensor:

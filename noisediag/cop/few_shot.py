@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from noisediag.errors import CheckpointError, UsageError
+from noisediag.errors import CheckpointError, UsageError, is_name
 
 FOLDS = 10  # of CV+
 TAIL = 0.05  # at each end of an interval
@@ -27,6 +27,7 @@ NOISE_FLOOR = 1e-3  # of the labels' variance
 START = {"linear": -2.0, "smooth": -0.5, "length": 0.0, "noise": -1.5}  # logarithms, the centre of their priors
 PRIOR_SPREAD = {"linear": 2.0, "smooth": 1.5, "length": 0.7, "noise": 1.5}
 TEMPERATURES = tuple(0.05 * 1.25**i for i in range(16))
+MAX_SIZE = 1_000_000  # of anything in a head that is loaded
 MAX_DEVIATIONS = 8.0  # at which inputs are cut: one odd number must not run away with a linear term
 
 
@@ -71,14 +72,52 @@ class FewShotConfig:
     def plain(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the buffers of a head of these sizes."""
+        total = sum(self.groups)
+        found: dict[str, tuple[int, ...]] = {"shift": (total,), "scale": (total,), "inputs": (self.shots, total)}
+        for i, column in enumerate(self.columns):
+            found |= {
+                f"hyper_{i}": (self.models, 3 * len(self.groups) + 1),
+                f"coefficients_{i}": (self.models, self.shots, column.outputs),
+                f"centre_{i}": (self.models, column.outputs),
+                f"error_{i}": (self.judged, column.outputs),
+                f"judge_{i}": (self.judged,),
+                f"temperature_{i}": (),
+            }
+        return found
+
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> FewShotConfig:
         """The inverse of `plain`, after JSON. Raises CheckpointError where it is none."""
         try:
             columns = tuple(Column(**{**c, "words": tuple(c["words"])}) for c in plain["columns"])
-            return cls(columns, tuple(plain["groups"]), int(plain["shots"]), int(plain["models"]), int(plain["judged"]))
+            found = cls(columns, tuple(plain["groups"]), plain["shots"], plain["models"], plain["judged"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError("the checkpoint holds no usable configuration for its own head") from error
+        sizes = (*found.groups, found.shots, found.models, found.judged)
+        if not (
+            columns
+            and found.groups
+            and all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes)
+            and len({column.name for column in columns}) == len(columns)
+            and all(map(_is_column, columns))
+        ):
+            raise CheckpointError("the checkpoint's own head has sizes or names that cannot be")
+        return found
+
+
+def _is_column(column: Column) -> bool:
+    words = column.words
+    return (
+        is_name(column.name)
+        and (column.unit == "" or is_name(column.unit))
+        and column.scale in ("log", "linear", "class")
+        and (column.scale == "class") == bool(words)
+        and all(map(is_name, words))
+        and len(set(words)) == len(words)
+    )
 
 
 @dataclass(frozen=True)
@@ -102,22 +141,23 @@ class FewShotHead(nn.Module):
     def __init__(self, config: FewShotConfig):
         super().__init__()
         self.config = config
-        total = sum(config.groups)
-        self._keep("shift", torch.zeros(total))
-        self._keep("scale", torch.ones(total))
-        self._keep("inputs", torch.zeros(config.shots, total))
-        for i, column in enumerate(config.columns):
-            shape = (config.models, column.outputs)
-            self._keep(f"hyper_{i}", torch.zeros(config.models, 3 * len(config.groups) + 1))
-            self._keep(f"coefficients_{i}", torch.zeros(config.models, config.shots, column.outputs))
-            self._keep(f"centre_{i}", torch.zeros(shape))
-            self._keep(f"error_{i}", torch.zeros(config.judged, column.outputs))
-            # the process that each error is of; -1: this label is not known
-            self.register_buffer(f"judge_{i}", torch.full((config.judged,), -1))
-            self._keep(f"temperature_{i}", torch.ones(()))
+        for name, shape in config.shapes.items():
+            start = 1.0 if name.startswith(("scale", "temperature")) else 0.0
+            if name.startswith("judge_"):  # the process that each error is of; -1: this label is not known
+                self.register_buffer(name, torch.full(shape, -1))
+            else:
+                self.register_buffer(name, torch.full(shape, start, dtype=torch.float64))
 
-    def _keep(self, name: str, value: Tensor) -> None:
-        self.register_buffer(name, value.double())
+    def check(self) -> None:
+        """Raise CheckpointError where numbers that were loaded cannot be those of a head."""
+        for i in range(len(self.config.columns)):
+            judge = self.part("judge", i)
+            if not (int(judge.min()) >= -1 and int(judge.max()) < self.config.models):
+                raise CheckpointError("the checkpoint's own head names a process that it does not have")
+            if not float(self.part("temperature", i)) > 0:
+                raise CheckpointError("the checkpoint's own head has a temperature that cannot be")
+        if not bool((self.scale > 0).all()):
+            raise CheckpointError("the checkpoint's own head has a scale that cannot be")
 
     def part(self, name: str, column: int) -> Tensor:
         """The buffer `name` of a column."""

@@ -147,7 +147,7 @@ class SensorModel(nn.Module):
             store.config(file, "encoder", EncoderConfig),
             store.config(file, "curve", CurveConfig),
             store.config(file, "head", SensorHeadConfig),
-            _calibration(file),
+            store.calibration(file),
             None if _absent(file, "rendered") else store.config(file, "rendered", RenderedConfig),
             None if _absent(file, "doubts") else store.config(file, "doubts", DoubtConfig),
         )
@@ -215,16 +215,10 @@ def randomised(model: Model, seed: int) -> Model:
     return other.eval()
 
 
-def _calibration(file: store.Checkpoint) -> Mapping[str, Any]:
-    calibration = file.header.get("calibration")
-    if not isinstance(calibration, dict):
-        raise CheckpointError(f"checkpoint {file.name} has no interval calibration")
-    return calibration
-
-
 def _absent(file: store.Checkpoint, name: str) -> bool:
     """Whether the checkpoint says that it has no such part."""
-    return file.header["config"].get(name, ...) is None
+    found = file.header.get("config")
+    return isinstance(found, dict) and found.get(name, ...) is None
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:

@@ -10,6 +10,7 @@ import numpy as np
 from noisediag.errors import TruncatedError, UnsupportedError
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Domain, Image, Plane
+from noisediag.images.limits import check_planes
 from noisediag.images.source import LinearScale, check_dtype, check_size, loader, rendered_planes, sampled
 
 DECLARED = (Declaration("NumPy", "npy", "two axes; of three the first one as frames, or three colours", "NumPy"),)
@@ -37,6 +38,7 @@ def image(values: Codes, *, domain: Domain, reader: str) -> Image:
         raise UnsupportedError(f"an array of shape {values.shape} is neither a picture nor a stack of pictures")
     colour = values.ndim == 3 and values.shape[-1] in (3, 4) and (values.dtype == np.uint8 or domain == "rendered")
     check_size(*values.shape[:2] if colour else values.shape[-2:])
+    check_planes(1 if colour or values.ndim == 2 else values.shape[0])
     if values.dtype.kind != "f" and (colour or (domain == "rendered" and values.ndim == 2)):
         planes = rendered_planes(np.asarray(values[..., :3] if colour else values))
         return Image(planes=planes, domain="rendered", reader=reader)

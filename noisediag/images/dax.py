@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from noisediag.errors import UnreadableError
 from noisediag.images import stack
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
-from noisediag.images.source import check_planes, check_size
+from noisediag.images.limits import check_planes
+from noisediag.images.source import check_size
 from noisediag.images.stack import Stack, pages
 
 DECLARED = (
@@ -75,7 +76,8 @@ def read(path: Path) -> Image:
         return page(place["T"])
 
     sizes = {"T": described.frames, "Y": described.height, "X": described.width}
-    return stack.image(Stack(sizes, described.dtype, fetch, "dax", acquisition=_tags(described.fields)))
+    image = stack.image(Stack(sizes, described.dtype, fetch, "dax", acquisition=_tags(described.fields)))
+    return replace(image, siblings=(path.with_suffix(".inf"),))
 
 
 def _described(path: Path) -> _Described | None:

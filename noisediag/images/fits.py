@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TruncatedError, UnsupportedError
+from noisediag.errors import TooLargeError, TruncatedError, UnsupportedError
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Plane
+from noisediag.images.limits import MAX_HDUS, check_fits_header, check_planes
 from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
 
 _KEYWORDS = {  # FITS keyword -> ExifTool name; the last ones have no EXIF counterpart and keep their own
@@ -48,12 +49,19 @@ DECLARED = (
 def read(path: Path) -> Image:
     """All image HDUs with at least two axes. Values are scaled by BZERO and BSCALE: 16-bit unsigned stays uint16."""
     fits = optional("astropy.io.fits", "fits")
+    check_fits_header(path)
     planes: list[Plane] = []
     warnings: list[str] = []
     frames = 1
     acquisition: dict[str, Any] = {}
     with fits.open(path, memmap=False) as hdus:
-        pictures = [(number, hdu) for number, hdu in enumerate(hdus) if _is_picture(hdu)]
+        pictures = []
+        for number, hdu in enumerate(hdus):
+            if number == MAX_HDUS:
+                raise TooLargeError(f"more than {MAX_HDUS} HDUs")
+            if _is_picture(hdu):
+                pictures.append((number, hdu))
+                check_planes(int(np.prod(hdu.shape[:-2], dtype=object)), len(pictures))
         size = path.stat().st_size
         for number, hdu in pictures:
             info = hdu.fileinfo()

@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import dax, dicom, hdf5, mrc, nifti, packed
+from noisediag.images import dax, dicom, hdf5, iso_media, mrc, nifti, packed
 from noisediag.images.declaration import Declaration
-from noisediag.images.metadata import tiff_holds_raw
+from noisediag.images.raw_files import silence, tiff_holds_raw
 
-# What pictures are called; only for folders, where a look into every file would take hours.
+# What pictures are called; only for folders, where a look into every file would take hours. Movies are looked at where
+# they are asked for: folders of photographs hold them, too.
 _RAW_NAMES = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
 _SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif h5 hdf5 nwb dcm dicom ima nii mrc mrcs dax zarr"
-_PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif"
+_PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif jxl"
 SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES}".split())
 
 PACKED = ".gz"
 _HEAD_BYTES = 4096  # the last place but a few where HDF5 may begin is 2048
 # Each is the module of this package that reads it: `noisediag.images.<Format>.read(path)`.
-Format = Literal[
-    "raw", "tiff", "picture", "array", "fits", "bio", "heif", "dax", "dicom", "hdf5", "mrc", "nifti", "zarr"
-]
+_Ordinary = Literal["raw", "tiff", "picture", "array", "bio", "heif", "avif", "jxl", "movie"]
+_Scientific = Literal["fits", "dax", "dicom", "hdf5", "mrc", "nifti", "zarr"]
+Format = Literal[_Ordinary, _Scientific]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # RAW containers with a signature of their own; NEF, CR2, ARW, PEF, DNG are TIFF files and are told apart by their tags.
@@ -39,14 +40,16 @@ _RAW = (
 )
 _PICTURE = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
 _BIO = (b"ZISRAWFILE", b"\xda\xce\xbe\x0a", b"\x70\0\0\0")
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
+_JXL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+_MOVIE = (b"\x1a\x45\xdf\xa3", b"YUV4MPEG2 ")
+_QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # parts that files from before `ftyp` begin with
 _REFUSED = (
     (b"GIF8", "GIF: at most 256 colours, its noise is dither"),
     (b"PK\x03\x04", "a zip archive (npz, zipped pictures): unpack it first"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000 is not read"),
     (b"\xff\x4f\xff\x51", "JPEG 2000 is not read"),
-    (b"\xff\x0a", "JPEG XL is not read"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL is not read"),
     (b"8BPS", "Photoshop PSD is not read"),
     (b"v/1\x01", "OpenEXR is not read"),
     (b"%PDF", "PDF is a document, not a picture"),
@@ -92,12 +95,18 @@ def identify(path: Path) -> Format:
         return "fits"
     if head.startswith(_BIO):
         return "bio"
+    if head.startswith(_JXL):
+        return "jxl"
     if head[4:8] == b"ftyp":
         if head[8:12] == b"crx ":
             return "raw"
+        if any(brand in _AVIF_BRANDS for brand in iso_media.brands(head)):
+            return "avif"
         if head[8:12] in _HEIF_BRANDS:
             return "heif"
-        raise UnsupportedError("a video or an unknown ISO media file")
+        return "movie"
+    if head[4:8] in _QUICKTIME or head.startswith(_MOVIE) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return "movie"
     for signature, reason in _REFUSED:
         if head.startswith(signature):
             raise UnsupportedError(reason)
@@ -121,7 +130,7 @@ def is_coded_dump(path: Path) -> bool:
     import rawpy  # only for such files: most runs need no RAW decoder
 
     try:
-        with path.open("rb") as stream, rawpy.imread(stream) as raw:
+        with path.open("rb") as stream, silence(), rawpy.imread(stream) as raw:
             return bool(raw.raw_type == rawpy.RawType.Stack)
     except rawpy.LibRawError:
         return False

@@ -13,8 +13,8 @@ from noisediag.images.source import check_size, optional, rendered_planes
 
 DECLARED = (
     Declaration(
-        "HEIC, HEIF, AVIF",
-        "heic heif hif avif",
+        "HEIC, HEIF",
+        "heic heif hif",
         "the primary picture",
         "pillow-heif",
         "heif",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -103,5 +104,8 @@ class Image:
     frames: int = 1
     frame_axes: tuple[tuple[str, int], ...] = ()  # letter and length of each, the last one fastest; (): not said
     jpeg: JpegTables | None = None
+    frame_at: Callable[[int], tuple[Plane, ...]] | None = None  # planes of any frame, where `planes` has but some
+    repeats: bool = True  # whether its frames may be such: a codec predicts frames from each other, noise and all
     luma_only: bool = False  # of a rendered colour picture: its planes are there, but their luma alone is asked for
     warnings: tuple[str, ...] = ()
+    siblings: tuple[Path, ...] = ()  # other files that planes of it stand in; `sha256` counts them in

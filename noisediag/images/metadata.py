@@ -9,12 +9,15 @@ import io
 import logging
 import math
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from noisediag.errors import one_line
+from noisediag.images import makers
+from noisediag.images.limits import tag_value
 
 if TYPE_CHECKING:
     import tifffile
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 for _name in ("exifread", "tifffile"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
-_CFA, _LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
+CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
 _COLORS = ("R", "G", "B", "C", "M", "Y", "W")  # DNG CFAPlaneColor
 _LEVEL_TAGS = {  # TIFF tags that black, white or the bit depth are read from
     270: "ImageDescription",
@@ -109,17 +112,6 @@ class DngTags:
     damaged: tuple[str, ...] = ()  # names of the tags of levels that could not be read
 
 
-def tiff_holds_raw(path: Path) -> bool:
-    """Whether a TIFF file is a camera RAW: a DNG, or any directory of it stores a colour-filter mosaic."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        first = tiff.pages.first
-        if 50706 in first.tags or (first.tags.valueof(271, default="") == "Canon" and _is_cr2(path)):
-            return True
-        return any(_photometric(page) in (_CFA, _LINEAR_RAW) for page in directories(tiff))
-
-
 def directories(tiff: tifffile.TiffFile) -> Iterator[Any]:
     """The first directory and its sub-directories: where RAW formats put their picture."""
     first = tiff.pages.first
@@ -128,12 +120,8 @@ def directories(tiff: tifffile.TiffFile) -> Iterator[Any]:
         yield from first.pages
 
 
-def _is_cr2(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(10)[8:10] == b"CR"
-
-
-def _photometric(page: Any) -> int:
+def photometric(page: Any) -> int:
+    """PhotometricInterpretation of a directory, -1 where it states none."""
     return int(page.tags.valueof(262, default=-1))
 
 
@@ -149,17 +137,17 @@ def dng_tags(path: Path) -> DngTags | None:
         if 50706 not in first.tags:
             return None
         pages = list(directories(tiff))
-        raws = [page for page in pages if _photometric(page) in (_CFA, _LINEAR_RAW)]
+        raws = [page for page in pages if photometric(page) in (CFA, LINEAR_RAW)]
         main = next((page for page in raws if page.tags.valueof(254, default=0) == 0), raws[0] if raws else first)
 
         def value(code: int) -> Any:
             # NoiseProfile and others stand in the raw directory or in the first one, depending on the writer.
-            return main.tags.valueof(code, default=first.tags.valueof(code))
+            return tag_value(main.tags.get(code, first.tags.get(code)))
 
         colors = value(50710)
-        repeat = _numbers(main.tags.valueof(50713))
-        area = _numbers(main.tags.valueof(50829))
-        masked = [int(side) for side in _numbers(main.tags.valueof(50830))]
+        repeat = tag_numbers(main, 50713)
+        area = tag_numbers(main, 50829)
+        masked = [int(side) for side in tag_numbers(main, 50830)]
         acquisition: dict[str, Any] = {}
         for name, code in (("NoiseProfile", 51041), ("BaselineNoise", 50731), ("NoiseReductionApplied", 50935)):
             numbers = _rationals(value(code)) if code != 51041 else _numbers(value(code))
@@ -170,7 +158,7 @@ def dng_tags(path: Path) -> DngTags | None:
             if numbers:
                 acquisition[name] = list(numbers) if len(numbers) > 1 else numbers[0]
         return DngTags(
-            linear=_photometric(main) == _LINEAR_RAW,
+            linear=photometric(main) == LINEAR_RAW,
             samples=int(main.samplesperpixel),
             float_data=int(main.sampleformat or 1) == 3,
             black=tag_numbers(main, 50714) or None,
@@ -206,7 +194,7 @@ def noise_profile_group(path: Path) -> str | None:
         pages = list(directories(tiff))
         groups = ["IFD0", "SubIFD", *(f"SubIFD{number}" for number in range(1, len(pages)))]
         holders = [place for place, page in enumerate(pages) if 51041 in page.tags]
-        raws = [place for place, page in enumerate(pages) if _photometric(page) in (_CFA, _LINEAR_RAW)]
+        raws = [place for place, page in enumerate(pages) if photometric(page) in (CFA, LINEAR_RAW)]
         return groups[(holders or raws or [0])[0]]
 
 
@@ -215,7 +203,8 @@ def tag_numbers(page: Any, code: int) -> tuple[float, ...]:
     tag = page.tags.get(code)
     if tag is None:
         return ()
-    return _rationals(tag.value) if tag.dtype in (5, 10) else _numbers(tag.value)
+    value = tag_value(tag)
+    return _rationals(value) if tag.dtype in (5, 10) else _numbers(value)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -246,6 +235,12 @@ def exif(path: Path, warnings: list[str]) -> dict[str, Any]:
             return _named(_tags(io.BytesIO(file.read(_HEAD_BYTES)), warnings))
         if head.startswith(_BIG_TIFF):  # unknown to exifread, which would look for EXIF in all of the file
             return {}
+        if head.startswith(makers.MRW):
+            block = makers.minolta_block(head)
+            return _named(_tags(io.BytesIO(block), warnings)) if block else {}
+        if head[6:14] == makers.CRW or head.startswith(makers.X3F):
+            file.seek(0)
+            return _maker_s(file, makers.sigma_x3f if head.startswith(makers.X3F) else makers.canon_crw, warnings)
         if head[4:12] == b"ftypcrx ":  # boxes CMT1 (directory 0) and CMT2 (EXIF) each hold a TIFF block
             return _canon_boxes(head, warnings)
         file.seek(0)
@@ -271,6 +266,14 @@ def _canon_boxes(head: bytes, warnings: list[str]) -> dict[str, Any]:
         tags = _tags(io.BytesIO(head[at + 4 : at - 4 + size]), warnings)
         found |= _named({f"{section} {key.split(' ', 1)[-1]}": tag for key, tag in tags.items()})
     return found
+
+
+def _maker_s(file: BinaryIO, read: Callable[[BinaryIO], dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
+    try:
+        return read(file)
+    except (ValueError, struct.error, OSError) as error:  # places before the file's start or in texts cut off
+        warnings.append(_EXIF_UNREADABLE.format(one_line(str(error))))
+        return {}
 
 
 def _tags(file: BinaryIO, warnings: list[str]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ def missing_pixels(plane: Plane, values: Codes) -> NDArray[np.bool_] | None:
         return named if named is not None and named.any() else None
     limit = BEYOND * (plane.white_dn - plane.black_dn)
     # Both are not-a-number where any value is; no mask is made of the many pictures that miss none.
-    if named is None and values.max() <= plane.black_dn + limit and values.min() >= plane.black_dn - limit:
+    lowest, highest = float(values.min()), float(values.max())  # of half precision, in which no limit would fit
+    if named is None and highest <= plane.black_dn + limit and lowest >= plane.black_dn - limit:
         return None
     missing = ~(np.abs(values.astype(np.float64) - plane.black_dn) <= limit)
     missing = missing if named is None else missing | named

@@ -11,7 +11,8 @@ from noisediag.errors import TooLargeError, TruncatedError, UnsupportedError
 from noisediag.images import stack
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image
-from noisediag.images.source import check_planes, check_size, optional
+from noisediag.images.limits import check_planes
+from noisediag.images.source import check_size, optional
 from noisediag.images.stack import Stack, pages
 
 DECLARED = (

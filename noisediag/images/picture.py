@@ -20,6 +20,9 @@ from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
+GAIN_MAP_LEFT_OUT = "an HDR gain map stands beside the picture: the base picture is read, without it"
+# Google's Ultra HDR and Adobe's name space, Apple's auxiliary picture, ISO 21496-1
+_GAIN_MAPS = (b"hdrgm:", b"hdrgainmap", b"urn:iso:std:iso:ts:21496:-1")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
 
 
@@ -33,7 +36,7 @@ DECLARED = (
 def read(path: Path) -> Image:
     """A picture in one of Pillow's formats; its first frame if it has several."""
     with opened(path) as picture:
-        warnings = ["only the first of several frames is read"] if getattr(picture, "n_frames", 1) > 1 else []
+        warnings = _beside(path, picture)
         acquisition = exif(picture, warnings)
         if picture.format == "PNG" and _png_depth(path) == 16:
             pixels = _png16(path)
@@ -57,8 +60,18 @@ def read(path: Path) -> Image:
     )
 
 
+def _beside(path: Path, picture: PIL.Image.Image) -> list[str]:
+    """What a file holds besides the picture that is read, in words: other frames, or a gain map of a JPEG."""
+    if isinstance(picture, PIL.JpegImagePlugin.JpegImageFile):
+        data = path.read_bytes()
+        data = data.lower()
+        if any(name in data for name in _GAIN_MAPS):
+            return [GAIN_MAP_LEFT_OUT]
+    return ["only the first of several frames is read"] if getattr(picture, "n_frames", 1) > 1 else []
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[PIL.Image.Image]:
+def opened(path: Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[PIL.Image.Image]:
     """The picture, header read, its size checked against `MAX_PIXELS` before anything is decoded.
 
     Pillow's own bomb limit only warns up to twice its value, so it is set to ours for the time being.
@@ -66,7 +79,7 @@ def opened(path: Path) -> Iterator[PIL.Image.Image]:
     before = PIL.Image.MAX_IMAGE_PIXELS
     PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     try:
-        with PIL.Image.open(path, formats=_FORMATS) as picture:
+        with PIL.Image.open(path, formats=formats) as picture:
             check_size(picture.height, picture.width)
             yield picture
     except PIL.Image.DecompressionBombError:

@@ -8,7 +8,7 @@ import numpy as np
 import rawpy
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import metadata, raw_levels
+from noisediag.images import metadata, raw_files, raw_levels
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Lattice, Masked, Plane
 from noisediag.images.levels import code_step, effective_bits
@@ -17,6 +17,8 @@ from noisediag.images.raw_levels import Levels, Pattern
 from noisediag.images.source import check_size, loader, rendered_planes
 
 _VC5 = 9  # DNG Compression of GoPro .GPR
+_UNKNOWN = "a RAW format or compression that LibRaw does not know"
+_CUT_OFF = "the pixel data are cut off or damaged"
 _LOSSY = 34892  # DNG Compression: JPEG of codes that a curve has bent
 
 
@@ -43,20 +45,31 @@ def read(path: Path) -> Image:
     tags = metadata.dng_tags(path)
     if tags is not None and tags.compression == _VC5:
         raise UnsupportedError("GoPro GPR (VC-5 compressed DNG) is not read: convert it to a plain DNG")
+    raw_files.check_complete(path)
+    warnings: list[str] = []
     try:
-        with path.open("rb") as stream:  # LibRaw itself opens only names that are UTF-8
+        with path.open("rb") as stream, raw_files.silence():  # LibRaw itself opens only names that are UTF-8
             raw = rawpy.imread(stream)
     except rawpy.LibRawFileUnsupportedError:
-        raise UnsupportedError("a RAW format or compression that LibRaw does not know") from None
+        raise UnsupportedError(_UNKNOWN) from None
+    except rawpy.LibRawIOError:
+        raise TruncatedError(_CUT_OFF) from None
     with raw:
         check_size(raw.sizes.raw_height, raw.sizes.raw_width)
         try:
-            visible = raw.raw_image_visible.copy()
+            with raw_files.silence():
+                visible = raw.raw_image_visible.copy()
+        except rawpy.LibRawFileUnsupportedError:
+            if tags is None or not tags.linear or tags.compression not in raw_files.JPEG_XL:
+                raise UnsupportedError(_UNKNOWN) from None
+            visible = raw_files.linear_pixels(path)
+            return _linear(visible, None, tags, _acquisition(path, None, tags, warnings), warnings)
         except (rawpy.LibRawIOError, rawpy.LibRawUnspecifiedError, rawpy.LibRawDataError):
-            raise TruncatedError("the pixel data are cut off or damaged") from None
+            raise TruncatedError(_CUT_OFF) from None
         if visible.size == 0:
             raise UnreadableError("has no visible pixels")
-        warnings: list[str] = []
+        if not visible.any() and (tags is None or tags.compression != 1):
+            raise TruncatedError(f"{_CUT_OFF}: LibRaw decodes nothing but 0")
         acquisition = _acquisition(path, raw, tags, warnings)
         colors = tags.cfa_plane_colors if tags is not None else ()
         if raw.raw_type == rawpy.RawType.Stack:
@@ -141,7 +154,7 @@ def _names(pattern: Pattern, colors: str) -> list[list[str]]:
 
 
 def _linear(
-    pixels: Codes, raw: rawpy.RawPy, tags: metadata.DngTags, acquisition: dict[str, object], warnings: list[str]
+    pixels: Codes, raw: rawpy.RawPy | None, tags: metadata.DngTags, acquisition: dict[str, object], warnings: list[str]
 ) -> Image:
     """A linear DNG: every colour is a channel of its own, with the levels of its tags."""
     names = tags.cfa_plane_colors if len(tags.cfa_plane_colors) == pixels.shape[2] else tuple("RGBE"[: pixels.shape[2]])
@@ -168,7 +181,7 @@ def _linear(
     return Image(
         planes=tuple(planes),
         domain="linear",
-        reader="rawpy",
+        reader="rawpy" if raw is not None else "tifffile",
         acquisition=acquisition,
         cfa_plane_colors=names,
         warnings=("already demosaiced (linear DNG): the noise is what demosaicing has left", *warnings),
@@ -191,15 +204,19 @@ def _demosaiced(
     )
 
 
-def _acquisition(path: Path, raw: rawpy.RawPy, tags: metadata.DngTags | None, warnings: list[str]) -> dict[str, object]:
+def _acquisition(
+    path: Path, raw: rawpy.RawPy | None, tags: metadata.DngTags | None, warnings: list[str]
+) -> dict[str, object]:
     """EXIF first, then what LibRaw worked out from maker notes, then the DNG tags."""
     found: dict[str, object] = dict(metadata.exif(path, warnings))
-    for name, number in (
-        ("ISO", raw.other.iso_speed),
-        ("ExposureTime", raw.other.shutter_speed),
-        ("FNumber", raw.other.aperture),
-        ("FocalLength", raw.other.focal_length),
+    other = None if raw is None else raw.other
+    for name, key in (
+        ("ISO", "iso_speed"),
+        ("ExposureTime", "shutter_speed"),
+        ("FNumber", "aperture"),
+        ("FocalLength", "focal_length"),
     ):
+        number = getattr(other, key, None)
         if name not in found and number and number > 0:
-            found[name] = float(number)
+            found[name] = int(number) if number == int(number) else float(number)
     return found | (tags.acquisition if tags is not None else {})

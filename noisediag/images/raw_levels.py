@@ -19,6 +19,7 @@ from noisediag.images.metadata import DngTags
 Pattern = NDArray[np.int_]  # colour indices of one period of the colour-filter array
 Blacks = NDArray[np.float64]  # DN, of every position of a pattern
 
+_NO_WHITE = 2.0**16 - 1  # of LibRaw, that of any 16-bit container
 LEAST_BITS = 8  # of data whose white nobody states: fewer are a dark picture, not a converter
 BEYOND_SHARE = 0.25  # of the pixels above a stated white from which on it cannot be one
 VARIES_DN = 0.5  # standard deviation of a black along rows or columns that one number no longer stands for
@@ -45,13 +46,17 @@ def levels(raw: rawpy.RawPy, tags: DngTags | None, pattern: Pattern, visible: Co
         warnings.append(f"black level {blacks.max():g} is not below white {white:g}: black 0 assumed")
         return Levels(np.zeros_like(blacks), white, offset_known=False)
     found, reason = _stated_blacks(raw, tags, pattern) if tags.black is not None else (None, None)
-    return _stated(raw, tags, _usable(tags, found, reason, blacks, warnings), visible, warnings)
+    return _stated(white, tags, _usable(tags, found, reason, blacks, warnings), visible, warnings)
 
 
-def levels_of_samples(raw: rawpy.RawPy, tags: DngTags, pixels: Codes, warnings: list[str]) -> Levels:
-    """The levels of the samples (H, W, S) of a linear DNG, blacks (1, S): the mean over a pattern of them."""
+def levels_of_samples(raw: rawpy.RawPy | None, tags: DngTags, pixels: Codes, warnings: list[str]) -> Levels:
+    """The levels of the samples (H, W, S) of a linear DNG, blacks (1, S): the mean over a pattern of them.
+
+    `raw` None: LibRaw has decoded nothing, and says nothing of them.
+    """
     samples = pixels.shape[2]
-    blacks = np.array(raw.black_level_per_channel, dtype=float)[:samples].reshape(1, samples)
+    stated = np.zeros(samples) if raw is None else np.array(raw.black_level_per_channel, dtype=float)[:samples]
+    blacks = stated.reshape(1, samples)
     found = reason = None
     if tags.black is not None:
         repeats = tags.black_repeat[0] * tags.black_repeat[1]
@@ -60,7 +65,8 @@ def levels_of_samples(raw: rawpy.RawPy, tags: DngTags, pixels: Codes, warnings: 
             found = np.array(tags.black).reshape(repeats, samples).mean(0)[None] + shifts
         else:
             reason = "and the samples do not belong together"
-    return _stated(raw, tags, _usable(tags, found, reason, blacks, warnings), pixels, warnings)
+    white = _NO_WHITE if raw is None else float(raw.white_level)
+    return _stated(white, tags, _usable(tags, found, reason, blacks, warnings), pixels, warnings)
 
 
 def _usable(tags: DngTags, found: Blacks | None, reason: str | None, blacks: Blacks, warnings: list[str]) -> Blacks:
@@ -77,9 +83,9 @@ def _usable(tags: DngTags, found: Blacks | None, reason: str | None, blacks: Bla
     return blacks
 
 
-def _stated(raw: rawpy.RawPy, tags: DngTags, blacks: Blacks, visible: Codes, warnings: list[str]) -> Levels:
-    """The levels of a DNG with these `blacks`, with a white that the pixels allow."""
-    white, doubt = _stated_white(raw, tags, visible)
+def _stated(of_libraw: float, tags: DngTags, blacks: Blacks, visible: Codes, warnings: list[str]) -> Levels:
+    """The levels of a DNG with these `blacks`, with a white that the pixels allow; `of_libraw`: LibRaw's white."""
+    white, doubt = _stated_white(of_libraw, tags, visible)
     if white is not None and doubt is None and bool(np.all(blacks < white)):
         said = tags.black is not None or tags.white is not None or bool(np.any(blacks > 0))
         return Levels(blacks, white, offset_known=said)
@@ -100,11 +106,11 @@ def used_white(visible: Codes) -> float:
     return float(2 ** max(LEAST_BITS, int(visible.max()).bit_length()) - 1)
 
 
-def _stated_white(raw: rawpy.RawPy, tags: DngTags, visible: Codes) -> tuple[float | None, str | None]:
+def _stated_white(of_libraw: float, tags: DngTags, visible: Codes) -> tuple[float | None, str | None]:
     """White of a DNG, by its tag, or its default, the last code of its bits; and why it cannot be used."""
     if tags.white is None:
-        if "WhiteLevel" in tags.damaged or visible.max() <= raw.white_level < 2**16 - 1:
-            return float(raw.white_level), None
+        if "WhiteLevel" in tags.damaged or visible.max() <= of_libraw < _NO_WHITE:
+            return of_libraw, None
         if tags.bits is not None and tags.bits < 16 and visible.max() < 2**tags.bits:
             return float(2**tags.bits - 1), None
         missing = "WhiteLevel" if tags.black is not None else "BlackLevel and no WhiteLevel"

@@ -9,7 +9,7 @@ import inspect
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from noisediag.errors import (
 from noisediag.images import array, packed, zarr_store
 from noisediag.images.formats import Format, identify
 from noisediag.images.image import Codes, Domain, Image
-from noisediag.images.selection import Roi, as_linear, override, select
+from noisediag.images.selection import Roi, as_linear, at_frame, override, select
+from noisediag.images.source import check_span
 
 _CHUNK = 1 << 20
 
@@ -70,11 +71,18 @@ def read(
         else:
             content = packed.unpacked(file) if packed.is_packed(file) else None
             source = file if content is None else content.path
-            image = replace(_read(source, identify(source), series, dataset), path=str(file), sha256=_sha256(file))
+            image = replace(_read(source, identify(source), series, dataset), path=str(file))
+            image = replace(image, sha256=_sha256(file, image.siblings))
         if not image.planes:
             raise UnreadableError("holds no picture")
+        image = at_frame(image, frame)
         image = as_linear(image) if linear else image
         image = select(override(image, black=black, white=white), channel=channel, frame=frame, z=z, roi=roi)
+        for plane in image.planes:
+            if not plane.black_dn < plane.white_dn < float("inf"):
+                levels = f"black {plane.black_dn:g} is not below white {plane.white_dn:g}"
+                raise UnreadableError(f"says that {levels}: give --black and --white")
+            check_span(plane.white_dn - plane.black_dn)
     planes = tuple(replace(plane, load=_guarded(plane.load, name, content)) for plane in image.planes)
     return replace(image, planes=planes)
 
@@ -135,8 +143,12 @@ def printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, others: Sequence[Path]) -> str:
+    """Of the file; where it stands in several, of the digests of all, its own first."""
     digest = hashlib.sha256()
+    if others:
+        digest.update("".join(f"{_sha256(one, ())}\n" for one in (path, *others)).encode())
+        return digest.hexdigest()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)

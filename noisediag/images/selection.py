@@ -40,6 +40,19 @@ def _rescaled(plane: Plane, black: float | None, white: float | None) -> Plane:
     return changed
 
 
+def at_frame(image: Image, frame: int | None) -> Image:
+    """`image` with the planes of `frame`, where it can read any but lists some. Raises UsageError if there is none."""
+    if frame is None or image.frame_at is None:
+        return image
+    _check_frame(image, frame)
+    return replace(image, planes=image.frame_at(frame), warnings=())
+
+
+def _check_frame(image: Image, frame: int) -> None:
+    if not 0 <= frame < image.frames:
+        raise UsageError(f"there is no frame {frame}: the file has {image.frames} (counted from 0)")
+
+
 def as_linear(image: Image) -> Image:
     """`image` with codes that are proportional to light, whatever its format makes of them.
 
@@ -81,11 +94,10 @@ def select(
     gray = channel == "luma" and image.domain == "rendered" and colours == {"gray"}  # its own luma
     if channel is not None and not (luma_only or gray):
         names = list(dict.fromkeys(plane.channel or plane.name for plane in planes))
-        wanted = names[chosen("channel", channel, names)]
+        wanted = names[chosen("channel", "Y" if channel == "luma" and "Y" in names else channel, names)]
         planes = tuple(plane for plane in planes if (plane.channel or plane.name) == wanted)
     if frame is not None:
-        if not 0 <= frame < image.frames:
-            raise UsageError(f"there is no frame {frame}: the file has {image.frames} (counted from 0)")
+        _check_frame(image, frame)
         planes = tuple(plane for plane in planes if (plane.frame or 0) == frame)
     warnings = image.warnings
     if roi is not None:

@@ -16,7 +16,7 @@ from noisediag.images.levels import code_step, effective_bits, power_of_two_abov
 from noisediag.images.missing import BEYOND
 
 MAX_PIXELS = 1 << 28  # samples of one frame; the largest cameras have 2e8
-MAX_PLANES = 1 << 19  # of one file: four hours of a movie at 30 frames a second; each costs half a kilobyte
+SMALLEST_DN, LARGEST_DN = 1e-30, 1e30  # of white - black, whose square DN^2 is
 SAMPLED_FRAMES = 5
 MAX_LISTED = 12  # names in one line of an error
 _TYPICAL = 1 << 12  # values looked at for the usual size
@@ -31,18 +31,24 @@ def check_size(*shape: int) -> None:
         raise TooLargeError(f"{' x '.join(map(str, shape))} samples in one frame, more than {MAX_PIXELS} (a bomb?)")
 
 
-def check_planes(count: int) -> None:
-    """Raise TooLargeError if a file announces no pictures at all, or more than any movie has."""
-    if not 0 < count <= MAX_PLANES:
-        raise TooLargeError(f"{count} pictures announced in one file, of at most {MAX_PLANES} (a bomb?)")
-
-
 def check_dtype(dtype: np.dtype[Any]) -> None:
     """Raise UnsupportedError for pixel types that are not grey levels."""
     if dtype.kind == "b":
         raise UnsupportedError("a 1-bit picture has no noise to read")
     if dtype.kind not in "iuf" or (dtype.kind in "iu" and dtype.itemsize > 4):
         raise UnsupportedError(f"pixels of type {dtype} are not read")
+
+
+def check_span(span_dn: float) -> None:
+    """Raise UnsupportedError for a size of the codes, DN, in which single precision has no room for noise.
+
+    0 passes: a picture of zeros has a scale of 1.
+    """
+    if span_dn != 0 and not SMALLEST_DN <= span_dn <= LARGEST_DN:
+        raise UnsupportedError(
+            f"values of the size of {span_dn:.3g} cannot be computed with: bring them between {SMALLEST_DN:g} and "
+            f"{LARGEST_DN:g}, by a power of two"
+        )
 
 
 def optional(module: str, extra: str) -> ModuleType:
@@ -99,8 +105,10 @@ class LinearScale:
         self.warnings: list[str] = []
         self.missing_code = missing_code
         present = samples if missing_code is None else [sample[sample != missing_code] for sample in samples]
-        self.step = code_step(present[len(present) // 2])
         finite = [_plausible(sample) for sample in present] if dtype.kind == "f" else present
+        for sample in finite if dtype.kind == "f" else ():
+            check_span(max(float(sample.max()), -float(sample.min())) if sample.size else 1.0)
+        self.step = code_step(finite[len(finite) // 2])
         if any(kept.size < sample.size for kept, sample in zip(finite, samples, strict=True)):
             self.warnings.append("some pixels hold no value: they are left out")
         maximum = max((float(sample.max()) for sample in finite if sample.size), default=0.0)
@@ -121,9 +129,6 @@ class LinearScale:
             )
         else:
             self.white = float(np.iinfo(dtype).max)
-        if declared_black is not None and not declared_black < self.white:
-            self.warnings.append(f"black level {declared_black:g} is not below white {self.white:g}: ignored")
-            declared_black = None
         self.black = 0.0 if declared_black is None else declared_black
         self.offset_known = declared_black is not None
         self.bit_depth = None if dtype.kind == "f" else effective_bits(self.white, self.step)
@@ -203,8 +208,9 @@ def _plausible(values: Codes) -> Codes:
     sizes = sizes[sizes > 0]
     if not sizes.size:
         return finite
-    limit = BEYOND * float(np.median(sizes))
-    return finite if max(finite.max(), -finite.min()) <= limit else finite[np.abs(finite.astype(np.float64)) <= limit]
+    limit = BEYOND * float(np.quantile(sizes, 0.5, method="lower"))  # no mean of two, which may overflow
+    highest = max(float(finite.max()), -float(finite.min()))  # of half precision, in which no limit would fit
+    return finite if highest <= limit else finite[np.abs(finite.astype(np.float64)) <= limit]
 
 
 def _equal_channels(pixels: Codes) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TruncatedError
+from noisediag.errors import TruncatedError, UnreadableError
 from noisediag.images.image import Codes, Domain, Image, Plane
-from noisediag.images.source import LinearScale, check_dtype, check_planes, check_size, sampled
+from noisediag.images.limits import check_planes
+from noisediag.images.source import LinearScale, check_dtype, check_size, sampled
 
 PICTURE = ("Y", "X")
 MIN_SIDE_PX = 16  # of a picture: less tells nothing of noise
@@ -76,7 +77,9 @@ def image(stack: Stack) -> Image:
     frames = 1
     for length in stack.loop.values():
         frames *= int(length)
-    check_planes(channels * frames)
+    check_planes(frames, channels)
+    if frames * channels < 1:
+        raise UnreadableError(f"announces {frames} frames of {channels} channels: none at all")
     names, warnings = list(stack.names), list(stack.warnings)
     if len(names) != channels or len(set(names)) != channels or not all(names):
         names = [f"channel{index}" for index in range(channels)] if channels > 1 else ["gray"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +12,14 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import geotiff, metadata, ome
+from noisediag.images import geotiff, limits, metadata, ome, siblings, tiff_levels
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.source import LinearScale, check_dtype, check_size, chosen, rendered_planes, sampled
 
-_ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34675, 281, 280
-_BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_ICC = 34675
 _OPACITY = (1, 2)  # ExtraSamples: associated and unassociated alpha
-_NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
+_MAKE = 271
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
 
@@ -85,18 +83,25 @@ def read(path: Path, *, series: str | int | None = None) -> Image:
     (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     warnings: list[str] = []
+    limits.check_chain(path)
     with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
+        limits.check_pages(tiff)
+        siblings.check(tiff)
         stack = _series(tiff, log, series)
         page = stack.keyframe
         _refuse(page)
         check_dtype(stack.dtype)
         layout = _layout(stack)
         check_size(layout.height, layout.width, layout.samples)
+        limits.check_planes(layout.frames, layout.channels * layout.samples)
+        others_read = siblings.read_from(path, stack)
         fetch = _fetcher(path, tiff, stack, layout)
         if series is None and stack is not tiff.series[0]:
             warnings.append("the first directory is a thumbnail: the picture behind it is read")
+        if page.is_reduced:
+            warnings.append("the file holds nothing but a reduced picture (a thumbnail): that is read")
         others = len(_pictures(tiff.series))
-        if series is None and others > 1:
+        if series is None and others > 1 and not _from_a_camera(tiff):
             warnings.append(f"only the first of {others} series is read")
         if any(one.keyframe.is_mask and one is not stack for one in tiff.series):
             warnings.append("its mask of pixels without a value is not read: they count as pixels")
@@ -104,8 +109,8 @@ def read(path: Path, *, series: str | int | None = None) -> Image:
         bands = geotiff.read(page, warnings)
         acquisition = metadata.exif(path, warnings) | found.acquisition | bands.acquisition
         names = _channel_names(tiff, layout, found)
-        black, no_data = _declared_black(page, warnings), _no_data(page, warnings)
-        white = _declared_white(page, found.significant_bits, warnings)
+        black, no_data = tiff_levels.declared_black(page, warnings), tiff_levels.no_data(page, warnings)
+        white = tiff_levels.declared_white(page, found.significant_bits, warnings)
         warnings += [
             f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
         ]
@@ -115,7 +120,14 @@ def read(path: Path, *, series: str | int | None = None) -> Image:
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
         planes = tuple(replace(plane, missing_code=no_data) for plane in rendered_planes(pixels))
-        return Image(planes, "rendered", "tifffile", acquisition=acquisition, warnings=tuple(warnings))
+        return Image(
+            planes,
+            "rendered",
+            "tifffile",
+            acquisition=acquisition,
+            warnings=tuple(warnings),
+            siblings=others_read,
+        )
     colours = _colours(page, layout, bands.names)
     planes_, notes = _planes(layout, names, colours, fetch, black, white, no_data)
     return Image(
@@ -126,6 +138,7 @@ def read(path: Path, *, series: str | int | None = None) -> Image:
         frames=layout.frames,
         frame_axes=layout.frame_axes,
         warnings=tuple(dict.fromkeys(warnings + notes)),
+        siblings=others_read,
     )
 
 
@@ -282,8 +295,18 @@ def _pictures(series: Sequence[Any]) -> list[Any]:
     return [one for one in series if not one.keyframe.is_reduced and not one.keyframe.is_mask] or list(series)
 
 
+def _from_a_camera(tiff: tifffile.TiffFile) -> bool:
+    """Whether the file names its maker: cameras and scanners put previews beside their picture."""
+    return bool(str(tiff.pages.first.tags.valueof(_MAKE, default="")).strip("\0 "))
+
+
+def _largest(series: Sequence[Any]) -> Any:
+    """That of most pixels, the first one of several."""
+    return max(series, key=lambda one: int(one.keyframe.imagelength) * int(one.keyframe.imagewidth))
+
+
 def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog, wanted: str | int | None) -> Any:
-    """The first series that is no reduced copy of another.
+    """The first series that is no reduced copy of another; the largest one in the files of cameras and scanners.
 
     Raises TruncatedError if the chain of directories leads out of the file.
 
@@ -295,7 +318,9 @@ def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog, wanted: str | in
     if not all_series:
         raise UnreadableError("holds no picture")
     found = _pictures(all_series)
-    return found[0 if wanted is None else chosen("series", wanted, [str(one.name) for one in found])]
+    if wanted is not None:
+        return found[chosen("series", wanted, [str(one.name) for one in found])]
+    return _largest(found) if _from_a_camera(tiff) else found[0]
 
 
 def _refuse(page: Any) -> None:
@@ -321,56 +346,6 @@ def _is_rendered(page: Any, layout: _Layout) -> bool:
             return True
     colour = page.photometric != tifffile.PHOTOMETRIC.MINISBLACK
     return bool(layout.samples >= 3 and colour and page.dtype == np.uint8)
-
-
-def _declared_black(page: Any, warnings: list[str]) -> float | None:
-    """The mean of the DNG BlackLevel tag, DN."""
-    blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
-    if not blacks:
-        return None
-    listed = ", ".join(f"{b:g}" for b in blacks)
-    black = float(np.mean(blacks))
-    if not math.isfinite(black):
-        warnings.append(f"black level {listed} cannot be one: ignored")
-        return None
-    if len(set(blacks)) > 1:
-        warnings.append(f"black levels {listed} differ by position: mean {black:g} used")
-    return black
-
-
-def _no_data(page: Any, warnings: list[str]) -> float | None:
-    """The code of pixels without a value, as GDAL writes it into plain TIFFs, too; not-a-number needs no telling."""
-    text = page.tags.valueof(_NO_DATA)
-    if text is None:
-        return None
-    try:
-        code = float(str(text).strip("\0 "))
-    except ValueError:
-        warnings.append(f"no-data value {text!r} is no number: ignored")
-        return None
-    return None if math.isnan(code) else code
-
-
-def _declared_white(page: Any, significant_bits: int | None, warnings: list[str]) -> float | None:
-    """White from the DNG WhiteLevel tag, OME SignificantBits, packed samples, or a MaxSampleValue of 2^n - 1."""
-    if page.dtype.kind == "f":
-        return None
-    container = 8 * page.dtype.itemsize
-    levels = metadata.tag_numbers(page, _WHITE_LEVEL)
-    if levels and math.isfinite(levels[0]) and levels[0] > 0:
-        return levels[0]
-    if levels:
-        warnings.append(f"white level {levels[0]:g} cannot be one: ignored")
-    if significant_bits is not None and not 1 < significant_bits <= container:
-        warnings.append(f"OME SignificantBits {significant_bits} of {container}-bit pixels cannot be: ignored")
-    for bits in (significant_bits, page.bitspersample):
-        if bits is not None and 1 < bits < container:
-            return float(2**bits - 1)
-    # Most writers store the picture's own maximum here, which says nothing of the sensor's.
-    maximum = metadata.tag_numbers(page, _MAX_SAMPLE)
-    if maximum and (int(maximum[0]) + 1).bit_count() == 1 and 1 < int(maximum[0]).bit_length() < container:
-        return float(maximum[0])
-    return None
 
 
 def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, described: ome.Ome) -> list[str | None]:

@@ -81,6 +81,8 @@ def from_stack(image: Image) -> Footprint:
     """The footprint of a stack's frames as repeats. Raises UnsupportedError where it is none, or shows no one scene."""
     if image.frames < 2:
         raise UnsupportedError("is a single picture: repeats are a stack, or a folder of files")
+    if not image.repeats:
+        raise UnsupportedError("frames of a movie, which codecs predict from each other, noise and all, are no repeats")
     files = [] if image.path is None else [Path(image.path)]
     image = over_time(image)
     return _measure_columns(image, columns_of(image), (), files)
@@ -88,6 +90,8 @@ def from_stack(image: Image) -> Footprint:
 
 def with_repeats(estimate: Footprint, image: Image) -> Footprint:
     """`estimate` of a stack with its frames' own measurement beside it, or a warning why they give none."""
+    if not image.repeats:
+        return estimate
     try:
         return replace(estimate, measured=from_stack(image))
     except UnsupportedError as error:

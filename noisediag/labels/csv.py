@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noisediag import images
-from noisediag.errors import InputError, UsageError
+from noisediag.errors import MAX_NAME, InputError, UsageError, is_name
 from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter, parameter
 from noisediag.images.metadata import exif
 from noisediag.labels.table import LabelRow, LabelTable
@@ -18,6 +19,10 @@ from noisediag.labels.table import LabelRow, LabelTable
 PATH, GROUPS = "path", ("group", "acquisition")
 CAPTURE = ("Make", "Model", "DateTimeOriginal")  # what tells one acquisition from another
 _HEADER = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<unit>[^\[\]]*)\])?")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_LARGEST = 1e30  # label: its square is a number, too
+_MOST_COLUMNS, _MOST_ROWS = 1000, 1_000_000
+_SHOWN = 60  # characters of a cell in a message
 _UNIT_ALIASES = {"norm": "normalised", "normalized": "normalised", "per_e": "1/e-", "percent": "%"}
 
 
@@ -62,6 +67,8 @@ def read(path: Path) -> LabelTable:
     for line, group in zip(lines, groups, strict=True):
         if not group:
             raise UsageError(f"{path}: row {line.number}: names no {header[group_column or 0].strip()}")
+        if group_column is not None and not is_name(group):
+            raise UsageError(f"{path}: row {line.number}: {_cut(repr(group))} names no group")
         rows.append(LabelRow(line.path, _values(path, line, columns), group, line.number))
     units = {c.name: parameter(c.name).unit if c.name in NAMES else c.unit for c in columns}
     return LabelTable(tuple(c.name for c in columns), units, tuple(rows))
@@ -72,13 +79,16 @@ def _content(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream, strict=True)
-            numbered = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+            lines = ((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
+            numbered = list(itertools.islice(lines, _MOST_ROWS + 2))
     except OSError as error:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: is no CSV in UTF-8 ({error})") from error
     if not numbered:
         raise UsageError(f"{path}: is empty")
+    if len(numbered) > _MOST_ROWS + 1 or len(numbered[0][1]) > _MOST_COLUMNS:
+        raise UsageError(f"{path}: more than {_MOST_ROWS} rows or {_MOST_COLUMNS} columns")
     return numbered[0][1], numbered[1:]
 
 
@@ -89,9 +99,10 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[list[_Column], int | No
     names = []
     for place, text in enumerate(header):
         match = _HEADER.fullmatch(text.strip())
-        if match is None:
-            raise UsageError(f"{path}: row 1: {text!r} is no column name; wanted is name or name[unit]")
-        name, unit = match["name"], (match["unit"] or "").strip()
+        name, unit = ("", "") if match is None else (match["name"], (match["unit"] or "").strip())
+        if not is_name(name) or not (unit == "" or is_name(unit)):
+            told = "is no column name; wanted is name or name[unit]"
+            raise UsageError(f"{path}: row 1: {_cut(repr(text))} {told}, printable, up to {MAX_NAME} characters")
         if name in names:
             raise UsageError(f"{path}: row 1: the column {name} stands there twice")
         names.append(name)
@@ -117,18 +128,24 @@ def _table_row(path: Path, number: int, cells: list[str], header: Sequence[str])
     place = next(i for i, text in enumerate(header) if text.strip() == PATH)
     name = cells[place].strip()
     file = path.parent / name
-    if not name or not file.is_file():
-        raise UsageError(f"{path}: row {number}: no such file: {name or '(empty)'}")
+    try:
+        there = bool(name) and file.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
+        raise UsageError(f"{path}: row {number}: no such file: {_cut(name) or '(empty)'}")
     return _TableRow(number, file, cells)
 
 
 def _number(text: str) -> float | None:
     """The number that `text` is; None for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    value = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return value if abs(value) <= _LARGEST else None
+
+
+def _cut(text: str) -> str:
+    """`text` as a message shows it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _numbers_or_words(path: Path, column: _Column, lines: Sequence[_TableRow]) -> _Column:
@@ -142,7 +159,12 @@ def _numbers_or_words(path: Path, column: _Column, lines: Sequence[_TableRow]) -
         return column
     if column.name in NAMES or column.unit or 2 * len(texts) <= len(cells):
         number, text = texts[0]
-        raise UsageError(f"{path}: row {number}: {text!r} in the column {column.name} is not a number")
+        raise UsageError(f"{path}: row {number}: {_cut(repr(text))} in the column {column.name} is not a number")
+    for number, text in texts:
+        if not is_name(text):
+            raise UsageError(
+                f"{path}: row {number}: {_cut(repr(text))} is no word; up to {MAX_NAME} printable characters"
+            )
     return _Column(column.name, column.place, "", words=True)
 
 

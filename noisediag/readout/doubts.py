@@ -28,7 +28,9 @@ from noisediag.footprint.plane import (
 from noisediag.images.image import Domain, Plane
 from noisediag.readout.tiles import Part
 
-SUSPECTED = -1.0  # logit from which unevenness is likely enough for the intervals to hold it, short of an alarm
+SUSPECTED = 2.0  # so much below the alarm's logit unevenness is likely enough for the intervals to hold it
+LOUDER = 0.8  # ln: of the energy in the quietest blocks of a region over those of another, that suspects it, too,
+AS_FLAT = 0.5  # where the spectrum there does not fall by more than so much, ln: it is no texture
 LAW_EXCESS = 10.0  # chi-square by which another law may fit worse than photons on any black, and still be told
 LEAST_SPAN = 0.2  # of the brightest signal: a picture of one level shows no line, so not where it meets zero
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
@@ -36,6 +38,7 @@ DOUBTFUL_ERRORS = 3.0  # standard errors of the intercept below zero
 LINE_EXCESS = 4.0  # chi-square: a straight line that fits no worse than by this
 SAMPLES = 129  # of a curve without a formula
 LEAST_SIGMA = 0.05  # of the greatest one: a sampled curve is not laid lower
+ROOM = 1.1  # around the noise of the quietest and the loudest cells, which is known to some percent
 PART_DIFFERS = 1.15  # sigma over the fitted one, or the inverse, that is named as the way in which the law fails
 UNDONE = {  # what each law of light does not have
     "speckle": ("shot_gain",),
@@ -179,7 +182,7 @@ def doubt(
         plane = replace(plane, curve=_both_readings(plane, answer), flags=_with(plane.flags, "misfit"))
         warnings.append(f"the noise does not follow the law that was fitted: {_respect(answer)}")
     uneven = None
-    if _trouble(answer, "uneven") > SUSPECTED:
+    if _trouble(answer, "uneven") > _alarm(calibration, "uneven", raw) - SUSPECTED or _louder_region(answer):
         extremes = _extremes(answer)
         plane = _wide_enough(plane, *extremes)
         if "uneven" in troubles:
@@ -333,9 +336,16 @@ def _trouble(answer: SensorAnswer, name: str) -> float:
     return float(answer.doubted.trouble[0, TROUBLES.index(name)])
 
 
+def _louder_region(answer: SensorAnswer) -> bool:
+    """Whether the quietest blocks of a half, or a tile, are much louder than those of another, and as white."""
+    loud, quiet = answer.doubts.fits.by_region[0].double().cpu().numpy().transpose(1, 2, 0)  # (level, slope), regions
+    return bool(np.any((loud[0] - quiet[0] > LOUDER) & (loud[1] > quiet[1] - AS_FLAT)))
+
+
 def _extremes(answer: SensorAnswer) -> tuple[float, float]:
+    """Sigma over the fitted one in the quietest and the loudest cells, with some room."""
     low, high = np.sqrt(np.maximum(answer.doubts.fits.by_cell[0].double().cpu().numpy(), 1e-6))
-    return float(min(low, 1.0)), float(max(high, 1.0))
+    return float(min(low / ROOM, 1.0)), float(max(high * ROOM, 1.0))
 
 
 def _alarm(calibration: Mapping[str, Any], name: str, raw: bool) -> float:

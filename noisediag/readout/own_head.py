@@ -155,6 +155,10 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
         raise CheckpointError(f"checkpoint {found.name} holds no usable configuration for its own head") from error
     if [column.name for column in config.columns] != found.header.get("names"):
         raise CheckpointError(f"checkpoint {found.name} names other parameters than its head has")
+    # Before a head of these sizes is made: what the file holds itself is no more than its own size.
+    shapes = {key.removeprefix(f"{OWN}."): tuple(t.shape) for key, t in own.items() if key.startswith(f"{OWN}.")}
+    if shapes != config.shapes:
+        raise CheckpointError(f"checkpoint {found.name} does not match: its own head has other sizes than its weights")
     parts: dict[str, nn.Module] = {OWN: FewShotHead(config)}
     encoder = None
     if any(key.startswith(f"{OWN_ENCODER}.") for key in own):
@@ -163,4 +167,5 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
     store.load_into(replace(found, tensors=own), parts)
     head = parts[OWN]
     assert isinstance(head, FewShotHead)
+    head.check()
     return model, Tuned(head.eval(), None if encoder is None else encoder.eval())

@@ -168,7 +168,7 @@ def read(
 def spatial(plane: PlaneFootprint, seen: ProcessedPlane) -> Spatial:
     """How the noise of `plane` is spread."""
     return Spatial(
-        name=plane.name,
+        name=plane.channel or plane.name,
         lag1_h=seen.lag1[0],
         lag1_v=seen.lag1[1],
         equivalent_blur_px=equivalent_blur_px(sum(seen.lag1) / 2),
@@ -192,6 +192,13 @@ def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, jpeg: T
         | (frozenset({"resaved"}) if jpeg is not None and jpeg.resaved else frozenset()),
         noise_processed=reading.processed,
     )
+
+
+def together(channels: Sequence[Rendered]) -> Rendered | None:
+    """What is said of the last of several channels, a movie's luma, with the noise of all of them; None for none."""
+    if not channels:
+        return None
+    return replace(channels[-1], planes=tuple(plane for one in channels for plane in one.planes))
 
 
 def with_processed_noise(plane: PlaneFootprint, seen: ProcessedPlane, signals: NDArray[np.floating]) -> PlaneFootprint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,14 +28,13 @@ from noisediag.footprint.plane import (
     VarianceLaw,
     in_units,
 )
-from noisediag.genome.parameters import PARAMETERS, Parameter, parameter
+from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.gaps import cautious
 from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
-LINES_ALIKE = 0.4  # ln: offsets on the pixels so near to the model's interval, 1.5 times, are what it speaks of
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
 MAX_COMPONENT_RATIO = 1.5  # One component's sigma over the fitted total; above 1 because the fit itself errs.
 MAX_IMPLIED_RATIO = 1.5  # Shot variance that a given gain implies over the fitted variance; beyond, a warning.
@@ -111,8 +109,6 @@ def plane_footprint(
     scale = span if same_scale else None
     estimates = _parameters(model.calibration, answer, bag, law, shot, scale, free=free, raw=raw)
     seen = _lines_and_waves(bag) if whole else None
-    if seen is not None:
-        estimates = _with_lines_that_pixels_show(model.calibration, answer, estimates, seen, scale, raw=raw)
     means = _unsaturated(answer.block_mean[0].cpu().numpy().astype(np.float64), bag)
     flags = _plane_flags(answer, plane, bag, float(model.familiarity.threshold))
     return PlaneFootprint(
@@ -280,31 +276,6 @@ def _calibrated(
     low_factor, high_factor = factors(calibration, name, answer, raw=raw)
     low, middle, high = answer.reading.quantiles[0, LEARNED.index(name)].double().tolist()
     return middle - low_factor * (middle - low), middle, middle + high_factor * (high - middle)
-
-
-def _with_lines_that_pixels_show(
-    calibration: Mapping[str, Any],
-    answer: SensorAnswer,
-    estimates: Sequence[Estimate],
-    seen: Arrangement,
-    span: float | None,
-    *,
-    raw: bool,
-) -> tuple[Estimate, ...]:
-    """`estimates` with row and column noise found where the pixels show as much of it as the model would have there.
-
-    The pixels are tested for it; a model that doubts its presence is then wrong about that alone.
-    """
-    result = []
-    for estimate in estimates:
-        measured = {"row_noise": seen.row, "column_noise": seen.column}.get(estimate.name)
-        if measured and estimate.value is None:
-            declared = parameter(estimate.name)
-            ends = _calibrated(calibration, answer, estimate.name, raw=raw)
-            if ends[0] - LINES_ALIKE <= math.log(measured) <= ends[2] + LINES_ALIKE:
-                estimate = in_units(_detected(declared, ends, PRESENT), span)
-        result.append(estimate)
-    return tuple(result)
 
 
 def _lines_and_waves(bag: Bag) -> Arrangement:

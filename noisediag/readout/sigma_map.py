@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from noisediag import images
+from noisediag.errors import UsageError
 from noisediag.footprint.file import Footprint
 from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import by_frame, fills_mosaic, luma, whole_shape
@@ -45,6 +46,8 @@ def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) ->
         mosaic[at.row :: at.row_step, at.column :: at.column_step][: sigma.shape[0], : sigma.shape[1]] = sigma
     if mosaic is not None:
         return mosaic
+    if len({one.shape for one in maps}) > 1:
+        raise UsageError("the planes differ in size, so that one map cannot hold them: give a --channel")
     return maps[0] if len(maps) == 1 else np.stack(maps)
 
 

@@ -287,7 +287,8 @@ def by_frame(groups: Sequence[Sequence[Plane]]) -> list[list[Plane]]:
 def channels(image: Image) -> dict[str | None, list[list[Plane]]]:
     """Per channel, the groups of planes fitted as one (same name and frame); frames of a stack are sampled."""
     stacked = image.frames > 1
-    separate = image.domain == "linear"  # each channel has a gain of its own; RAW planes and R, G, B belong together
+    # Each channel has a gain of its own; RAW planes and R, G, B belong together, luma and colour differences do not.
+    separate = image.domain == "linear" or any(plane.channel == "Y" for plane in image.planes)
     result: dict[str | None, dict[tuple[str, int | None], list[Plane]]] = {}
     for plane in image.planes:
         key = (plane.channel or (plane.name if separate and not stacked else None)) if separate else None

@@ -6,6 +6,7 @@ reading     all of them, read back
 table       for people; plots, maps, denoisers: other forms of one footprint
 page        what `noisediag report` shows; html, charts and templates/: how
 figures     tables, JSON and CSV of the studies and benchmarks, which are no footprints
+deadline    how long a file may take
 files       outputs that appear whole or not at all; progress: a bar on stderr; outliers: what a batch warns of
 """
 

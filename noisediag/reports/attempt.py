@@ -19,6 +19,14 @@ def attempt(path: Path, measure: Callable[[Path], T], *, alone: bool = False) ->
     `alone`: there is no other file, so an option that does not fit it is the user's error: UsageError. A damaged
     checkpoint, CheckpointError, is never the file's fault.
     """
+    try:
+        return _attempt(path, measure, alone=alone)
+    except MemoryError:  # what went wrong still held all of it when it was to be told; here it is gone
+        pass
+    return Failure(str(path), "memory", OUT_OF_MEMORY)
+
+
+def _attempt(path: Path, measure: Callable[[Path], T], *, alone: bool) -> T | Failure:
     named = f"{path_fields(str(path))['path']}: "  # readers put it in front of their reason; a Failure holds it apart
     try:
         return measure(path)

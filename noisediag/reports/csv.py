@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from noisediag import __version__
@@ -15,10 +15,11 @@ from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import Estimate, PlaneFootprint
 from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter
-from noisediag.reports import Failure, Outcome
+from noisediag.reports import Failure, Outcome, bounds
 from noisediag.reports.document import path_fields as json_path
-from noisediag.reports.document import plane_dict
+from noisediag.reports.document import plain, plane_dict
 from noisediag.reports.document import tags as document_tags
+from noisediag.reports.document import warnings as document_warnings
 
 _UNITS = {"1/e-": "per_e", "normalised": "norm", "fraction": "fraction", "px": "px"}
 _ACQUISITION = {"Make": "Make", "Model": "Model", "ISO": "ISO", "ExposureTime": "ExposureTime_s", "FNumber": "FNumber"}
@@ -78,7 +79,9 @@ WHOLE_COLUMNS = frozenset(
     ("frame", "height_px", "width_px", "bit_depth", "pixel_independent", "jpeg_quality", "resaved")
 )  # the others are numbers with a point
 
+Cell = str | int | float | None
 _COLUMN_SET = frozenset(COLUMNS)
+_WHOLE_CELLS = frozenset(("path", "own_parameters"))  # which mean nothing when they are cut
 _NO_TAGS = _COLUMN_SET - {*_ACQUISITION.values(), "DateTimeOriginal"}
 # Tags whose columns carry a unit; the last two are what users add to a report of theirs.
 _TAG_NAMES = {"ExposureTime_s": "ExposureTime", "FocalLength_mm": "FocalLength", "Temperature_C": "Temperature"}
@@ -89,18 +92,34 @@ def header() -> str:
     return ",".join(COLUMNS) + "\n"
 
 
-def rows(outcome: Outcome, checkpoint: CheckpointId | None) -> str:
-    """The lines of one input: one a plane, the file's own footprint last; a single one for an input that failed."""
+def cells(outcome: Outcome, checkpoint: CheckpointId | None) -> list[list[Cell]]:
+    """The values of one input, in the order of COLUMNS, without NaN and infinity, texts as a table may hold them.
+
+    One list a plane, the file's own footprint last; a single one for an input that failed.
+    """
     made_by = {
         "noisediag_version": __version__,
         "checkpoint_name": None if checkpoint is None else checkpoint.name,
         "checkpoint_sha256": None if checkpoint is None else checkpoint.sha256,
     }
     if isinstance(outcome, Failure):
-        error = {"status": "error", "error_code": outcome.code, "error_message": outcome.message}
-        return _row({"path": json_path(outcome.path)["path"], **error, **made_by})
+        words = bounds.message(outcome.message, outcome.path)
+        error = {"status": "error", "error_code": outcome.code, "error_message": words}
+        return [_row({"path": json_path(outcome.path)["path"], **error, **made_by})]
     common = {**_file_cells(outcome), **made_by}
-    return "".join(_row({**common, **_plane_cells(plane, outcome)}) for plane in outcome.planes)
+    return [_row({**common, **_plane_cells(plane, outcome)}) for plane in outcome.planes]
+
+
+def lines(rows: Iterable[Sequence[Cell]]) -> str:
+    """What `cells` gives, as lines of the report."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([_shown(cell) for cell in row] for row in rows)
+    return buffer.getvalue()
+
+
+def rows(outcome: Outcome, checkpoint: CheckpointId | None) -> str:
+    """The lines of one input."""
+    return lines(cells(outcome, checkpoint))
 
 
 def dumps(outcomes: Iterable[Outcome], checkpoint: CheckpointId | None) -> str:
@@ -114,7 +133,7 @@ def safe_text(value: str) -> str:
     >>> safe_text("=1+1"), safe_text("photo.dng")
     ("'=1+1", 'photo.dng')
     """
-    text = value.replace("\r", "\\r")  # which the csv module leaves unquoted
+    text = value.replace("\r", "\\r").replace("\0", "\\0")  # unquoted by the csv module; the end to many readers
     return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(("\t", "\n")) else text
 
 
@@ -127,13 +146,26 @@ def plain_text(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and safe_text(cell[1:]) == cell else cell
 
 
-def typed(cells: Mapping[str, str]) -> dict[str, str | int | float | None]:
+def typed(cells: Mapping[str, str]) -> dict[str, Cell]:
     """A line of the report as values: an empty cell is None, and so is a tag that should be a number and is none.
 
     >>> typed({"path": "a.dng", "width_px": "640", "ISO": "400", "FNumber": "", "FocalLength_mm": "35"})
     {'path': 'a.dng', 'width_px': 640, 'ISO': 400.0, 'FNumber': None, 'FocalLength_mm': '35'}
     """
     return {column: _value(column, text) for column, text in cells.items()}
+
+
+def native(column: str, cell: Cell) -> Cell:
+    """`cell`, one of `cells`, in the type of its column; None where it is none of that, as an ISO that is a word.
+
+    >>> native("ISO", 400), native("ISO", "auto"), native("Model", 5), native("width_px", 640)
+    (400.0, None, '5', 640)
+    """
+    if cell is None:
+        return None
+    if isinstance(cell, str) or column in TEXT_COLUMNS:
+        return _value(column, _shown(cell))
+    return int(cell) if column in WHOLE_COLUMNS else float(cell)
 
 
 def tags_of(cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +177,7 @@ def tags_of(cells: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _value(column: str, text: str) -> str | int | float | None:
+def _value(column: str, text: str) -> Cell:
     if column in TEXT_COLUMNS or column not in _COLUMN_SET:
         return text or None
     try:
@@ -166,7 +198,7 @@ def _file_cells(footprint: Footprint) -> dict[str, Any]:
         "reader": footprint.reader,
         "domain": footprint.domain,
         "flags": ";".join(footprint.flags),
-        "warnings": "; ".join(footprint.warnings),
+        "warnings": "; ".join(document_warnings(footprint)),
         **{column: tags.get(tag) for tag, column in _ACQUISITION.items()},
         "DateTimeOriginal": tags.get("DateTimeOriginal"),
         **(_processing_cells(footprint.rendered) if footprint.rendered is not None else {}),
@@ -268,16 +300,23 @@ def _interval(name: str, quantity: Quantity) -> dict[str, float | None]:
     return {name: quantity.value, f"{name}_low": quantity.low, f"{name}_high": quantity.high}
 
 
-def _row(cells: dict[str, Any]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, restval="", lineterminator="\n")
-    writer.writerow({column: _cell(value) for column, value in cells.items()})
-    return buffer.getvalue()
+def _row(values: Mapping[str, Any]) -> list[Cell]:
+    if unknown := values.keys() - _COLUMN_SET:
+        raise ValueError(f"no columns: {sorted(unknown)}")
+    return [_cell(column, values.get(column)) for column in COLUMNS]
 
 
-def _cell(value: Any) -> str:
-    if value is None:
+def _cell(column: str, value: Any) -> Cell:
+    simple = plain(value)
+    if simple is None or simple == "":
+        return None
+    if isinstance(simple, int | float) and not isinstance(simple, bool):
+        return simple
+    limit = None if column in _WHOLE_CELLS else bounds.CELL_CHARACTERS
+    return safe_text(bounds.text(value if isinstance(value, str) else str(simple), limit))
+
+
+def _shown(cell: Cell) -> str:
+    if cell is None:
         return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value) if isinstance(value, int) else safe_text(str(value))
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)

@@ -18,6 +18,7 @@ from noisediag.footprint.derived import Derived, Structure
 from noisediag.footprint.file import Footprint, Measurement, Rejected, Rendered
 from noisediag.footprint.plane import BlackCheck, CurvePoint, Estimate, LightLaw, PlaneFootprint, SaturationLevel
 from noisediag.footprint.values import Quantity
+from noisediag.reports import bounds
 from noisediag.traces.hot_pixels import HotPixels
 
 # Written field by field.
@@ -55,14 +56,14 @@ def plane_dict(plane: PlaneFootprint) -> dict[str, Any]:
             for point in plane.curve
         ],
         "parameters": [_parameter_dict(estimate) for estimate in plane.parameters],
-        "channel": None if plane.channel is None else _text(plane.channel),
+        "channel": None if plane.channel is None else bounds.text(plane.channel),
         "flags": list(plane.flags),
-        "law": _plain(plane.light),
-        "saturation": _plain(plane.saturation),
-        "black": _plain(plane.black),
+        "law": plain(plane.light),
+        "saturation": plain(plane.saturation),
+        "black": plain(plane.black),
         "missing_share": _number(plane.missing_share),
         "correlated_share": _number(plane.correlated_share),
-        "hot_pixels": _plain(plane.hot_pixels),
+        "hot_pixels": plain(plane.hot_pixels),
     }
 
 
@@ -75,8 +76,8 @@ def _rendered_dict(rendered: Rendered) -> dict[str, Any]:
         "lag1_h": _number(whole.lag1_h),
         "lag1_v": _number(whole.lag1_v),
         "equivalent_blur_px": _number(whole.equivalent_blur_px),
-        "channel_correlation": _plain(rendered.channel_correlation),
-        "sigma_after_area_2_4_8": _plain(whole.sigma_after_area),
+        "channel_correlation": plain(rendered.channel_correlation),
+        "sigma_after_area_2_4_8": plain(whole.sigma_after_area),
         "processed": _number(rendered.processed),
         "denoised": _number(rendered.denoised),
         "upscaled": _number(rendered.upscaled),
@@ -87,7 +88,7 @@ def _rendered_dict(rendered: Rendered) -> dict[str, Any]:
                 "lag1_h": _number(plane.lag1_h),
                 "lag1_v": _number(plane.lag1_v),
                 "equivalent_blur_px": _number(plane.equivalent_blur_px),
-                "sigma_after_area_2_4_8": _plain(plane.sigma_after_area),
+                "sigma_after_area_2_4_8": plain(plane.sigma_after_area),
             }
             for plane in rendered.planes
         ],
@@ -109,11 +110,11 @@ def _parameter_dict(estimate: Estimate) -> dict[str, Any]:
         "present",
         "flag",
     )
-    plain = {key: _plain(getattr(estimate, key)) for key in keys}
-    return plain if estimate.word is None else {**plain, "value": _text(estimate.word)}
+    found = {key: plain(getattr(estimate, key)) for key in keys}
+    return found if estimate.word is None else {**found, "value": bounds.text(estimate.word)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` in JSON's own types: tuples become lists, dataclasses and mappings dicts, foreign types their text."""
     if isinstance(value, float):  # the commonest first
         return _number(value)
@@ -124,26 +125,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, str):
-        return _text(value)
+        return bounds.text(value)
     if isinstance(value, Quantity):
         keys = ("value", "low", "high", "unit", "symbol")
-        return {key: _plain(getattr(value, key)) for key in keys}
+        return {key: plain(getattr(value, key)) for key in keys}
     if isinstance(value, _WRITTEN):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
-        return {_text(str(key)): _plain(item) for key, item in value.items()}
+        return {bounds.text(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
-    return _text(str(value))
+        return [plain(item) for item in value]
+    return bounds.text(str(value))
 
 
 def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
-
-
-def _text(value: str) -> str:
-    """`value` without lone surrogates (undecodable bytes of tags or names), which UTF-8 cannot hold."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def image_dict(footprint: Footprint) -> dict[str, Any]:
@@ -156,13 +152,13 @@ def image_dict(footprint: Footprint) -> dict[str, Any]:
         "domain": footprint.domain,
         "acquisition": tags(footprint),
         "planes": [plane_dict(plane) for plane in footprint.planes],
-        "derived": _plain(footprint.derived),
-        "structure": {**_plain(footprint.structure), "verdict": footprint.structure.verdict},
+        "derived": plain(footprint.derived),
+        "structure": {**plain(footprint.structure), "verdict": footprint.structure.verdict},
         "rendered": None if footprint.rendered is None else _rendered_dict(footprint.rendered),
         "uneven": _uneven(footprint.uneven),
         "flags": list(footprint.flags),
-        "warnings": [_text(warning) for warning in footprint.warnings],
-        **({} if footprint.measurement is None else {"how": "measured", "measurement": _plain(footprint.measurement)}),
+        "warnings": warnings(footprint),
+        **({} if footprint.measurement is None else {"how": "measured", "measurement": plain(footprint.measurement)}),
         **({} if footprint.measured is None else {"measured": image_dict(footprint.measured)}),
     }
 
@@ -173,4 +169,11 @@ def _uneven(factors: tuple[float, float] | None) -> dict[str, float | None] | No
 
 def tags(footprint: Footprint) -> dict[str, Any]:
     """`footprint.acquisition` in plain types."""
-    return {_text(str(key)): _plain(item) for key, item in footprint.acquisition.items()}
+    return {key: plain(item) for key, item in bounds.tags(footprint.acquisition).items()}
+
+
+def warnings(footprint: Footprint) -> list[str]:
+    """`footprint.warnings` as reports show them."""
+    found = [bounds.message(warning, footprint.path) for warning in footprint.warnings[: bounds.WARNINGS]]
+    more = len(footprint.warnings) - len(found)
+    return [*found, f"and {more} more"] if more else found

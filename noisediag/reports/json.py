@@ -9,6 +9,7 @@ from typing import Any
 from noisediag import __version__
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.reports import SCHEMA, Outcome
+from noisediag.reports.bounds import message
 from noisediag.reports.document import image_dict, path_fields
 
 
@@ -26,7 +27,7 @@ def image(outcome: Outcome) -> dict[str, Any]:
     """One entry of `images`."""
     if isinstance(outcome, Footprint):
         return image_dict(outcome)
-    error = {"code": outcome.code, "message": outcome.message}
+    error = {"code": outcome.code, "message": message(outcome.message, outcome.path)}
     return {**path_fields(outcome.path), "status": "error", "error": error}
 
 

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag.errors import InputError, UnreadableError
+from noisediag.errors import OUT_OF_MEMORY, InputError, UnreadableError
 from noisediag.footprint.plane import counts_as_found
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.images import Plane, missing_pixels, read
 from noisediag.reports import Failure
 from noisediag.reports.charts import BandCurve, BandPoint, Group
+from noisediag.reports.deadline import deadline
 from noisediag.reports.document import path_fields
 from noisediag.reports.html import Grouping, Outlier, Page, Section, Thumbnail, render
 from noisediag.reports.outliers import FEWEST_FILES, OUTLYING, robust_scores
@@ -29,6 +30,7 @@ from noisediag.reports.reading import FileRow, rows
 
 MOST_GROUPS = 14  # of one chart
 MOST_LINES = 6  # of one chart
+THUMBNAIL_S = 30.0  # that reading a picture of an outlier may take
 PICTURED, LISTED = 24, 200  # outliers with pictures, and in all
 CURVE_POINTS = 24  # of a pooled noise curve
 DRIFT_BINS = 40  # at most, each of about 8 files
@@ -49,6 +51,7 @@ class Record:
     values: Mapping[str, float]  # by quantity: "sigma" (effective, normalised), names of parameters
     median: tuple[float, float] | None  # signal, sigma there
     curve: tuple[tuple[float, float], ...] = ()
+    sha256: str | None = None
 
     @property
     def folder(self) -> str:
@@ -246,18 +249,27 @@ def _outliers(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlie
     for rank, (score, times, record) in enumerate(outliers(records)[:LISTED]):
         if abs(score) <= OUTLYING:
             return
-        picture = thumbnail(record.path) if thumbnails and rank < PICTURED else None
+        picture = thumbnail(record.path, record.sha256) if thumbnails and rank < PICTURED else None
         yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, picture)
 
 
-def thumbnail(path: str) -> Thumbnail:
-    """The whole picture, small, and its middle pixel by pixel, where noise can be seen. Says why where it cannot."""
+def thumbnail(path: str, sha256: str | None) -> Thumbnail:
+    """The whole picture, small, and its middle pixel by pixel, where noise can be seen. Says why where it cannot.
+
+    A report names files, and whoever wrote it may have named any: only what was measured, by its digest, is shown.
+    """
     try:
-        planes = read(path).planes
-        chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
-        pixels = np.stack([_drawn(plane) for plane in chosen], axis=-1)
+        with deadline(THUMBNAIL_S):
+            image = read(path)
+            if image.sha256 != sha256:
+                raise UnreadableError("is not the file that was measured")
+            planes = image.planes
+            chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
+            pixels = np.stack([_drawn(plane) for plane in chosen], axis=-1)
     except InputError as error:
         return Thumbnail(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
+    except MemoryError:
+        return Thumbnail(None, None, OUT_OF_MEMORY)
     height, width = pixels.shape[:2]
     step = max(1, max(height, width) // 160)
     top, left = max(0, height - 64) // 2, max(0, width - 64) // 2
@@ -294,7 +306,7 @@ def _record(row: FileRow) -> Record:
         values[SIGMA] = row.sigma_effective
     at, sigma = row.signal_median, row.sigma_at_median
     median = None if at is None or sigma is None else (at, sigma)
-    return Record(row.path, row.domain, *_origin(row.tags), values, median, row.curve or ())
+    return Record(row.path, row.domain, *_origin(row.tags), values, median, row.curve or (), row.sha256)
 
 
 def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime | None]:

@@ -12,10 +12,11 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from noisediag.errors import TruncatedError, UnreadableError
 from noisediag.genome.parameters import NAMES, PARAMETERS
@@ -24,7 +25,6 @@ from noisediag.reports.csv import plain_text, tags_of, typed, value_columns
 from noisediag.reports.writing import require
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-T = TypeVar("T")
 
 _NEEDED_COLUMNS = ("path", "status", "sigma_at_18pct_norm", *(value_columns(parameter)[0] for parameter in PARAMETERS))
 
@@ -52,6 +52,7 @@ class FileRow:
     signal_median: float | None = None
     sigma_at_median: float | None = None
     curve: tuple[tuple[float, float], ...] | None = None  # signal, sigma; None where the format has no curves
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def rows(report: Path) -> Iterator[FileRow | Failure]:
         yield from _of_files(report, table)
     elif report.suffix in (".json", ".jsonl"):
         for place, image in _placed_images(report):
-            with _named(report, place):
+            with named(report, place):
                 row = row_of(image)
             yield row
     else:
@@ -106,6 +107,7 @@ def row_of(image: Mapping[str, Any]) -> FileRow | Failure:
         signal_median=_number(derived, "signal_median"),
         sigma_at_median=_number(derived, "sigma_at_median"),
         curve=tuple((_known(point, "signal"), _known(point, "sigma")) for point in plane["curve"]),
+        sha256=image.get("sha256"),
     )
 
 
@@ -122,11 +124,11 @@ def first_image(path: Path) -> dict[str, Any]:
 
 def json_lines(path: Path) -> Iterator[JsonLine]:
     """The objects of a JSONL file, empty lines left out. Raises TruncatedError where the last one is cut off, too."""
-    with _reader(path, lambda: open(path, "rb")) as file:
+    with opened(path) as file:
         number = offset = 0
         while True:
             number += 1
-            with _named(path):
+            with named(path):
                 line = file.readline()
             if not line:
                 return
@@ -135,10 +137,18 @@ def json_lines(path: Path) -> Iterator[JsonLine]:
             offset += len(line)
 
 
+def opened(path: Path) -> BufferedReader:
+    """The file at `path`, to be read. Raises UnreadableError, also for a pipe, which would wait for a writer."""
+    with named(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a folder says that it is one
+            raise UnreadableError(f"{path}: is no file")
+        return open(path, "rb")
+
+
 def row_path(row: Mapping[str, Any]) -> bytes:
     """The path of a JSON row, as the system has it."""
     if "path_bytes" in row:
-        return base64.b64decode(row["path_bytes"])
+        return base64.b64decode(row["path_bytes"], validate=True)
     return os.fsencode(row["path"])
 
 
@@ -168,6 +178,8 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 def _json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         content = json.loads(line)
+    except RecursionError:
+        raise _unreadable(path, f"line {number}", "nested too deeply") from None
     except ValueError as error:
         if not line.endswith(b"\n"):
             raise TruncatedError(f"{path}: line {number} is cut off") from None
@@ -180,10 +192,12 @@ def _json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def _placed_images(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The `images` of a .json report, or the object itself where it has none, or the lines of a .jsonl report."""
     if path.suffix == ".jsonl":
-        yield from ((f"line {line.number}", line.content) for line in json_lines(path))
-        return
-    with _named(path):
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        lines = ((f"line {line.number}", line.content) for line in json_lines(path))
+        yield from ((place, content) for place, content in lines if "status" in content or "part" not in content)
+        return  # of a shard's part, the first line is no picture
+    with named(path):
+        with opened(path) as file:
+            document = json.loads(file.read().decode("utf-8-sig"))
         if not isinstance(document, dict):
             raise TypeError("no JSON object")
         images = document.get("images", [document])
@@ -197,7 +211,7 @@ def _of_files(report: Path, table: Iterable[tuple[str, Mapping[str, Any]]]) -> I
     """The last line of each path is the file's own footprint."""
     for _, lines in itertools.groupby(table, lambda line: line[1]["path"]):
         *_, (place, cells) = lines
-        with _named(report, place):
+        with named(report, place):
             row = _row_of_cells(cells)
         yield row
 
@@ -221,16 +235,17 @@ def _row_of_cells(cells: Mapping[str, Any]) -> FileRow | Failure:
         sigma_at_18pct=cells["sigma_at_18pct_norm"],
         signal_median=cells.get("signal_median_norm"),
         sigma_at_median=cells.get("sigma_at_median_norm"),
+        sha256=cells.get("sha256"),
     )
 
 
 def _csv_lines(report: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with _reader(report, lambda: open(report, encoding="utf-8-sig", newline="")) as file:
+    with TextIOWrapper(opened(report), encoding="utf-8-sig", newline="") as file:
         lines = csv.DictReader(file, strict=True)
-        with _named(report, "line 1"):
+        with named(report, "line 1"):
             _check_columns(lines.fieldnames or ())
         while True:
-            with _named(report, f"after line {lines.line_num}"):
+            with named(report, f"after line {lines.line_num}"):
                 cells = next(lines, None)
                 if cells is None:
                     return
@@ -243,13 +258,14 @@ def _parquet_lines(report: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     require(".parquet")
     from pyarrow import parquet
 
-    with _reader(report, lambda: parquet.ParquetFile(report)) as file:
-        with _named(report):
+    with opened(report) as source:
+        with named(report):
+            file = parquet.ParquetFile(source)
             _check_columns(file.schema_arrow.names)
         batches = file.iter_batches()
         numbers = itertools.count(1)
         while True:
-            with _named(report):
+            with named(report):
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -263,13 +279,8 @@ def _check_columns(names: Iterable[str]) -> None:
         raise LookupError(f"the column {missing[0]} is missing")
 
 
-def _reader(path: Path, opened: Callable[[], T]) -> T:
-    with _named(path):
-        return opened()
-
-
 @contextlib.contextmanager
-def _named(path: Path, place: str = "") -> Iterator[None]:
+def named(path: Path, place: str = "") -> Iterator[None]:
     """Turn what cannot be read, or is no row, into an UnreadableError with the file and the place in it."""
     try:
         yield
@@ -277,6 +288,8 @@ def _named(path: Path, place: str = "") -> Iterator[None]:
         raise UnreadableError(f"{path}: no such file") from None
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
+    except RecursionError:
+        raise _unreadable(path, place, "nested too deeply") from None
     except (ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise _unreadable(path, place, reason) from None

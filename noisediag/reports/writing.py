@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from noisediag.errors import UsageError
-from noisediag.reports.csv import COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS, header, typed
+from noisediag.reports import files
+from noisediag.reports.csv import COLUMNS, TEXT_COLUMNS, WHOLE_COLUMNS, Cell, header, lines, native
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
-Write = Callable[[Mapping[str, Any], str], None]  # (JSON row of a file, its lines of CSV)
+Write = Callable[[Mapping[str, Any], Sequence[Sequence[Cell]]], None]  # (JSON row of a file, its cells)
 _GROUP_ROWS = 20_000  # of Parquet
 
 
@@ -30,23 +29,28 @@ def opened(path: Path, suffix: str) -> AbstractContextManager[Write]:
     return {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[suffix](path)
 
 
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """A line of a JSONL report."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
 @contextmanager
 def _jsonl(path: Path) -> Iterator[Write]:
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with files.create(path) as file:
 
-        def write(row: Mapping[str, Any], _: str) -> None:
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        def write(row: Mapping[str, Any], _: Sequence[Sequence[Cell]]) -> None:
+            file.write(json_line(row))
 
         yield write
 
 
 @contextmanager
 def _csv(path: Path) -> Iterator[Write]:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        file.write(header())
+    with files.create(path) as file:
+        file.write(header().encode())
 
-        def write(_: Mapping[str, Any], lines: str) -> None:
-            file.write(lines)
+        def write(_: Mapping[str, Any], cells: Sequence[Sequence[Cell]]) -> None:
+            file.write(lines(cells).encode())
 
         yield write
 
@@ -65,15 +69,17 @@ def _parquet(path: Path) -> Iterator[Write]:
         for column in COLUMNS
     }
     schema = pyarrow.schema(list(kinds.items()))
-    held: list[dict[str, Any]] = []
-    with parquet.ParquetWriter(path, schema) as writer:
+    held: list[list[Cell]] = []
+    with files.create(path) as file, parquet.ParquetWriter(file, schema) as writer:
 
         def flush() -> None:
-            writer.write_table(pyarrow.Table.from_pylist(held, schema=schema))
+            columns = [list(column) for column in zip(*held, strict=True)] if held else [[] for _ in COLUMNS]
+            arrays = [pyarrow.array(values, kinds[name]) for name, values in zip(COLUMNS, columns, strict=True)]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
             held.clear()
 
-        def write(_: Mapping[str, Any], lines: str) -> None:
-            held.extend(typed(line) for line in csv.DictReader(io.StringIO(lines, newline=""), COLUMNS))
+        def write(_: Mapping[str, Any], cells: Sequence[Sequence[Cell]]) -> None:
+            held.extend([native(name, cell) for name, cell in zip(COLUMNS, line, strict=True)] for line in cells)
             if len(held) >= _GROUP_ROWS:
                 flush()
 

@@ -26,8 +26,11 @@ from noisediag.training.streams import drawing
 OTHER_LAWS = 0.3  # of the pictures: Rician, grain or filtered, a third each
 SPECKLE = 0.12  # of the pictures are drawn as speckle: a strong gain noise and little else
 LOOKS = (1.0, 16.0)  # log-uniform
-UNEVEN, CURVED, BLACK = 0.15, 0.08, 0.15  # shares of the others whose noise is uneven, encoded, on another black
+UNEVEN, CURVED, BLACK = 0.2, 0.08, 0.15  # shares of the others whose noise is uneven, encoded, on another black
+MOSAIC_EVERY = 3  # batches, of which one holds CFA planes
+MOSAIC_SHAPES = ((128, 8), (64, 8), (128, 8))  # px of a plane, pictures: scenes of training have twice the side
 FACTORS = (1.4, 4.0)  # log-uniform: of sigma between parts of an uneven picture
+UPRIGHT = 0.4  # of the borders between halves: exposures and exchanges end at rows and columns
 GAMMA = (1.5, 2.6)  # of encoded pictures
 WRONG_BLACK = (5e-3, 0.2)  # log-uniform, normalised: pedestals that nobody states
 FELT = 0.15  # of the darkest variance: what a wrong black adds there to be found wrong
@@ -43,7 +46,7 @@ RICIAN_DARK, RICIAN_BRIGHT = (
     0.99,
 )  # of the greatest sigma: below, the law shows; above, it is that of additive noise
 GRAIN_BRIGHT = 0.55  # signal from which grain grows weaker
-TROUBLE_ALARM = 0.004  # of ordinary pictures: the scenes of other files are harder than those of training
+TROUBLE_ALARM = 0.006  # of ordinary pictures: the scenes of other files are harder than those of training
 ALARM = 0.008  # of ordinary pictures that may be doubted: below the 2 % allowed, for pictures of other kinds
 
 
@@ -67,19 +70,37 @@ def doubt_set(
     *,
     purpose: str,
     raw: bool = False,
+    mosaics: bool = False,
     report: Report | None = None,
 ) -> DoubtSet:
-    """Simulate pictures of several sizes, ordinary ones and others; `raw`: bags of CFA planes, ordinary ones alone."""
+    """Simulate pictures of several sizes, ordinary ones and others; `raw`: bags of CFA planes, ordinary ones alone.
+
+    `mosaics`: some of the pictures are bags of CFA planes, ordinary ones and troubled ones.
+    """
 
     def make(number: int) -> DoubtSet:
-        return _batch(model, pool, number, drawing(purpose, seed, number, device=pool.pictures.device), raw=raw)
+        generator = drawing(purpose, seed, number, device=pool.pictures.device)
+        if raw:
+            return _batch(model, raw_bags(pool, number, generator), generator, raw=True, ordinary=True)
+        if mosaics and number % MOSAIC_EVERY == 0:
+            planes = raw_bags(pool, number // MOSAIC_EVERY, generator, shapes=MOSAIC_SHAPES)
+            return _batch(model, planes, generator, raw=True)
+        return _batch(model, bags(pool, number, generator), generator)
 
     parts = batches(make, lambda part: len(part.law), count, report)
     return DoubtSet(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(DoubtSet)))
 
 
-def _batch(model: SensorModel, pool: CleanPool, number: int, generator: torch.Generator, *, raw: bool) -> DoubtSet:
-    clean, law, tiles = raw_bags(pool, number, generator) if raw else bags(pool, number, generator)
+def _batch(
+    model: SensorModel,
+    pictures: tuple[Tensor, sensor.SensorNoise, int],
+    generator: torch.Generator,
+    *,
+    raw: bool = False,
+    ordinary: bool = False,
+) -> DoubtSet:
+    """`pictures`: clean tiles, the noise of each picture, and how many tiles it has; `raw`: they are CFA planes."""
+    clean, law, tiles = pictures
     n, device = len(law), clean.device
 
     def uniform() -> Tensor:
@@ -93,8 +114,8 @@ def _batch(model: SensorModel, pool: CleanPool, number: int, generator: torch.Ge
     )
     first = torch.arange(n, device=device) * tiles
     other = (batch.rician | batch.grain | batch.filtered)[first]
-    trouble = _Trouble.none(n, device) if raw else _Trouble.draw(~other, uniform)
-    batch, factor = _troubled(batch, clean, trouble, tiles, generator)
+    trouble = _Trouble.none(n, device) if ordinary else _Trouble.draw(~other, uniform)
+    batch, factor = _troubled(batch, clean, trouble, tiles, generator, same_place=raw)
     free = batch.free_intercept[first]
     step = batch.noise.quantisation[first]
     with torch.inference_mode():
@@ -155,14 +176,23 @@ class _Trouble:
 
 
 def _troubled(
-    batch: SensorBatch, clean: Tensor, trouble: _Trouble, tiles: int, generator: torch.Generator
+    batch: SensorBatch,
+    clean: Tensor,
+    trouble: _Trouble,
+    tiles: int,
+    generator: torch.Generator,
+    *,
+    same_place: bool = False,
 ) -> tuple[SensorBatch, Tensor]:
-    """`batch` with the trouble in its pictures, and by how much sigma differs between parts of each tile, `(n,)`."""
+    """`batch` with the trouble in its pictures, and by how much sigma differs between parts of each tile, `(n,)`.
+
+    `same_place`: the tiles of a picture are planes of one mosaic.
+    """
     device = clean.device
     every = torch.arange(len(trouble.uneven), device=device).repeat_interleave(tiles)
     scale = (1 - batch.pedestal)[:, None, None]
     light = clean * scale + batch.pedestal[:, None, None]
-    field = _unevenness(clean, tiles, generator)
+    field = _unevenness(clean, tiles, generator, same_place=same_place)
     uneven = trouble.uneven[every][:, None, None]
     image = torch.where(uneven, (light + (batch.image - light) * field).clamp(max=1), batch.image)
     flat = torch.unflatten(field, 0, (-1, tiles)).flatten(1)
@@ -204,26 +234,36 @@ def _troubled(
     return moved, (high / low)[: len(trouble.uneven)]
 
 
-def _unevenness(clean: Tensor, tiles: int, generator: torch.Generator) -> Tensor:
-    """A factor of sigma for every pixel, (B, H, W): halves, rims, smooth fields, or one for each tile of a picture."""
+def _unevenness(clean: Tensor, tiles: int, generator: torch.Generator, *, same_place: bool) -> Tensor:
+    """A factor of sigma for every pixel, (B, H, W): halves, rims, smooth fields, or one for each tile of a picture.
+
+    `same_place`: the tiles of a picture are planes of one mosaic, with the same field and none of their own.
+    """
     count, height, width = clean.shape
     device, n = clean.device, count // tiles
 
     def draw(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=device)
+        """One number, or field, for each tile."""
+        drawn = torch.rand(n if same_place else count, *shape, generator=generator, device=device)
+        return drawn.repeat_interleave(tiles, 0) if same_place else drawn
+
+    def of_picture() -> Tensor:
+        return torch.rand(n, generator=generator, device=device).repeat_interleave(tiles)[:, None, None]
 
     low, high = FACTORS
-    ratio = (low * (high / low) ** draw(n)).repeat_interleave(tiles)[:, None, None]
-    angle = (2 * torch.pi * draw(n)).repeat_interleave(tiles)[:, None, None]
+    ratio = low * (high / low) ** of_picture()
+    upright = of_picture() < UPRIGHT
+    angle = 2 * torch.pi * of_picture()
+    angle = torch.where(upright, (angle / (torch.pi / 2)).round() * (torch.pi / 2), angle)
     y = torch.linspace(-1, 1, height, device=device)[:, None]
     x = torch.linspace(-1, 1, width, device=device)
-    halves = (x * angle.cos() + y * angle.sin() > 0.6 * (draw(count, 1, 1) - 0.5)).float()
+    halves = (x * angle.cos() + y * angle.sin() > 0.6 * (draw(1, 1) - 0.5)).float()
     rim = ((x.square() + y.square()) / 2).expand(count, -1, -1)
-    coarse = draw(count, 1, 4, 4)
+    coarse = draw(1, 4, 4)
     smooth = functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[:, 0].clamp(0, 1)
-    each = (draw(count, 1, 1) < 0.5).float().expand(-1, height, width)
-    kind = (4 * draw(n)).long().repeat_interleave(tiles)[:, None, None]
-    kind = torch.where((kind == 3) & (tiles == 1), 0, kind)
+    each = (draw(1, 1) < 0.5).float().expand(-1, height, width)
+    kind = (4 * of_picture()).long()
+    kind = torch.where((kind == 3) & (same_place or tiles == 1), 0, kind)
     part = torch.where(kind == 0, halves, torch.where(kind == 1, rim, torch.where(kind == 2, smooth, each)))
     return ratio**-part
 

@@ -22,7 +22,7 @@ from noisediag.training.recipe import Recipe
 
 CROP = 128  # px; the side of most crops that networks are trained on
 SCENE_PX = 2 * CROP
-GLOWING = 0.11  # of the scenes: fluorescence on wide dark ground
+GLOWING = 0.2  # of the scenes: fluorescence on wide dark ground
 SCENES_AT_ONCE = 100  # of one generator
 HELD_OUT = 10  # one of so many images of the folder is never trained on
 QUANTILES = 33  # of the clean signal, where the curve is scored

@@ -5,7 +5,7 @@ Evidence of many simulated pictures is read once, with curve network and encoder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -144,9 +144,18 @@ def bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tens
     return clean, law, tiles
 
 
-def raw_bags(pool: CleanPool, number: int, generator: torch.Generator) -> tuple[Tensor, sensor.SensorNoise, int]:
-    """The four planes of Bayer mosaics: every second pixel of a scene, with plausible white-balance gains."""
-    size, n = RAW_SHAPES[number % len(RAW_SHAPES)]
+def raw_bags(
+    pool: CleanPool,
+    number: int,
+    generator: torch.Generator,
+    *,
+    shapes: Sequence[tuple[int, int]] = RAW_SHAPES,
+) -> tuple[Tensor, sensor.SensorNoise, int]:
+    """The four planes of Bayer mosaics: every second pixel of a scene, with plausible white-balance gains.
+
+    `shapes`: px of a plane and pictures, taken in turn; scenes of `pool` must have twice the side.
+    """
+    size, n = shapes[number % len(shapes)]
     scene = pool.draw(n, 2 * size, generator, varied=number % 2 == 0)
     planes = torch.stack([scene[:, row::2, column::2] for row in (0, 1) for column in (0, 1)], 1)
     gains = 0.3 + 0.7 * torch.rand(n, 4, 1, 1, generator=generator, device=generator.device)

@@ -176,10 +176,10 @@ def fit_doubts(recipe: Recipe, run: Run, model: SensorModel, pools: Pools) -> No
     What these pictures, and those of the genome `paper`, look like is familiar to the model.
     """
 
-    def pictures(clean: CleanPool, count: int, purpose: str, *, raw: bool = False) -> DoubtSet:
-        return doubt_set(model, clean, count, recipe.seed, purpose=purpose, raw=raw, report=run.report)
+    def pictures(clean: CleanPool, count: int, purpose: str, *, raw: bool = False, mosaics: bool = False) -> DoubtSet:
+        return doubt_set(model, clean, count, recipe.seed, purpose=purpose, raw=raw, mosaics=mosaics, report=run.report)
 
-    training = pictures(pools.training, recipe.doubt_pictures, "training of doubts")
+    training = pictures(pools.training, recipe.doubt_pictures, "training of doubts", mosaics=True)
     config = DoubtConfig(training.doubts.shape[1], training.evidence.shape[1], training.embedding.shape[1])
     head = _seeded(lambda: DoubtHead(config), recipe.seed).to(run.device)
     standardise(head, training.doubts, training.evidence, training.embedding)

@@ -56,6 +56,8 @@ class Estimator:
 
 
 def main():
+    from noisediag.batch import worker  # before what it imports only when it begins is replaced
+
     for name, content in {
         "noisediag.estimator": {"Estimator": Estimator},
         "noisediag.images": {"read": read},
@@ -64,8 +66,6 @@ def main():
         module = ModuleType(name)
         vars(module).update(content)
         sys.modules[name] = module
-    from noisediag.batch import worker
-
     worker.main()
 
 

@@ -3,11 +3,20 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from noisediag import __version__
+from noisediag.batch import cluster
+from noisediag.batch.pool import Limits, Origin
+from noisediag.batch.worker import EstimateOptions
+from noisediag.errors import CheckpointError, NoisediagError, UsageError
+from noisediag.footprint.file import CheckpointId
 
 pytest.importorskip("distributed")
 SCRIPT = Path(__file__).parent / "cluster_run.py"
@@ -42,6 +51,51 @@ def test_an_address_without_a_scheduler(run, folder, tmp_path, monkeypatch):
     assert done.returncode == 2
     assert "tcp://127.0.0.1:9: cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_dask_worker_with_another_version_ends_the_run():
+    """Each is asked with each task, whenever it came: what it was started from may have been updated since."""
+    task = cluster.Task(EstimateOptions(), Limits(60, None), ".", "one", version="0.0.1")
+    with pytest.raises(UsageError, match=rf"has noisediag {__version__}, and the run 0\.0\.1"):
+        cluster._measure(task, Origin(CheckpointId("sensor", "0" * 64), "cpu"), ["a.tif"])
+    assert not cluster._workers
+
+
+def test_a_dask_worker_with_another_checkpoint_ends_the_run(quick, folder):
+    task = cluster.Task(EstimateOptions(), Limits(60, None), str(folder), "one")
+    try:
+        assert cluster._describe(task) == (("sensor", "0" * 64), "cpu")
+        (row,) = cluster._measure(task, Origin(CheckpointId("sensor", "0" * 64), "cpu"), ["00.tif"])
+        assert row["row"]["status"] == "ok"
+        with pytest.raises(CheckpointError, match="rows would not belong together"):
+            cluster._measure(task, Origin(CheckpointId("sensor", "1" * 64), "cpu"), ["00.tif"])
+    finally:
+        cluster._workers.popitem()[1][1].close()
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (CancelledError(), "scheduler is gone; --resume goes on"),
+        (StopIteration(), "scheduler is gone; --resume goes on"),
+        (TypeError("no such\nargument"), "the cluster: TypeError: no such argument"),
+        (CheckpointError("damaged"), "^damaged$"),
+    ],
+)
+def test_what_dask_raises_is_one_line(raised, said):
+    """Workers may have other versions of everything; a scheduler may go. What came before stays in the journal."""
+    crew = cluster.Cluster(EstimateOptions(), Limits(60, None), scheduler="tcp://x:1", kind=None, count=1)
+
+    def raises(*_, **__):
+        raise raised
+
+    crew._distributed = SimpleNamespace(as_completed=SimpleNamespace, KilledWorker=KeyError)
+    crew._client = SimpleNamespace(
+        nthreads=lambda: {"w": 1}, submit=raises, cancel=raises, run=raises, close=raises, status="running"
+    )
+    with pytest.raises(NoisediagError, match=said):
+        next(crew.run(["a.tif"]))
+    crew.close()
 
 
 SBATCH = """#!/bin/sh

@@ -9,17 +9,17 @@ from noisediag.batch.pool import Done, Limits
 from noisediag.batch.run import BatchOptions, run
 from noisediag.batch.walk import Walk
 from noisediag.batch.worker import EstimateOptions
-from noisediag.batch.worker import reply as reply_of
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
 from noisediag.reports import Failure
+from noisediag.reports.rows import encoded
 
 CHECKPOINT = CheckpointId("sensor", "0" * 64)
 RUN = {"checkpoint": "0" * 64, "gain": None}
 
 
 def reply(path):
-    return {"row": {"path": path}, "csv": f"{path}\n"}
+    return {"row": {"path": path}, "cells": [[path]]}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files are told by device and inode")
@@ -78,7 +78,7 @@ class Locked:
         self.asked += paths
         for index, path in enumerate(paths):
             outcome = Failure(path, "unreadable" if self.unlocked else "permission", "no")
-            yield [Done(index, reply_of(outcome, CHECKPOINT))]
+            yield [Done(index, encoded(outcome, CHECKPOINT))]
 
     def close(self):
         pass

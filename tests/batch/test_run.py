@@ -118,6 +118,14 @@ def test_files_known_by_digest(quick, folder, run, tmp_path):
     run("batch", folder, "-o", output, "--workers", 1, "--by-digest", "--resume")
     assert (tmp_path / "r.jsonl.journal").read_bytes() == before
     assert "--force" in run("batch", folder, "-o", output, "--workers", 1, "--resume").stderr
+    changed = next(folder.rglob("*.tif"))
+    old = changed.stat()
+    changed.write_bytes(changed.read_bytes()[::-1])  # of the same size, and then of the same time
+    os.utime(changed, ns=(old.st_atime_ns, old.st_mtime_ns))
+    run("batch", folder, "-o", output, "--workers", 1, "--by-digest", "--resume")
+    after = (tmp_path / "r.jsonl.journal").read_bytes()
+    assert after[: len(before)] == before
+    assert after[len(before) :].count(b"\n") == 1
 
 
 def test_a_run_with_other_options_is_not_continued(quick, folder, run, tmp_path):

@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 import tifffile
 
+from noisediag.errors import UnreadableError
 from noisediag.images import Image, read
 
 SIZE = (40, 56)
@@ -188,7 +189,6 @@ def lead_astray(path: Path, code: int) -> None:
     ("black", "white", "message"),
     [
         ((0, 0), (4095, 1), "black level nan cannot be one"),
-        ((5000, 1), (4095, 1), "black level 5000 is not below white 4095"),
         ((100, 1), (0, 0), "white level nan cannot be one"),
     ],
 )
@@ -203,10 +203,27 @@ def test_impossible_levels_of_a_tiff_are_told(
     assert 0 <= image.planes[0].black_dn < image.planes[0].white_dn
 
 
+def test_black_above_white_is_refused_as_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    for black, white in (((5000, 1), (4095, 1)), ((70_000, 1), (65_535, 1)), ((4095, 1), (4095, 1))):
+        extra = [(50714, "2I", 1, black, True), (50717, "2I", 1, white, True)]
+        tifffile.imwrite(path, np.full(SIZE, 1000, np.uint16), metadata=None, extratags=extra)
+        with pytest.raises(UnreadableError, match=f"black {black[0]} is not below white {white[0]}"):
+            read(path)
+        image = read(path, black=100)
+        assert (image.planes[0].black_dn, image.planes[0].white_dn) == (100, white[0])
+
+
 def test_a_saturation_of_fits_that_is_no_level_is_told(tmp_path: Path) -> None:
     fits = pytest.importorskip("astropy.io.fits")
-    for value, warnings in ((4000.0, ()), ("much", ("SATURATE 'much' cannot be a level: ignored",))):
+    for value, warnings in (
+        (4000.0, ()),
+        ("much", ("SATURATE 'much' cannot be a level: ignored",)),
+    ):
         hdu = fits.PrimaryHDU(np.full(SIZE, 1000, np.uint16))
         hdu.header["SATURATE"] = value
         hdu.writeto(tmp_path / "a.fits", overwrite=True)
         assert read(tmp_path / "a.fits").warnings == warnings
+    content = (tmp_path / "a.fits").read_bytes().replace(b"'much    '", b"1E999".rjust(20)[-10:])
+    (tmp_path / "a.fits").write_bytes(content)
+    assert read(tmp_path / "a.fits").warnings[0].endswith("cannot be a level: ignored")

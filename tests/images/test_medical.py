@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from noisediag.errors import InputError, TooLargeError, TruncatedError, UnsupportedError, UsageError
+from noisediag.errors import InputError, TooLargeError, TruncatedError, UnreadableError, UnsupportedError, UsageError
 from noisediag.images import missing_pixels, read
 
 pydicom = pytest.importorskip("pydicom")
@@ -146,7 +146,7 @@ class TestDicom:
         for tags, error in (
             ({"NumberOfFrames": 2**31 - 1}, TooLargeError),
             ({"Rows": 65535, "Columns": 65535}, TooLargeError),
-            ({"NumberOfFrames": 0}, TooLargeError),
+            ({"NumberOfFrames": 0}, UnreadableError),
             ({"NumberOfFrames": 400}, TruncatedError),
         ):
             with pytest.raises(error):
@@ -221,7 +221,7 @@ class TestNifti:
             (data[:350], TruncatedError, "cut off"),
             (data[:344] + b"ni1\0" + data[348:], UnsupportedError, "another file"),
             (data[:40] + struct.pack("<8h", 3, 32000, 32000, 2, 1, 1, 1, 1) + data[56:], TooLargeError, "bomb"),
-            (data[:40] + struct.pack("<8h", 4, 16, 16, 32000, 32000, 1, 1, 1) + data[56:], TooLargeError, "bomb"),
+            (data[:40] + struct.pack("<8h", 4, 16, 16, 32000, 32000, 1, 1, 1) + data[56:], TooLargeError, "planes"),
             (data[:40] + struct.pack("<8h", 3, -5, 16, 2, 1, 1, 1, 1) + data[56:], InputError, ""),
             (data[:40] + struct.pack("<8h", 99, 5, 16, 2, 1, 1, 1, 1) + data[56:], InputError, ""),
             (data[:70] + struct.pack("<2h", 32, 64) + data[74:], InputError, "complex"),

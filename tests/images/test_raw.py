@@ -110,6 +110,23 @@ def test_linear_dng_is_linear_with_its_levels_and_a_warning(write_dng: Writer, r
     np.testing.assert_array_equal(image.planes[1].load(), colours[..., 1])
 
 
+def test_linear_dng_in_jpeg_xl_as_phones_write_it(write_dng: Writer, rng: np.random.Generator, tmp_path: Path) -> None:
+    """LibRaw does not decompress it."""
+    import tifffile
+
+    colours = rng.integers(0, 4096, (64, 96, 3), dtype=np.uint16)
+    with tifffile.TiffFile(write_dng(colours, black=(256, 256, 256), white=4095)) as plain:
+        kept = (271, 272, 50706, 50707, 50708, 50713, 50714, 50717, 51041)
+        tags = [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in plain.pages.first.tags if tag.code in kept]
+    path = tmp_path / "phone.dng"
+    options = {"compression": 52546, "compressionargs": {"lossless": True}, "tile": (32, 32), "metadata": None}
+    tifffile.imwrite(path, colours, photometric=34892, extratags=tags, **options)
+    image = read(path)
+    assert (image.domain, image.acquisition["NoiseProfile"]) == ("linear", [2e-4, 1e-7])
+    assert {(plane.black_dn, plane.white_dn) for plane in image.planes} == {(256, 4095)}
+    np.testing.assert_array_equal(np.stack([plane.load() for plane in image.planes], -1), colours)
+
+
 def test_tags_have_exiftool_names(write_dng: Writer, rng: np.random.Generator) -> None:
     mosaic = rng.integers(0, 16384, (64, 96), dtype=np.uint16)
     extra = ((50731, "2I", 1, (3, 2), True), (50935, "2I", 1, (0, 1), True))

@@ -160,7 +160,7 @@ def test_files_that_are_no_pictures(tmp_path: Path, capfd: pytest.CaptureFixture
         "brain.nii.gz": (gzip.compress(nifti), UnsupportedError, "no picture"),
         "sky.fits.gz": (gzip.compress(b"SIMPLE  =" + bytes(600)), InputError, ""),
         "arrays.npz": (b"PK\x03\x04" + bytes(600), UnsupportedError, "zip"),
-        "clip.mp4": (b"\0\0\0\x18ftypisom" + bytes(600), UnsupportedError, "video"),
+        "clip.mp4": (b"\0\0\0\x18ftypisom" + bytes(600), TruncatedError, "movie"),
         "fuji.raf": (b"FUJIFILMCCD-RAW 0201" + bytes(600), InputError, ""),
         "leica.lif": (b"\x70\0\0\0" + bytes(600), InputError, ""),
         "jpeg.jpg": (b"\xff\xd8\xff\xe0" + bytes(600), InputError, ""),

@@ -98,3 +98,32 @@ def test_a_file_that_is_no_table(folder: Path) -> None:
     (folder / "labels.csv").write_bytes(b"path,x\na.npy,\xff\n")
     with pytest.raises(UsageError, match="no CSV in UTF-8"):
         csv.read(folder / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"path,x\na\0.npy,1\n", "no such file"),
+        (b"path,x\n" + b"n" * 5000 + b",1\n", "no such file"),
+        (b"path,x\nloop.npy,1\n", "no such file"),
+        (b"path,x\n/dev/zero,1\n", "no such file"),
+        (b"path,x\n" + b"n" * 200_000 + b",1\n", "field larger"),
+        ("path,\u202ex\na.npy,1\n".encode(), "no column name"),
+        (b"path,x[\x1b]\na.npy,1\n", "no column name"),
+        (b"path," + b"c" * 100_000 + b"\na.npy,1\n", "no column name"),
+        (b"path" + b",c" * 2000 + b"\n", "columns"),
+        (b"path,x\na.npy,1e308\nb.npy,1\nc.npy,1\n", "not a number"),
+        (b"path,x\na.npy,1_0\nb.npy,1\nc.npy,1\n", "not a number"),
+        ("path,x\na.npy,\u0661\nb.npy,1\nc.npy,1\n".encode(), "not a number"),
+        (b"path,x\na.npy," + b"w" * 5000 + b"\n", "no word"),
+        (b"path,x\na.npy,\x1b[31m\n", "no word"),
+        (b"path,x,group\na.npy,1,\x1b\n", "names no group"),
+        (b"path,x\na.npy,\xed\xa0\x80\n", "no CSV in UTF-8"),
+    ],
+)
+def test_hostile_contents_are_one_short_line(folder: Path, content: bytes, said: str) -> None:
+    (folder / "loop.npy").symlink_to("loop.npy")
+    (folder / "labels.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=said) as error:
+        csv.read(folder / "labels.csv")
+    assert len(str(error.value)) < 300 + len(str(folder))

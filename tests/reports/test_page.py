@@ -1,9 +1,11 @@
 """The page, from reports made by hand."""
 
+import hashlib
 import json
 import math
 import random
 import re
+import time
 from html.parser import HTMLParser
 
 import numpy as np
@@ -189,9 +191,19 @@ def test_no_file_that_was_read(tmp_path):
 def test_thumbnails(tmp_path):
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 4096, (300, 400), dtype=np.uint16))
-    card = report.thumbnail(str(tmp_path / "a.tif"))
+    digest = hashlib.sha256((tmp_path / "a.tif").read_bytes()).hexdigest()
+    card = report.thumbnail(str(tmp_path / "a.tif"), digest)
     assert (card.reason, card.whole[:4], card.middle[:4]) == (None, b"\x89PNG", b"\x89PNG")
-    assert report.thumbnail(str(tmp_path / "gone.tif")).reason == "no such file"
+    assert report.thumbnail(str(tmp_path / "gone.tif"), digest).reason == "no such file"
+    for other in (None, "", "0" * 64):
+        card = report.thumbnail(str(tmp_path / "a.tif"), other)
+        assert (card.whole, card.middle, card.reason) == (None, None, "is not the file that was measured")
+
+
+def test_a_thumbnail_that_takes_too_long_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "THUMBNAIL_S", 0.05)
+    monkeypatch.setattr(report, "read", lambda path: time.sleep(30))
+    assert report.thumbnail(str(tmp_path / "a.tif"), "").reason == "not done after 0.05 s"
 
 
 def test_the_command(written, tmp_path):

@@ -22,7 +22,7 @@ def write(path, outcomes):
         return path
     with writing.opened(path, path.suffix) as add:
         for outcome in outcomes:
-            add(json_report.row(outcome, CHECKPOINT), csv.rows(outcome, CHECKPOINT))
+            add(json_report.row(outcome, CHECKPOINT), csv.cells(outcome, CHECKPOINT))
     return path
 
 
