@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from noisediag import images
+from noisediag import engine, images
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
 from noisediag.cop.tokens import Tokens
+from noisediag.engine import torch
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
@@ -80,7 +80,8 @@ class Estimator:
             raise UsageError("the conversion gain must be a positive number of e-/DN")
         if gain is not None and image.domain == "rendered":
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
-        parts = [self._read(part, image, gain) for part in plan(image)]
+        with engine.one_thread():
+            parts = [self._read(part, image, gain) for part in plan(image)]
         planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
         rendered = processed.together([part.rendered for part in parts if part.rendered is not None])
         domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
@@ -171,7 +172,7 @@ class Estimator:
         """
         embeddings = []
         for _, bag in own_bags(image):
-            with torch.inference_mode():
+            with engine.one_thread(), torch.inference_mode():
                 tokens = tokens_of([bag], self.device)
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
@@ -257,9 +258,15 @@ def estimate(
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes CUDA where there is one. Raises UsageError for a device this machine does not have."""
+    """`auto` takes CUDA where there is one. Raises UsageError for a device that is not here.
+
+    Where numpy computes, see `noisediag.engine`, there is the processor alone.
+    """
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {name!r}: auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
+    if name == "cuda" and engine.cuda_is_usable():
+        engine.use("torch")
+    there = engine.name() == "torch" and torch.cuda.is_available()
+    if name == "cuda" and not there:
         raise UsageError("no CUDA device is available here; use --device cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")

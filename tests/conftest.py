@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 
 import pytest
 
+from noisediag import engine
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, parameter
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, each test has a core of its own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+engine.name("torch")  # the reference, whose tensors the tests of networks hand in; NOISEDIAG_ENGINE may say another
 FULL = bool(os.environ.get("NOISEDIAG_FULL"))
 SHARED = Path(os.environ.get("NOISEDIAG_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 T = TypeVar("T")

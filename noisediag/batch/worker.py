@@ -102,12 +102,9 @@ def main() -> None:
 
 
 def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], CheckpointId, str]:
-    import torch
-
     from noisediag.estimator import Estimator
     from noisediag.images import read
 
-    torch.set_num_threads(1)
     _keep_memory()
     estimator = Estimator(None if options.checkpoint is None else Path(options.checkpoint), options.device)
 

@@ -6,11 +6,11 @@ import copy
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from noisediag.cop import checkpoint as store
 from noisediag.cop.models import PaperModel, randomised
+from noisediag.engine import torch
 from noisediag.estimator import choose_device
 from noisediag.footprint.file import CheckpointId
 

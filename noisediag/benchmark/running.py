@@ -97,9 +97,12 @@ _worker_models: Mapping[str, Any] = {}  # of this worker process, made once
 def _start_worker(models: Models) -> None:
     import torch
 
+    from noisediag import engine
+
     global _worker_models
     torch.set_num_threads(1)
-    _worker_models = models()
+    with engine.one_thread():
+        _worker_models = models()
 
 
 def _in_worker(score: Callable[[Mapping[str, Any], Any], Any], job: Any) -> Any:

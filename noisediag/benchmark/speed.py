@@ -1,13 +1,18 @@
-"""`noisediag benchmark speed`: CPU time of an estimate, beside that of scikit-image and the other classics.
+"""`noisediag benchmark speed`: CPU time of an estimate, warm and cold, beside scikit-image's and the other classics'.
 
 Pictures are in memory, 16 bits, procedural scenes under shot and read noise. Times are those of the process on one
 thread, medians over repeats after one untimed call; the methods take turns, so that all meet the same load. The model
 is timed on an Image that is ready, as the baselines are on their plane of floats, and once more from the array on: that
-adds finding the scale and the step of its codes.
+adds finding the scale and the step of its codes. The other engine, see `noisediag.engine`, takes its turns in a process
+of its own. Cold times are those of whole processes, one after the other: `noisediag estimate FILE --json` with either
+engine, and a script that reads the same file with Pillow and asks scikit-image.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +26,8 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from noisediag import images
+from noisediag import engine, images
+from noisediag.benchmark import processes
 from noisediag.benchmark.baselines import BASELINES, CHEN_PATCH_PX, PATCH_PX, wavelet_mad
 from noisediag.benchmark.running import MODEL, Models, SensorModel, ShippedModels
 from noisediag.footprint.file import CheckpointId
@@ -37,6 +43,7 @@ SCENE_PX = 1000  # of the scenes that a large picture is laid out with
 SCENES = 6
 SHOT_GAIN, READ_NOISE = 1e-3, 5e-3
 PATCHES_PX = {"Liu 2013": PATCH_PX, "Chen 2015": CHEN_PATCH_PX}  # those that hold every patch of the picture at once
+COLD = ((256, "PNG"), (1000, "PNG"), (1000, "JPEG"))  # side in px and format of the files of whole processes
 MEMORY_GB = 8.0  # more than so much for the patches, and the method is left out
 
 
@@ -59,11 +66,16 @@ class SpeedOptions:
     seed: int = 0
     formats: tuple[Format, ...] = FORMATS
     checkpoint: Path | None = None
+    both_engines: bool = True
+    cold_repeats: int = 5  # of whole processes; 0: none
 
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """Median CPU seconds of one method on one size, and how many times those of scikit-image that is."""
+    """Median CPU seconds of one method on one size, and how many times those of scikit-image that is.
+
+    `start`: warm, or cold, a whole process; then `what` it reads and the most memory that it took are told.
+    """
 
     method: str
     height_px: int
@@ -71,6 +83,9 @@ class SpeedRow:
     repeats: int
     cpu_seconds: float
     times_reference: float
+    start: str = "warm"
+    what: str = "array"
+    peak_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,21 +105,26 @@ class Task:
     method: str
     format: Format
     call: Callable[[], object]
+    times_itself: bool = False  # the call returns its seconds
 
 
 def run(options: SpeedOptions, *, models: Models | None = None, progress: Progress | None = None) -> SpeedResult:
     """Measure. `models` stands in for the shipped one. Raises UsageError where scikit-image is not installed."""
     wavelet_mad(np.random.default_rng(0).standard_normal((16, 16)))  # before the work, not after it
-    with one_thread():
+    left_out: list[str] = []
+    with one_thread(), contextlib.ExitStack() as stack:
         made = (models or ShippedModels("sensor", options.checkpoint, "cpu", randomised=False, seed=options.seed))()
         model = made[MODEL]
-        left_out: list[str] = []
         tasks = [task for format_ in options.formats for task in _tasks(model, format_, options.seed, left_out)]
+        if options.both_engines:
+            other = next(name for name in engine.NAMES if name != engine.name())
+            seconds = stack.enter_context(processes.other_process(other, options.checkpoint))
+            tasks += _of_other_engine(seconds, other, options)
         rounds = _rounds(tasks)
         total = sum(1 + task.format.repeats for task in tasks)
         measured: dict[Task, list[float]] = {task: [] for task in tasks}
-        for task, seconds in progress(rounds, total) if progress else rounds:
-            measured[task].append(seconds)
+        for task, taken in progress(rounds, total) if progress else rounds:
+            measured[task].append(taken)
     times = [(task, float(np.median(seconds[1:]))) for task, seconds in measured.items()]  # the first warms up
     reference = {task.format: seconds for task, seconds in times if task.method == REFERENCE}
     rows = tuple(
@@ -118,16 +138,58 @@ def run(options: SpeedOptions, *, models: Models | None = None, progress: Progre
         )
         for task, seconds in times
     )
-    return SpeedResult(options, model.checkpoint, rows, tuple(left_out))
+    return SpeedResult(options, model.checkpoint, (*rows, *_cold_rows(options, left_out)), tuple(left_out))
+
+
+def _of_other_engine(seconds: Callable[..., float], other: str, options: SpeedOptions) -> Iterator[Task]:
+    for format_ in options.formats:
+        for method, from_array in ((MODEL, False), (FROM_ARRAY, True)):
+            call = partial(seconds, format_.height_px, format_.width_px, options.seed, from_array)
+            yield Task(f"{method} ({other})", format_, call, times_itself=True)
+
+
+def _cold_rows(options: SpeedOptions, left_out: list[str]) -> Iterator[SpeedRow]:
+    """Whole processes in turn; the reference is the last of each file."""
+    if not options.cold_repeats:
+        return
+    if os.name != "posix":
+        left_out.append("whole processes left out: Windows does not tell what they took")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for side_px, kind in COLD:
+            codes = picture(Format(side_px, side_px, 1), options.seed)
+            path = processes.write_pictures(codes, side_px, Path(folder))[kind]
+            command = processes.estimate_command(path, options.checkpoint)
+            commands = {f"{MODEL} ({name})": (command, name) for name in ("numpy", "torch")}
+            commands[REFERENCE] = (processes.reference_command(path), "numpy")
+            found: dict[str, list[tuple[float, float]]] = {method: [] for method in commands}
+            for _ in range(options.cold_repeats):
+                for method, (words, of_engine) in commands.items():
+                    found[method].append(processes.cost(words, of_engine))
+            medians = {method: np.median(costs, axis=0).tolist() for method, costs in found.items()}
+            for method, (taken, peak_mb) in medians.items():
+                ratio = taken / medians[REFERENCE][0]
+                yield SpeedRow(
+                    method,
+                    side_px,
+                    side_px,
+                    options.cold_repeats,
+                    taken,
+                    ratio,
+                    start="cold",
+                    what=kind,
+                    peak_mb=peak_mb,
+                )
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch on one thread; what was set before comes back."""
+    """torch and numpy's linear algebra on one thread; what was set before comes back."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with engine.one_thread():
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -156,10 +218,19 @@ def render(result: SpeedResult) -> Group:
     parts: list[RenderableType] = [Text(f"{heading}\n{checkpoint}")]
     for format_ in result.options.formats:
         size = f"{format_.height_px} x {format_.width_px}"
-        rows = [row for row in result.rows if (row.height_px, row.width_px) == (format_.height_px, format_.width_px)]
+        wanted = ("warm", format_.height_px, format_.width_px)
+        rows = [row for row in result.rows if (row.start, row.height_px, row.width_px) == wanted]
         table = number_table(f"\n{size}, {format_.repeats} repeats", "method", "ms", f"times {REFERENCE}")
         for row in rows:
             table.add_row(row.method, figures.decimal(1000 * row.cpu_seconds, 1), figures.decimal(row.times_reference))
+        parts.append(table)
+    cold = [row for row in result.rows if row.start == "cold"]
+    if cold:
+        repeats = f"\nwhole processes, {cold[0].repeats} repeats"
+        table = number_table(repeats, "method", "file", "px", "s", "peak MB", f"times {REFERENCE}")
+        for row in cold:
+            numbers = figures.decimal(row.cpu_seconds), f"{row.peak_mb:.0f}", figures.decimal(row.times_reference)
+            table.add_row(row.method, row.what, str(row.height_px), *numbers)
         parts.append(table)
     return Group(*parts, *(Text(f"note: {note}") for note in result.notes))
 
@@ -196,5 +267,5 @@ def _rounds(tasks: Sequence[Task]) -> Iterator[tuple[Task, float]]:
         for task in tasks:
             if turn <= task.format.repeats:
                 start = time.process_time()
-                task.call()
-                yield task, time.process_time() - start
+                said = task.call()
+                yield task, float(said) if task.times_itself else time.process_time() - start  # type: ignore[arg-type]

@@ -87,6 +87,9 @@ def main() -> None:
     # Threads that wait for each other spin unless told to sleep. Where the cores are busy with something else, that
     # costs several times the work itself. OpenMP reads this when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # The matrices are small: threads of numpy's linear algebra would mostly wait for each other. It reads this when it
+    # is loaded; the workers of torch have a setting of their own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):  # reports are UTF-8 wherever they go
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]

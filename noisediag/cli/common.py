@@ -215,6 +215,11 @@ def errors_in_words(interrupted: str = "interrupted") -> Iterator[None]:
     except NoisediagError as error:
         complain(str(error))
         raise typer.Exit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        complain("this needs torch, which is not installed: python -m pip install torch")
+        raise typer.Exit(UsageError.exit_code) from None
     except KeyboardInterrupt as stop:
         complain(interrupted)
         raise typer.Exit(128 + stop.number if isinstance(stop, Stopped) else INTERRUPTED) from None

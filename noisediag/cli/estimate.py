@@ -145,7 +145,7 @@ def estimate(
         _check_outputs(files, output, curve, sigma_map, force=force)
 
         from noisediag.estimator import Estimator
-        from noisediag.reports import Failure, maps, plots
+        from noisediag.reports import Failure
 
         estimator = Estimator(checkpoint, device.value)
         line_of = _line_of(quiet_value=quiet_value, scale=counts, handover=handover)
@@ -169,8 +169,13 @@ def estimate(
                 from noisediag.labels.bursts import with_repeats
 
                 footprint = with_repeats(footprint, image)
-            write_file(curve, lambda part: plots.noise_curve(footprint, part), force=force)
+            if curve is not None:
+                from noisediag.reports import plots
+
+                write_file(curve, lambda part: plots.noise_curve(footprint, part), force=force)
             if sigma_map is not None:
+                from noisediag.reports import maps
+
                 sigmas = estimator.sigma_map(image, footprint, scale=counts)
                 write = maps.sigma_array if sigma_map.suffix == ".npy" else partial(maps.sigma_map, scale=counts)
                 write_file(sigma_map, lambda part: write(sigmas, part), force=force)
@@ -219,13 +224,18 @@ def _estimate_each(
 
     `finish` is called with what there is where a file neither ends in time nor lets itself be interrupted.
     """
-    from noisediag.reports import Failure, csv, table
+    from noisediag.reports import Failure
     from noisediag.reports.attempt import attempt
     from noisediag.reports.deadline import deadline
     from noisediag.reports.rows import writable
 
     if style == "csv":
+        from noisediag.reports import csv
+
         sys.stdout.write(csv.header())
+    elif style == "table":
+        from noisediag.reports import table
+
     outcomes: list[Outcome] = []
     for path in _progress(files, shown=style in ("", "json") or not sys.stdout.isatty()):
 

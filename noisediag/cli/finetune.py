@@ -116,6 +116,9 @@ def finetune(
         if full and encoder is not None:
             raise UsageError("--full tunes the model's own encoder, so it takes no --encoder")
 
+        from noisediag import engine
+
+        engine.use("torch")
         from noisediag.estimator import Estimator
         from noisediag.reports.progress import console_progress
         from noisediag.studies.finetune import labelled, report, study

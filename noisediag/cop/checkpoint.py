@@ -15,11 +15,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
-from torch import Tensor, nn
+from safetensors.numpy import load
 
+from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError
 
 FORMAT = "noisediag.checkpoint/1"
@@ -73,7 +73,12 @@ def _shipped_folders() -> tuple[Path, ...]:
 
 
 def save(path: Path, modules: Mapping[str, nn.Module], header: Mapping[str, Any]) -> None:
-    """Write the weights of `modules`, each under its own prefix, and `header`: the whole file, or none."""
+    """Write the weights of `modules`, each under its own prefix, and `header`: the whole file, or none.
+
+    Training alone does this: it needs torch.
+    """
+    from safetensors.torch import save_file
+
     tensors = {
         f"{prefix}.{name}": t.contiguous()
         for prefix, module in modules.items()
@@ -114,11 +119,12 @@ def read(path: Path) -> Checkpoint:
     header = _header(path, content)
     _refuse_changed(path, content, digest, header.pop(CHECKSUM, None))
     try:
-        tensors = load(content)
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        arrays = {key: np.array(values) for key, values in load(content).items()}  # of our own: they may be written to
+        tensors = {key: torch.from_numpy(values) for key, values in arrays.items()}
+    except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
-    for key, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    for key, values in arrays.items():
+        if not np.isfinite(values).all():
             raise CheckpointError(f"{path}: {key!r} holds a weight that is no number")
     return Checkpoint(name=path.stem, sha256=digest, header=header, tensors=tensors)
 

@@ -12,8 +12,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-from torch import Tensor
+from noisediag.engine import Tensor, torch
 
 NEAREST = 0.03  # of t: nearer, hardly a pixel is left that was not cut
 FARTHEST = 5.0  # of t: farther, nothing is cut

@@ -8,10 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 
-import torch
-from torch import Tensor
-
 from noisediag.cop.tokens import BLOCK, Tokens
+from noisediag.engine import Tensor, torch
 
 MIN_VARIANCE = 1e-13  # Normalised, (3e-7)^2: far below one code of 16 bits, (1.5e-5)^2. Keeps logarithms finite.
 RIDGE = 1e-5  # On columns scaled to unit energy, so that the normal matrix of a picture of one level can be solved.

@@ -10,10 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
 from noisediag.cop.clipping import FARTHEST, clipping
 from noisediag.cop.closed_forms import (
     MIN_VARIANCE,
@@ -38,6 +34,7 @@ from noisediag.cop.layers import (
     sort_blocks,
 )
 from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, SHARES, Tokens, band_gains
+from noisediag.engine import Tensor, functional, nn, torch
 
 CORRELATIONS = (0.0, *(round(0.3 * 7 ** (i / 64), 4) for i in range(65)))  # px; 0.3 to 2.1 in steps of 3 %
 MIN_GAIN = 1e-3  # A band that correlation has emptied further than this says nothing about the variance.

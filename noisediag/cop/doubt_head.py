@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from noisediag.engine import Tensor, nn, torch
 
 LAWS = ("photon", "additive", "speckle", "rician", "grain")  # of light that the network tells apart
 OTHER_LAWS_FROM = 2  # these and the following are no photons, nor noise that light has no part in

@@ -10,15 +10,12 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from noisediag.cop.closed_forms import MIN_VARIANCE
 from noisediag.cop.curve import CORRELATIONS, MIN_GAIN, CurvePass
 from noisediag.cop.layers import sort_blocks
 from noisediag.cop.tokens import BAND_COUNTS, RADIAL, SHARES, Tokens, band_gains
-from noisediag.genome import light
+from noisediag.engine import Tensor, functional, torch
+from noisediag.genome.rician import rician_moments
 
 PARTS = 4  # of the signal, with as much trust each
 CELLS = 4  # of a tile, in each direction
@@ -181,7 +178,7 @@ def _intercept_error(blocks: _Blocks, residual: Tensor) -> Tensor:
 def _rician_table() -> Tensor:
     """Variance of a Rician magnitude of unit sigma at means from the least one on, evenly spaced, (TABLE,)."""
     amplitude = torch.linspace(0, TABLE_END + 1, 4000, dtype=torch.float64)
-    mean, variance = light.rician_moments(amplitude, torch.ones_like(amplitude))
+    mean, variance = rician_moments(amplitude, torch.ones_like(amplitude))
     at = torch.linspace(float(mean[0]), TABLE_END, TABLE, dtype=torch.float64)
     upper = torch.searchsorted(mean, at).clamp(1, len(mean) - 1)
     part = (at - mean[upper - 1]) / (mean[upper] - mean[upper - 1])

@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
 from noisediag.cop.closed_forms import MIN_VARIANCE
 from noisediag.cop.tokens import RADIAL, SHARES, Tokens
+from noisediag.engine import Tensor, functional, nn, torch
 
 OUTLIER_STEPS = (0.08, 0.16, 0.3, 0.45)  # normalised signal above and below the block's median
 HISTOGRAM_BINS = 1024  # over [0, 1]

@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
-
+from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError, UsageError, is_name
 
 FOLDS = 10  # of CV+

@@ -9,13 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
 from noisediag.cop.closed_forms import MIN_VARIANCE, law_variance
 from noisediag.cop.curve import CurvePass
 from noisediag.cop.tokens import BLOCK, RADIAL, SHARES, Tokens
+from noisediag.engine import Tensor, functional, nn, torch
 from noisediag.genome.parameters import NAMES
 
 LEVELS = (0.05, 0.5, 0.95)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
 from noisediag.cop.tokens import Tokens
+from noisediag.engine import Tensor, functional, nn, torch
 
 LOG_BIAS = 1.2704  # -E ln z^2 of a standard normal z: Euler's constant + ln 2
 # Bands in the middle of the groups of `Tokens.log_energy`: their expected energy stands for that of the group.

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from noisediag.cop import checkpoint as store
 from noisediag.cop.curve import CurveConfig, CurveNet, CurvePass
@@ -19,8 +18,9 @@ from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.cop.tokens import Tokens, tokenize
+from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError
-from noisediag.genome import paper
+from noisediag.genome import strengths
 
 FAMILIAR_DIMENSIONS = 24  # principal components of the 128 of an embedding
 
@@ -163,7 +163,7 @@ class PaperModel(nn.Module):
     def __init__(self, encoder: EncoderConfig):
         super().__init__()
         self.encoder = Encoder(encoder)
-        self.head = PaperHead(encoder.embedding, len(paper.NAMES))
+        self.head = PaperHead(encoder.embedding, len(strengths.NAMES))
 
     def forward(self, bags: Tensor) -> Tensor:
         """Strengths `(B, 6)` of bags `(B, T, H, W)`."""
@@ -177,7 +177,7 @@ class PaperModel(nn.Module):
             {
                 "kind": self.KIND,
                 "config": {"encoder": asdict(self.encoder.config)},
-                "names": list(paper.NAMES),
+                "names": list(strengths.NAMES),
                 **header,
             },
         )
@@ -186,7 +186,7 @@ class PaperModel(nn.Module):
     def load(cls, file: store.Checkpoint) -> PaperModel:
         """Raises CheckpointError where `file` is not a paper model of this version."""
         _expect(file, cls.KIND)
-        if tuple(file.header.get("names", ())) != paper.NAMES:
+        if tuple(file.header.get("names", ())) != strengths.NAMES:
             raise CheckpointError(f"checkpoint {file.name} was trained on other outputs than this version's")
         model = cls(store.config(file, "encoder", EncoderConfig))
         store.load_into(file, _parts(model))
@@ -209,9 +209,14 @@ def load_encoder(file: store.Checkpoint) -> Encoder:
 def randomised(model: Model, seed: int) -> Model:
     """A copy whose encoder is drawn anew: what is left of the accuracy is not the encoder's."""
     other = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        other.encoder = Encoder(model.encoder.config).to(next(model.parameters()).device)
+    generator = np.random.default_rng(seed)
+    drawn = {}
+    weights = other.encoder.state_dict()
+    for name, values in weights.items():
+        inputs = weights[f"{name.rpartition('.')[0]}.weight"].shape[1]  # as torch draws the weights of a linear layer
+        numbers = generator.uniform(-1, 1, tuple(values.shape)) / inputs**0.5
+        drawn[name] = torch.from_numpy(numbers.astype(np.float32))
+    other.encoder.load_state_dict(drawn)
     return other.eval()
 
 

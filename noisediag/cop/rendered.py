@@ -11,10 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
 from noisediag.cop.layers import (
     LOG_BANDS,
     LOG_BIAS,
@@ -39,7 +35,8 @@ from noisediag.cop.rendered_tokens import (
     tokens_of,
 )
 from noisediag.cop.tokens import BAND_COUNTS, BANDS, GROUPS, RADIAL, SHARES, Tokens
-from noisediag.genome.rendered import AREAS, CODES, PLANES
+from noisediag.engine import Tensor, functional, nn, torch
+from noisediag.genome.display import AREAS, CODES, PLANES
 
 RIDGE = 1e-3  # Of the factors at the knots, in units of the mean weight: what no block shows stays as elsewhere.
 MIN_FACTOR = 1e-2  # of a knot of the curve over the mean one, in one pass

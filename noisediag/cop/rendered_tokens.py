@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from noisediag.cop.layers import neighbourhood, sort_blocks
 from noisediag.cop.tokens import (
     BANDS,
@@ -20,8 +16,9 @@ from noisediag.cop.tokens import (
     ring_mean,
     tokenize,
 )
-from noisediag.genome import camera
-from noisediag.genome.rendered import CODES, PLANES
+from noisediag.engine import Tensor, functional, torch
+from noisediag.genome import display
+from noisediag.genome.display import CODES, PLANES
 
 KNOTS = 12  # Of the curve, evenly over the square root of the signal: it bends most in the shadows.
 COARSE = (2, 4)  # px; areas that are averaged for the coarser scales
@@ -45,7 +42,7 @@ def interpolated(knots: Tensor, signal: Tensor) -> Tensor:
 def planes_of(tiles: Tensor) -> Tensor:
     """`(B, T, 3, h, w)` to the planes looked at, (B, LOOKED_AT, T, h, w)."""
     red, green, blue = tiles.unbind(2)
-    luma = camera.luma(tiles)
+    luma = display.luma(tiles)
     return torch.stack([red, green, blue, luma, (blue - luma) / 2, (red - luma) / 2], 1)
 
 
@@ -134,6 +131,8 @@ def signal_shares(planes: Tensor) -> Tensor:
     Within a block the signal varies, and with it the noise: a curve that bends is not that of the block's mean. The
     signal is the mean of 3 x 3 pixels.
     """
+    if len(planes) > 1 and planes.device.type == "cpu":  # one after the other: less memory at a time
+        return torch.cat([signal_shares(plane[None]) for plane in planes])
     count, _, height, width = planes.shape
     smooth = neighbourhood(planes[..., None]).reshape(-1, height, width)
     position = smooth.clamp(0, 1).sqrt() * (KNOTS - 1)
@@ -164,8 +163,10 @@ def phase_energies(planes: Tensor) -> tuple[Tensor, Tensor]:
     count, _, height, width = planes.shape
     tiles = planes.flatten(0, 1)
     detail = (tiles - ring_mean(tiles)).square()
-    cells = detail.reshape(-1, height // BLOCK, BLOCK // 2, 2, width // BLOCK, BLOCK // 2, 2)
-    logs = (cells.mean((2, 5)) + MIN_VARIANCE).log()  # (B * T, ny, 2, nx, 2)
+    lines = detail.reshape(-1, height // BLOCK, BLOCK // 2, 2, width).sum(2)  # whole lines are faster
+    place = torch.eye(2, device=planes.device, dtype=planes.dtype).repeat(BLOCK // 2, 1) / (BLOCK // 2) ** 2
+    cells = torch.unflatten(lines, -1, (width // BLOCK, BLOCK)) @ place
+    logs = (cells + MIN_VARIANCE).log()  # (B * T, ny, 2, nx, 2)
     logs = logs.permute(0, 1, 3, 2, 4).reshape(count, -1, PHASES)
     logs = logs - logs.mean(-1, keepdim=True)
     whole = logs.mean(1)

@@ -13,10 +13,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
+from noisediag.engine import Tensor, functional, torch
 from noisediag.genome.correlation import autocorrelation
 from noisediag.traces.dct import dct_matrix
 
@@ -25,6 +22,7 @@ SHIFT = BLOCK // 2  # px of the second grid
 IMPULSE_WINDOW = 5  # px; neighbourhood an extreme pixel is compared with
 IMPULSE_DEVIATIONS = 3.0  # standard deviations of the window that an impulse lies off its mean
 SPARSE_SHARE = 0.03  # Of the pixels: so few are faster looked at one by one; the result is the same.
+OVER = 1 + 1e-5  # On a coarse lattice pixels lie exactly so many deviations off: rounding must not decide.
 IMPULSE_MAX_SHARE = 0.4  # More extreme pixels than this in the window are an area or a stroke, not impulses.
 MIN_CLIPPED = 4  # Pixels of a tile that share its lowest or highest value; fewer may do so by chance.
 TINY_ENERGY = 1e-13  # Normalised, (3e-7)^2: far below one code of 16 bits. Keeps logarithms finite.
@@ -109,6 +107,7 @@ def _means(sets: tuple[tuple[int, ...], ...]) -> Tensor:
     return matrix
 
 
+@cache
 def band_gains(correlations: tuple[float, ...]) -> Tensor:
     """Band energies of unit-variance noise correlated by kernels of these widths in px.
 
@@ -188,10 +187,12 @@ class Tokens:
         return torch.cat([p.reshape(p.shape[0], -1, *p.shape[4:]) for p in parts], dim=1)
 
 
-def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels at `extreme` that stand out of their surroundings, and the tiles with these replaced by the local mean.
+def _replace_isolated(tiles: Tensor, extreme: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels at the extreme `level` that stand out of their surroundings, and the tiles with these replaced.
 
-    `tiles` (N, H, W), `extreme` (N, H, W) bool; returns (replaced, isolated), same shapes.
+    What replaces them is the local mean. `tiles` (N, H, W), `extreme` (N, H, W) bool, `level` (N, 1, 1); returns
+    (replaced, isolated), of the shape of `tiles`. Sums are those of distances to the level: squares of the values
+    themselves would round away a small deviation.
     """
     reach = IMPULSE_WINDOW // 2
     at = extreme.nonzero(as_tuple=True)
@@ -201,26 +202,27 @@ def _replace_isolated(tiles: Tensor, extreme: Tensor) -> tuple[Tensor, Tensor]:
         y, x = at[1][:, None, None] + steps[:, None], at[2][:, None, None] + steps
         present = (y >= 0) & (y < height) & (x >= 0) & (x < width)
         place = (at[0][:, None, None], y.clamp(0, height - 1), x.clamp(0, width - 1))
-        other, value = (present & ~extreme[place]).to(tiles.dtype), tiles[place]
-        light = other * value
+        other = (present & ~extreme[place]).to(tiles.dtype)
+        own = level[at[0]]  # (n, 1, 1)
+        away = tiles[place] - own
+        light = other * away
         local, isolated = _stands_out(
-            tiles[at],
             other.sum((1, 2)),
             light.sum((1, 2)),
-            (light * value).sum((1, 2)),
+            (light * away).sum((1, 2)),
             present.to(tiles.dtype).sum((1, 2)),
         )
         mask, replaced = torch.zeros_like(extreme), tiles.clone()
         mask[at] = isolated
-        replaced[at] = torch.where(isolated, local, tiles[at])
+        replaced[at] = torch.where(isolated, own[:, 0, 0] + local, tiles[at])
         return replaced, mask
     present = functional.pad(torch.ones_like(tiles[:1]), (reach,) * 4)
     others = functional.pad((~extreme).to(tiles.dtype), (reach,) * 4)
-    padded = functional.pad(tiles, (reach,) * 4)
+    padded = functional.pad(tiles - level, (reach,) * 4)
     light = others * padded
-    local, isolated = _stands_out(tiles, *(_box(plane) for plane in (others, light, light * padded, present)))
+    local, isolated = _stands_out(*(_box(plane) for plane in (others, light, light * padded, present)))
     isolated = isolated & extreme
-    return torch.where(isolated, local, tiles), isolated
+    return torch.where(isolated, level + local, tiles), isolated
 
 
 @dataclass(frozen=True)
@@ -236,17 +238,20 @@ def _without_impulses(tiles: Tensor) -> tuple[Tensor, _Extremes]:
     """`tiles` (N, H, W) with isolated pixels at their extremes replaced by the local mean, and what was there."""
     low, high = tiles.amin((1, 2), keepdim=True), tiles.amax((1, 2), keepdim=True)
     at_low, at_high = (tiles <= low), (tiles >= high) & (high > low)
-    clean, isolated_low = _replace_isolated(tiles, at_low)
-    clean, isolated_high = _replace_isolated(clean, at_high)
+    clean, isolated_low = _replace_isolated(tiles, at_low, low)
+    clean, isolated_high = _replace_isolated(clean, at_high, high)
     return clean, _Extremes(low, high, torch.stack([at_low, at_high, isolated_low, isolated_high]))
 
 
-def _stands_out(value: Tensor, count: Tensor, total: Tensor, square: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Local mean of the other pixels, and whether `value` is far from it and has few of its kind around it."""
+def _stands_out(count: Tensor, total: Tensor, square: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the other pixels, and whether the extreme is far from it and has few of its kind around it.
+
+    All from the extreme on: `total` of the distances to it, `square` of their squares, `count` of others.
+    """
     local = total / count.clamp(min=1)
     deviation = (square / count.clamp(min=1) - local.square()).clamp(min=0).sqrt().clamp(min=MIN_DEVIATION)
     few = count >= (1 - IMPULSE_MAX_SHARE) * present
-    return local, few & ((value - local).abs() > IMPULSE_DEVIATIONS * deviation)
+    return local, few & (local.abs() > OVER * IMPULSE_DEVIATIONS * deviation)
 
 
 def _box(padded: Tensor) -> Tensor:
@@ -316,16 +321,18 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
     low, high = extremes.low, extremes.high
     transform = block_transform().to(tiles)
     bands = band_matrix().to(tiles)
-    marks = _cells(extremes.marks.to(tiles.dtype))
+    marks = torch.stack([_cells(mark.to(tiles.dtype)) for mark in extremes.marks])  # one by one: less memory at a time
     groups = group_matrix().to(tiles)
     away = clean - ring_mean(clean)
     square = away.square()
-    powers = _cells(torch.stack([square, square * away, square.square()]))
+    powers = torch.stack([_cells(square), _cells(square * away), _cells(square.square())])
+    # Exact sums: where blocks hold equal codes, as after JPEG, rounding must not put one before the other.
+    exact = torch.stack([_cells(tile.double()) for tile in clean])
     means, energies, logs, rows, columns, shares, moments, pixels, shapes = [], [], [], [], [], [], [], [], []
     for shift in (0, SHIFT)[:grids]:
         window = slice(shift, height - shift), slice(shift, width - shift)
         blocks = _blocks(clean[:, window[0], window[1]])
-        mean = blocks.mean(-1)
+        mean = _block_means(exact, shift).to(blocks)
         coefficients = (blocks - mean[..., None]) @ transform.T
         ny, nx = mean.shape[1:]
         shapes.append((t, ny, nx))

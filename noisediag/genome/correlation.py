@@ -31,6 +31,7 @@ def autocorrelation(rho: float, reach: int) -> np.ndarray:
     weights = kernel(rho)
     side = len(weights)
     for down in range(min(reach + 1, side)):
-        for right in range(min(reach + 1, side)):
-            result[down, right] = (weights[down:, right:] * weights[: side - down, : side - right]).sum()
+        for right in range(down, min(reach + 1, side)):  # the kernel is its own transpose
+            shared = (weights[down:, right:] * weights[: side - down, : side - right]).sum()
+            result[down, right] = result[right, down] = shared
     return result

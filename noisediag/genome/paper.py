@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NAMES: tuple[str, ...] = ("gaussian", "salt_pepper", "poisson", "quantization", "anisotropic", "normal")
+from noisediag.genome.strengths import NAMES as NAMES
 
 UNIT = "strength"  # of all; they sum to 1
 

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisediag.genome import camera, sensor
+from noisediag.genome.display import AREAS as AREAS
+from noisediag.genome.display import CODES as CODES
+from noisediag.genome.display import PLANES as PLANES
 
-CODES = 255
-PLANES = ("R", "G", "B", "luma")
 LEVELS = 16  # of the clean signal, of equal count, at which the noise curve is measured
-AREAS = (2, 4, 8)  # px a side of the squares averaged by whoever looks from afar
 MARGIN = 12  # px that the stages see beyond the picture
 HELD_OUT = {"demosaicer": "constant_hue", "denoiser": "guided", "tone": "log"}  # never trained on
 DENOISED = 0.7  # of the noise's SD that a denoiser leaves at most to be called one

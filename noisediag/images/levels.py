@@ -10,6 +10,7 @@ prove a step of 16, and five a step of 257.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,12 +93,15 @@ def _histogram(values: Codes) -> tuple[Codes, Counts]:
 
 
 def _trim(levels: Codes, counts: Counts) -> Codes:
-    """Levels without the rarest ones that together hold at most `_TRIM` of the values."""
-    order = np.argsort(counts, kind="stable")
-    rare = np.cumsum(counts[order]) <= _TRIM * counts.sum()
-    keep = np.ones(levels.size, dtype=bool)
-    keep[order[rare]] = False
-    return levels[keep]
+    """Levels without the rarest ones that together hold at most `_TRIM` of the values; of equal ones the first go."""
+    ordered = np.sort(counts)
+    rare = int(np.count_nonzero(np.cumsum(ordered) <= _TRIM * counts.sum()))
+    if rare == 0:
+        return levels
+    last = ordered[rare - 1]
+    gone = counts < last
+    gone[np.flatnonzero(counts == last)[: rare - int(np.count_nonzero(gone))]] = True
+    return np.asarray(levels[~gone])
 
 
 def _shifted(levels: Codes, counts: Counts) -> NDArray[np.bool_]:
@@ -116,6 +120,12 @@ def _shifted(levels: Codes, counts: Counts) -> NDArray[np.bool_]:
 
 def _integer_step(levels: Codes, counts: Counts) -> float:
     """Step of integer levels; 1 where nothing coarser is proven."""
+    return _step_of_histogram(levels.astype(np.int64).tobytes(), counts.astype(np.int64).tobytes())
+
+
+@lru_cache(maxsize=4)  # The whole of a small picture and its tiles hold the same codes, and both are asked about.
+def _step_of_histogram(of_levels: bytes, of_counts: bytes) -> float:
+    levels, counts = np.frombuffer(of_levels, np.int64), np.frombuffer(of_counts, np.int64)
     kept = levels[_shifted(levels, counts)]
     if kept.size == levels.size:
         kept = _trim(levels, counts)

@@ -126,7 +126,8 @@ def exif(picture: PIL.Image.Image, warnings: list[str]) -> dict[str, Any]:
     """The picture's EXIF tags by ExifTool names; `warnings` is told where they are damaged."""
     block = picture.info.get("exif")
     if not isinstance(block, bytes):
-        block = picture.getexif().tobytes()
+        tags = picture.getexif()
+        block = tags.tobytes() if len(tags) else b""  # of no tags Pillow makes a block, too
     return metadata.exif_from_block(block, warnings) if block else {}
 
 

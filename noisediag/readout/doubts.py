@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, TROUBLES, law_margin
 from noisediag.cop.doubts import rician_variance
 from noisediag.cop.models import SensorAnswer
+from noisediag.engine import torch
 from noisediag.errors import CheckpointError
 from noisediag.footprint.derived import neighbours_share
 from noisediag.footprint.plane import (

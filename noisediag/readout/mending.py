@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
-from torch import Tensor
 
 from noisediag.cop.tokens import SHIFT, Tokens, tokenize
+from noisediag.engine import Tensor, torch
 from noisediag.readout.missing import Mask, block_limit, block_shares, filled
 from noisediag.readout.tiles import Bag
 
@@ -73,6 +71,8 @@ def _stand_ins(bad: Mask) -> NDArray[np.intp]:
     The mirror image in the border of what is missing: each good block stands for few others, and what lies side by
     side stays so. Where that is bad itself it is the nearest one; a tile without any has those of the other tiles.
     """
+    from scipy.ndimage import distance_transform_edt  # slow to import, and few pictures need it
+
     number = np.arange(bad.size).reshape(bad.shape)
     good = number[~bad]
     if not len(good):

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from noisediag.cop.tokens import BLOCK
 from noisediag.errors import UnreadableError
@@ -55,6 +54,8 @@ def filled(tile: NDArray[Any], missing: Mask, seed: Sequence[int]) -> NDArray[An
     The distribution of the noise stays, which a mean or a plane laid through the others would narrow. Deep in a
     stretch without values the nearest pixels that have one stand in. `seed`: the same gives the same.
     """
+    from scipy.ndimage import distance_transform_edt  # slow to import, and few pictures need it
+
     if not missing.any() or missing.all():
         return tile
     generator = np.random.default_rng(list(seed))

@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder, EncoderConfig, features
 from noisediag.cop.few_shot import FewShotConfig, FewShotHead, Reading
 from noisediag.cop.models import SensorModel
 from noisediag.cop.tokens import Tokens, tokenize
+from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError
 from noisediag.footprint.plane import Estimate, PlaneFootprint
 from noisediag.genome.parameters import NAMES, parameter

@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from noisediag.cop.models import SensorModel
 from noisediag.cop.rendered import FLAGS
 from noisediag.cop.rendered_tokens import KNOTS, SMALLEST_SIDE
 from noisediag.cop.tokens import Tokens
+from noisediag.engine import torch
 from noisediag.errors import CheckpointError
 from noisediag.footprint.file import Rendered, Spatial
 from noisediag.footprint.plane import MAX_LOG_WIDTH, CurvePoint, Estimate, LightLaw, PlaneFootprint, SampledCurve
 from noisediag.genome.correlation import autocorrelation
+from noisediag.genome.display import CODES, PLANES
 from noisediag.genome.parameters import parameter
-from noisediag.genome.rendered import CODES, PLANES
 from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import Part, block_means, by_frame, join
 from noisediag.traces.jpeg import Traces, traces

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from noisediag import images
@@ -15,6 +14,8 @@ from noisediag.errors import UsageError
 from noisediag.footprint.file import Footprint
 from noisediag.images.image import Image, Plane
 from noisediag.readout.tiles import by_frame, fills_mosaic, luma, whole_shape
+
+AROUND = 5  # px
 
 
 def sigma_map(image: Image, footprint: Footprint, scale: float | None = None) -> NDArray[np.float32]:
@@ -64,10 +65,14 @@ def _smooth(plane: Plane) -> NDArray[Any]:
 
 
 def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    means: NDArray[np.float32] = torch.nn.functional.avg_pool2d(
-        torch.from_numpy(values)[None, None], 5, 1, 2, count_include_pad=False
-    )[0, 0].numpy()
-    return means
+    """Mean of the AROUND x AROUND pixels around each, of those that are in the picture."""
+    from scipy.ndimage import uniform_filter1d  # slow to import, for maps alone
+
+    for axis in (0, 1):
+        inside = uniform_filter1d(np.ones(values.shape[axis], np.float32), AROUND, mode="constant")
+        sums = uniform_filter1d(values, AROUND, axis=axis, mode="constant")
+        values = sums / inside.reshape((-1, 1) if axis == 0 else (1, -1))
+    return values
 
 
 def _lumas(image: Image) -> list[Plane]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 Tiles = NDArray[np.float32]  # (T, H, W), normalised
 Numbers = NDArray[np.float64]
@@ -165,6 +164,8 @@ def _together(planes: Sequence[_Far], share: float) -> float:
 
     `share`: of the pixels, that stand alone.
     """
+    from scipy.spatial import cKDTree  # a quarter of a second, for few pictures
+
     places = np.concatenate([one.at for one in planes])
     colour = np.repeat(np.arange(len(planes)), [len(one.at) for one in planes])
     near = cKDTree(places * np.array([3, 1, 1])).query_pairs(1, p=np.inf, output_type="ndarray")  # tiles lie apart

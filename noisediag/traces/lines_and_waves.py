@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 Tiles = NDArray[np.floating[Any]]  # (T, H, W), normalised
 Numbers = NDArray[np.float64]
@@ -105,7 +104,9 @@ def _area_means(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Means of `values` (T, H, W) over areas of QUIET_AREA_PX: (T, H, W / its width), a row apart."""
     down, across = QUIET_AREA_PX
     columns = values.reshape(*values.shape[:2], -1, across).mean(axis=3)
-    return np.asarray(uniform_filter1d(columns, down, axis=1, mode="nearest"))
+    padded = np.pad(columns, ((0, 0), (down // 2, down - 1 - down // 2), (0, 0)), mode="edge")
+    height = columns.shape[1]
+    return np.asarray(sum(padded[:, line : line + height] for line in range(down)) / np.float32(down))
 
 
 def _upper_median(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

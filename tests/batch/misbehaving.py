@@ -61,7 +61,6 @@ def main():
     for name, content in {
         "noisediag.estimator": {"Estimator": Estimator},
         "noisediag.images": {"read": read},
-        "torch": {"set_num_threads": lambda _: None},
     }.items():
         module = ModuleType(name)
         vars(module).update(content)

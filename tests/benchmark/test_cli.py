@@ -112,7 +112,9 @@ def test_cost_and_its_plot(monkeypatch, tmp_path: Path) -> None:
 
 
 def _small_formats(init):
-    return lambda self, **fields: init(self, **fields, formats=(speed.Format(64, 64, 1),))
+    return lambda self, **fields: init(
+        self, **fields, formats=(speed.Format(64, 64, 1),), both_engines=False, cold_repeats=0
+    )
 
 
 @pytest.mark.usefixtures("model")

@@ -14,9 +14,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from noisediag.benchmark import speed
+from noisediag import engine
+from noisediag.benchmark import processes, speed
 from noisediag.benchmark.speed import FROM_ARRAY, REFERENCE, Format, SpeedOptions
-from noisediag.errors import UsageError
+from noisediag.errors import NoisediagError, UsageError
 
 SMALL, WIDE = Format(64, 64, 3), Format(64, 160, 1)
 BUSY_S = 0.05
@@ -45,7 +46,7 @@ def test_times_are_those_of_the_process_on_one_thread(models) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        result = speed.run(SpeedOptions(formats=(SMALL, WIDE)), models=models)
+        result = speed.run(SpeedOptions(formats=(SMALL, WIDE), both_engines=False, cold_repeats=0), models=models)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -71,7 +72,7 @@ def test_times_are_those_of_the_process_on_one_thread(models) -> None:
 
 def test_methods_that_would_fill_the_memory_are_left_out(models, monkeypatch) -> None:
     monkeypatch.setattr(speed, "MEMORY_GB", 64 * 64 * 49 * 8 / 1e9)  # enough for Liu's 7 x 7, not for Chen's 8 x 8
-    result = speed.run(SpeedOptions(formats=(SMALL,)), models=models)
+    result = speed.run(SpeedOptions(formats=(SMALL,), both_engines=False, cold_repeats=0), models=models)
     methods = {row.method for row in result.rows}
     assert "Liu 2013" in methods
     assert "Chen 2015" not in methods
@@ -91,4 +92,30 @@ def test_pictures_are_laid_out_to_size_and_noisy(monkeypatch) -> None:
 def test_without_scikit_image_one_line_says_so(models, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.restoration", None)
     with pytest.raises(UsageError, match=r"noisediag\[benchmark\]"):
-        speed.run(SpeedOptions(formats=(SMALL,)), models=models)
+        speed.run(SpeedOptions(formats=(SMALL,), both_engines=False, cold_repeats=0), models=models)
+
+
+def test_whole_processes_and_the_other_engine(models, monkeypatch) -> None:
+    """Real ones, once each: what is told is what a process of its own takes."""
+    monkeypatch.setattr(speed, "COLD", ((64, "PNG"),))
+    result = speed.run(SpeedOptions(formats=(SMALL,), cold_repeats=1), models=models)
+    warm = {row.method: row for row in result.rows if row.start == "warm"}
+    other = f"noisediag ({'numpy' if engine.name() == 'torch' else 'torch'})"
+    assert 0 < warm[other].cpu_seconds < 2
+    cold = [row for row in result.rows if row.start == "cold"]
+    assert {(row.method, row.what) for row in cold} == {
+        (method, "PNG") for method in ("noisediag (numpy)", "noisediag (torch)", REFERENCE)
+    }
+    by_method = {row.method: row for row in cold}
+    assert by_method["noisediag (numpy)"].peak_mb < by_method["noisediag (torch)"].peak_mb
+    assert by_method["noisediag (numpy)"].cpu_seconds < by_method["noisediag (torch)"].cpu_seconds
+    assert by_method[REFERENCE].times_reference == 1
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(speed.render(result))
+    assert "whole processes" in stream.getvalue()
+    assert max(map(len, stream.getvalue().splitlines())) <= 80
+
+
+def test_a_process_that_fails_is_one_line() -> None:
+    with pytest.raises(NoisediagError, match="ended with 3"):
+        processes.cost([sys.executable, "-c", "raise SystemExit(3)"], "numpy")

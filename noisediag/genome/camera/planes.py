@@ -8,16 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.images.image import LUMA as WEIGHT_OF_COLOUR
+from noisediag.genome.display import LUMA as LUMA
+from noisediag.genome.display import luma as luma
 
-LUMA = tuple(WEIGHT_OF_COLOUR.values())
 Kernel = list[list[float]]
-
-
-def luma(picture: Tensor) -> Tensor:
-    """BT.601 luma of `(..., 3, H, W)`: `(..., H, W)`."""
-    red, green, blue = picture.unbind(-3)
-    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
 def filtered(picture: Tensor, kernel: Kernel) -> Tensor:

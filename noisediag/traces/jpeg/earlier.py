@@ -11,7 +11,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from noisediag.traces.jpeg.blocks import BINS, LOW, PER_BIN, Floats, LumaTiles, informative
 from noisediag.traces.jpeg.last import MIN_COEFFICIENTS, MIN_SIZE, QUALITIES, ROUNDING, Compression
@@ -70,7 +69,8 @@ def _combs(second: int) -> _Combs:
     step, multiple = np.nonzero(size < (ORDERS + 1) * second)
     first_size = size[step, multiple]
     low = np.floor(first_size / second).astype(int)
-    up = ndtr((first_size - (low + 0.5) * second) / ROUNDING)
+    deviations = (first_size - (low + 0.5) * second) / ROUNDING
+    up = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in deviations.tolist()])
     return _Combs(steps, step, first_size.astype(float), low, up)
 
 
