@@ -60,7 +60,7 @@ class FakeModel:
                 return np.full((4, 6), 2.5 if scale is None else scale, np.float32)
 
         estimator, images = ModuleType("noisediag.estimator"), ModuleType("noisediag.images")
-        estimator.Estimator, images.read = Estimator, self.read
+        estimator.Estimator, images.read, images.pictures = Estimator, self.read, lambda file: [file]
         return {"noisediag.estimator": estimator, "noisediag.images": images}
 
 
