@@ -60,9 +60,7 @@ def test_streams_that_take_nothing(words, redirected, code, said):
 
 
 def started(quick, folder, output, *options, **settings):
-    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n" if hasattr(signal, "SIGHUP") else ""
-    code += CODE % quick  # tests that were started with nohup do not hand that on
-    command = [sys.executable, "-c", code, "batch", str(folder), "-o", str(output), *options]
+    command = [sys.executable, "-c", CODE % quick, "batch", str(folder), "-o", str(output), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
 
 
@@ -87,7 +85,10 @@ def slow(tmp_path):
 def test_a_signal_to_all_processes_loses_no_row_and_leaves_nothing(quick, slow, tmp_path, name):
     """As a terminal, a queueing system or a shutdown sends it: to the workers too, which is no fault of their files."""
     output, journal = tmp_path / "r.jsonl", tmp_path / "r.jsonl.journal"
-    with started(quick, slow, output, "--workers", "2", start_new_session=True) as process:
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # where tests run under nohup
+    process = started(quick, slow, output, "--workers", "2", start_new_session=True)
+    signal.signal(getattr(signal, name), before)
+    with process:
         until_rows(journal)
         os.killpg(process.pid, getattr(signal, name))
         said = process.communicate(timeout=30)[1]
