@@ -229,6 +229,9 @@ def estimate(
     frame: int | None = None,
     roi: tuple[int, int, int, int] | None = None,
     linear: bool = False,
+    series: str | int | None = None,
+    z: int | None = None,
+    dataset: str | None = None,
     checkpoint: Path | None = None,
     device: str = "auto",
 ) -> Footprint:
@@ -236,16 +239,27 @@ def estimate(
 
     `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN;
     `domain` applies to arrays; `roi`: x, y, width, height in px; `linear`: the codes are proportional to light in
-    whatever format. Raises the errors of `noisediag.errors`.
+    whatever format; `series`, `z`, `dataset`: see `noisediag.images.read`. Raises the errors of `noisediag.errors`.
     """
     if isinstance(source, np.ndarray):
-        if channel is not None or frame is not None or roi is not None:
-            raise UsageError("channel, frame and roi select from a file; slice an array instead")
+        if any(part is not None for part in (channel, frame, roi, series, z, dataset)):
+            raise UsageError("channel, frame, roi, series, z and dataset select from a file; slice an array instead")
         if linear and domain == "rendered":
             raise UsageError("an array is either linear or rendered")
         image = images.from_array(source, black=black, white=white, domain=domain, linear=linear)
     else:
-        image = images.read(source, black=black, white=white, channel=channel, frame=frame, roi=roi, linear=linear)
+        image = images.read(
+            source,
+            black=black,
+            white=white,
+            channel=channel,
+            frame=frame,
+            roi=roi,
+            linear=linear,
+            series=series,
+            z=z,
+            dataset=dataset,
+        )
     return Estimator(checkpoint, device).estimate(image, gain=gain)
 
 

@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 import noisediag
+import noisediag.images as real_images
 from noisediag.cli import COMMANDS, app
 from noisediag.cli.simulate import SCENES
 from noisediag.errors import CheckpointError, TruncatedError, UsageError
@@ -61,6 +62,8 @@ class FakeModel:
 
         estimator, images = ModuleType("noisediag.estimator"), ModuleType("noisediag.images")
         estimator.Estimator, images.read = Estimator, self.read
+        images.pictures = lambda path: (path,)
+        images.__path__ = real_images.__path__  # what is imported later of the package is the real one's
         return {"noisediag.estimator": estimator, "noisediag.images": images}
 
 
@@ -204,7 +207,9 @@ class TestFailures:
 
 class TestUsage:
     def test_overrides_reach_the_reader_and_the_model(self, model, picture):
-        result = estimate(picture, "--offset", 100, "--white", 4095, "--gain", 0.5, "--roi", "0,8,64,32", "--frame", 3)
+        levels = ("--offset", 100, "--white", 4095, "--gain", 0.5)
+        parts = ("--roi", "0,8,64,32", "--frame", 3, "--series", "A/1", "--z", 2, "--dataset", "x/y")
+        result = estimate(picture, *levels, *parts)
         assert result.exit_code == 0, result.output
         assert model.gains == [0.5]
         assert model.read_options == [
@@ -215,6 +220,9 @@ class TestUsage:
                 "frame": 3,
                 "roi": (0, 8, 64, 32),
                 "linear": False,
+                "series": "A/1",
+                "z": 2,
+                "dataset": "x/y",
             }
         ]
 

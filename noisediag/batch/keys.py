@@ -9,7 +9,8 @@ import stat
 from pathlib import Path
 
 from noisediag.batch.walk import Entry
-from noisediag.images import siblings
+from noisediag.errors import InputError
+from noisediag.images import siblings, zarr_store
 
 _CHUNK = 1 << 20
 
@@ -50,12 +51,14 @@ def by_content(path: Path) -> str | None:
 def _digest(path: Path) -> str | None:
     digest = hashlib.sha256()
     try:
+        if zarr_store.is_store(path):
+            return zarr_store.sha256(path)
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
             return None
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
-    except (OSError, ValueError):
+    except (InputError, OSError, ValueError):
         return None
     return digest.hexdigest()
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from noisediag.errors import UsageError
-from noisediag.images.formats import SUFFIXES
+from noisediag.errors import InputError, UsageError
+from noisediag.images import zarr_store
+from noisediag.images.formats import SUFFIXES, is_picture_name
 from noisediag.reports import Failure
 
 MOST_SHARDS = 1_000_000
@@ -103,6 +104,9 @@ class Walk:
                 if self._in_shard(inner):
                     entries.append(_failed(here, error))
                 continue
+            if not zarr_store.MARKS.isdisjoint(child.name for child in children):
+                entries += [entry for entry in _of_store(here) if self._takes(inner, entry.path)]
+                continue
             for child in children:
                 place = f"{inner}/{child.name}" if inner else child.name
                 if _is_folder(child) and not self._leaves_out(place, child.name):
@@ -113,6 +117,14 @@ class Walk:
                     entries.append(_entry(child))
         return Listing(tuple(sorted(entries, key=lambda entry: os.fsencode(entry.path))), skipped)
 
+    def _takes(self, inner: str, path: str) -> bool:
+        """Whether a picture of the store at `inner` is wanted: it or the store must answer the patterns."""
+        place = os.path.relpath(path, self.folder)
+        names = [os.path.basename(os.path.normpath(part)) for part in (place, inner or self.folder)]  # noqa: PTH119
+        matches = [_matches(part, name, self.include) for part, name in zip((place, inner), names, strict=True)]
+        left_out = any(_matches(part, name, self.exclude) for part, name in zip((place, inner), names, strict=True))
+        return (not self.include or any(matches)) and not left_out and self._in_shard(place)
+
     def _wants(self, inner: str, child: os.DirEntry[str]) -> bool:
         """Files by pattern or suffix; a folder only if it is called like a picture, which needs a row that says so."""
         name = child.name
@@ -120,14 +132,26 @@ class Walk:
             return False
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
         if _is_folder(child):
-            return suffix in SUFFIXES
-        return _matches(inner, name, self.include) if self.include else suffix in SUFFIXES
+            return suffix in SUFFIXES and not zarr_store.is_store(Path(child.path))
+        return _matches(inner, name, self.include) if self.include else is_picture_name(name)
 
     def _leaves_out(self, inner: str, name: str) -> bool:
         return (name.startswith(".") and not self.hidden) or _matches(inner, name, self.exclude)
 
     def _in_shard(self, inner: str) -> bool:
         return self.shard is None or self.shard.holds(inner)
+
+
+def _of_store(path: str) -> list[Entry]:
+    """The pictures of the Zarr store at `path`, each of the size and the time of what lies below it."""
+    path = path.removeprefix(f".{os.sep}")
+    try:
+        places = zarr_store.members(Path(path))
+        return [Entry(str(place), *zarr_store.size_and_time(place)) for place in places]
+    except InputError as error:
+        return [Entry(path, -1, -1, Failure(path, error.code, str(error)))]
+    except OSError as error:
+        return [_failed(path, error)]
 
 
 def _is_folder(child: os.DirEntry[str]) -> bool:

@@ -45,6 +45,9 @@ class EstimateOptions:
     frame: int | None = None
     roi: tuple[int, int, int, int] | None = None
     linear: bool = False
+    series: str | None = None
+    z: int | None = None
+    dataset: str | None = None
     checkpoint: str | None = None
     device: str = "auto"
 
@@ -114,6 +117,9 @@ def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], Che
             frame=options.frame,
             roi=options.roi,
             linear=options.linear,
+            series=options.series,
+            z=options.z,
+            dataset=options.dataset,
         )
         try:
             return estimator.estimate(image, gain=options.gain)

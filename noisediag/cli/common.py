@@ -66,6 +66,9 @@ Offset = Annotated[float | None, _of_input(help="The detector's offset, DN: anot
 Gain = Annotated[float | None, _of_input(help="Conversion gain, e-/DN.")]
 Channel = Annotated[str | None, _of_input(help="One channel or colour, by name or number.")]
 Frame = Annotated[int | None, _of_input(help="One frame of a stack, from 0.")]
+Series = Annotated[str | None, _of_input(help="One picture of a file or plate that holds several, by name or number.")]
+DepthIndex = Annotated[int | None, _of_input("--z", help="One depth of a focus series, from 0.", metavar="INTEGER")]
+Dataset = Annotated[str | None, _of_input(metavar="PATH", help="One data set of an HDF5 file or a Zarr store.")]
 Linear = Annotated[bool, _of_input("--linear", help="The codes are proportional to light, whatever the format.")]
 Roi = Annotated[str | None, _of_input(help="A part of the picture, px.", metavar="X,Y,W,H")]
 

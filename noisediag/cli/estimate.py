@@ -20,6 +20,8 @@ from noisediag.cli.common import (
     Channel,
     Checkpoint,
     Csv,
+    Dataset,
+    DepthIndex,
     Device,
     Force,
     Frame,
@@ -30,6 +32,7 @@ from noisediag.cli.common import (
     OnDevice,
     Output,
     Roi,
+    Series,
     White,
     agreed,
     area,
@@ -79,8 +82,18 @@ QuietScale = Annotated[Scale | None, _output(help="Of --quiet-value and --map: w
 Format = Annotated[Handover | None, _output("--format", help="Only the option that this program takes.")]
 
 
+def _list_formats(wanted: bool) -> None:
+    if wanted:
+        from noisediag.reports import formats
+
+        print_80(formats.render())
+        raise typer.Exit
+
+
 def estimate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, .npy, ...")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, ...: see --list-formats.")
+    ],
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -97,7 +110,16 @@ def estimate(
     channel: Channel = None,
     frame: Frame = None,
     roi: Roi = None,
+    series: Series = None,
+    z: DepthIndex = None,
+    dataset: Dataset = None,
     linear: Linear = False,
+    list_formats: Annotated[
+        bool,
+        typer.Option(
+            "--list-formats", help="Print what is read of which format.", callback=_list_formats, is_eager=True
+        ),
+    ] = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
     timeout: Annotated[float, typer.Option(help="Seconds that a file may take.")] = 300,
@@ -116,10 +138,13 @@ def estimate(
         region = None if roi is None else area(roi)
         if not timeout > 0:
             raise UsageError("--timeout: seconds above 0")
+        from noisediag.images import pictures, read
+
+        if series is None:
+            files = [picture for file in files for picture in pictures(file)]
         _check_outputs(files, output, curve, sigma_map, force=force)
 
         from noisediag.estimator import Estimator
-        from noisediag.images import read
         from noisediag.reports import Failure
 
         estimator = Estimator(checkpoint, device.value)
@@ -127,7 +152,18 @@ def estimate(
         lines: dict[Path, str] = {}
 
         def measure(path: Path) -> Footprint:
-            image = read(path, black=black_dn, white=white, channel=channel, frame=frame, roi=region, linear=linear)
+            image = read(
+                path,
+                black=black_dn,
+                white=white,
+                channel=channel,
+                frame=frame,
+                roi=region,
+                linear=linear,
+                series=series,
+                z=z,
+                dataset=dataset,
+            )
             footprint = estimator.estimate(image, gain=gain)
             if image.frames > 1:
                 from noisediag.labels.bursts import with_repeats

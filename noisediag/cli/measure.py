@@ -17,10 +17,13 @@ from noisediag.cli.common import (
     Black,
     Channel,
     Csv,
+    Dataset,
+    DepthIndex,
     Force,
     Json,
     Output,
     Roi,
+    Series,
     White,
     area,
     check_numbers,
@@ -57,6 +60,9 @@ def measure(
     white: White = None,
     channel: Channel = None,
     roi: Roi = None,
+    series: Series = None,
+    z: DepthIndex = None,
+    dataset: Dataset = None,
 ) -> None:
     """Print the noise that repeats, flat fields and darks, or pairs of noisy and clean pictures show: no model guesses.
 
@@ -76,7 +82,7 @@ def measure(
         from noisediag.reports import Failure, plots
 
         (name,) = routes.given
-        jobs = routes.jobs(name, ReadOptions(black, white, channel, region))
+        jobs = routes.jobs(name, ReadOptions(black, white, channel, region, series, z, dataset))
         if curve is not None and len(jobs) > 1:
             raise UsageError("--curve takes one measurement at a time")
         outcomes = _outcomes(jobs, tables=not (json or csv or output))

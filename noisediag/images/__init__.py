@@ -2,8 +2,8 @@
 
 from noisediag.images.image import Domain, Image, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step
-from noisediag.images.missing import complete, missing_pixels
-from noisediag.images.reading import from_array, read
+from noisediag.images.missing import complete, dead_border, missing_pixels
+from noisediag.images.reading import from_array, pictures, read
 
 __all__ = [
     "Domain",
@@ -13,7 +13,9 @@ __all__ = [
     "ScaleSource",
     "code_step",
     "complete",
+    "dead_border",
     "from_array",
     "missing_pixels",
+    "pictures",
     "read",
 ]

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from noisediag.errors import TruncatedError, UnsupportedError
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Domain, Image, Plane
 from noisediag.images.limits import check_planes
 from noisediag.images.source import LinearScale, check_dtype, check_size, loader, rendered_planes, sampled
+
+DECLARED = (Declaration("NumPy", "npy", "two axes; of three the first one as frames, or three colours", "NumPy"),)
 
 
 def read(path: Path) -> Image:

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from noisediag.images.image import Codes, Image, Plane
-from noisediag.images.limits import check_planes
-from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
+from noisediag.images import stack
+from noisediag.images.declaration import Declaration
+from noisediag.images.image import Codes, Image
+from noisediag.images.source import chosen, optional
+from noisediag.images.stack import Stack
 
 _CZI, _ND2 = b"ZISRAWFILE", b"\xda\xce\xbe\x0a"
 
 
-def read(path: Path) -> Image:
-    """The first scene; every (channel, frame) is a plane, frames counted over all other axes, the last one fastest."""
+DECLARED = (
+    Declaration("CZI", "czi", "first scene, or --series; C channels, other axes frames", "bioio-czi", "bioio"),
+    Declaration("ND2", "nd2", "first position, or --series; C channels, other axes frames", "bioio-nd2", "bioio"),
+    Declaration("LIF", "lif", "first picture, or --series; C channels, other axes frames", "liffile", "bioio"),
+)
+
+
+def read(path: Path, *, series: str | int | None = None) -> Image:
+    """One scene, by name or number, else the first; every (channel, frame) is a plane.
+
+    Frames are counted over all other axes, the last one fastest.
+    """
     with open(path, "rb") as file:
         head = file.read(16)
     if head.startswith(_CZI):
-        return _bioio(path, "bioio_czi")
+        return _bioio(path, "bioio_czi", series)
     if head.startswith(_ND2):
-        return _bioio(path, "bioio_nd2")
-    return _lif(path)
+        return _bioio(path, "bioio_nd2", series)
+    return _lif(path, series)
 
 
-def _bioio(path: Path, module: str) -> Image:
+def _bioio(path: Path, module: str, series: str | int | None) -> Image:
     optional("bioio", "bioio")
     reader = optional(module, "bioio").Reader(str(path))
-    reader.set_scene(0)
+    scenes = [str(name) for name in reader.scenes]
+    reader.set_scene(0 if series is None else chosen("series", series, scenes))
     data = reader.xarray_dask_data  # lazy: a chunk is read when its frame is asked for
     sizes = {str(axis): int(length) for axis, length in data.sizes.items()}
 
@@ -39,71 +50,30 @@ def _bioio(path: Path, module: str) -> Image:
         return picture
 
     names = [str(name) for name in reader.channel_names or ()]
-    return _image(sizes, ("Y", "X"), data.dtype, names, len(reader.scenes), "bioio", fetch)
+    return stack.image(Stack(sizes, data.dtype, fetch, "bioio", names=names, warnings=_left_out(reader.scenes, series)))
 
 
-def _lif(path: Path) -> Image:
+def _lif(path: Path, series: str | int | None) -> Image:
     liffile = optional("liffile", "bioio")
     with liffile.LifFile(path) as file:
-        picture = file.images[0]
+        scenes = [str(one.name) for one in file.images]
+        number = 0 if series is None else chosen("series", series, scenes)
+        picture = file.images[number]
         sizes = {str(axis): int(length) for axis, length in picture.sizes.items()}
         names = [str(name) for name in picture.coords.get("C", ())]
-        dtype, scenes = picture.dtype, len(file.images)
+        dtype = picture.dtype
 
     def fetch(place: dict[str, int]) -> Codes:
         colour = place.pop("S", None)
         with liffile.LifFile(path) as file:
-            frame = np.asarray(file.images[0].frame(**place))
+            frame = np.asarray(file.images[number].frame(**place))
         return frame if colour is None else frame[..., colour]
 
-    axes = tuple(axis for axis in sizes if axis != "S")[-2:]  # (Y, X), or (Z, X) of a section along the light
-    return _image(sizes, axes, dtype, names, scenes, "liffile", fetch)
-
-
-def _image(
-    sizes: dict[str, int],
-    picture: tuple[str, ...],
-    dtype: np.dtype[Any],
-    names: list[str],
-    scenes: int,
-    reader: str,
-    fetch: Callable[[dict[str, int]], Codes],
-) -> Image:
-    check_dtype(dtype)
-    shape = (sizes[picture[0]], sizes[picture[1]])
-    check_size(*shape)
-    warnings = [f"only the first of {scenes} scenes is read"] if scenes > 1 else []
-    # Colours stored with each pixel (axis S) are channels here.
-    channel_axis = "S" if sizes.get("S", 1) > 1 else "C"
-    channels = sizes.get(channel_axis, 1)
-    if len(names) != channels or len(set(names)) != channels:
-        names = [f"channel{index}" for index in range(channels)] if channels > 1 else ["gray"]
-    loop = {axis: length for axis, length in sizes.items() if axis not in (*picture, channel_axis)}
-    frames = int(np.prod(list(loop.values()), dtype=object))
-    check_planes(frames, channels)
-
-    def load(channel: int, frame: int) -> Codes:
-        index = np.unravel_index(frame, tuple(loop.values())) if loop else ()
-        place = {axis: int(position) for axis, position in zip(loop, index, strict=True)}
-        if channel_axis in sizes:
-            place[channel_axis] = channel
-        return np.ascontiguousarray(fetch(place))
-
-    planes: list[Plane] = []
-    for channel, name in enumerate(names):
-        scale = LinearScale([load(channel, frame) for frame in sampled(frames)])
-        warnings += scale.warnings
-        planes += [
-            scale.plane(
-                name,
-                shape,
-                functools.partial(load, channel, frame),
-                channel=name if channels > 1 else None,
-                frame=frame if frames > 1 else None,
-            )
-            for frame in range(frames)
-        ]
-    axes = tuple((axis, length) for axis, length in loop.items() if length > 1)
-    return Image(
-        tuple(planes), "linear", reader, frames=frames, frame_axes=axes, warnings=tuple(dict.fromkeys(warnings))
+    rows, columns = [axis for axis in sizes if axis != "S"][-2:]  # (Y, X), or (Z, X) of a section along the light
+    return stack.image(
+        Stack(sizes, dtype, fetch, "liffile", picture=(rows, columns), names=names, warnings=_left_out(scenes, series))
     )
+
+
+def _left_out(scenes: Sequence[str], series: str | int | None) -> tuple[str, ...]:
+    return (f"only the first of {len(scenes)} scenes is read",) if series is None and len(scenes) > 1 else ()

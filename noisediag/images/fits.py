@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from noisediag.errors import TooLargeError, TruncatedError, UnsupportedError
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Plane
 from noisediag.images.limits import MAX_HDUS, check_fits_header, check_planes
 from noisediag.images.source import LinearScale, check_dtype, check_size, optional, sampled
@@ -30,6 +31,19 @@ _KEYWORDS = {  # FITS keyword -> ExifTool name; the last ones have no EXIF count
     "CCD-TEMP": "CCD-TEMP",
     "FILTER": "FILTER",
 }
+
+
+DECLARED = (
+    Declaration(
+        "FITS",
+        "fit fits fts",
+        "every image HDU as a channel, cubes as frames; BLANK and not-a-number are left out",
+        "astropy",
+        "fits",
+        white="SATURATE",
+        time="EXPTIME, EXPOSURE",
+    ),
+)
 
 
 def read(path: Path) -> Image:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import importlib
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import iso_media
+from noisediag.images import dax, dicom, hdf5, iso_media, mrc, nifti, packed
+from noisediag.images.declaration import Declaration
 from noisediag.images.raw_files import silence, tiff_holds_raw
 
 # What pictures are called; only for folders, where a look into every file would take hours. Movies are looked at where
 # they are asked for: folders of photographs hold them, too.
 _RAW_NAMES = "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
-_SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif"
+_SCIENCE = "tif tiff btf lsm npy fit fits fts czi nd2 lif h5 hdf5 nwb dcm dicom ima nii mrc mrcs dax zarr"
 _PICTURES = "png jpg jpeg jpe webp bmp heic heif hif avif jxl"
 SUFFIXES = frozenset(f".{word}" for word in f"{_RAW_NAMES} {_SCIENCE} {_PICTURES}".split())
 
+PACKED = ".gz"
+_HEAD_BYTES = 4096  # the last place but a few where HDF5 may begin is 2048
 # Each is the module of this package that reads it: `noisediag.images.<Format>.read(path)`.
-Format = Literal["raw", "tiff", "picture", "array", "fits", "bio", "heif", "avif", "jxl", "movie"]
+_Ordinary = Literal["raw", "tiff", "picture", "array", "bio", "heif", "avif", "jxl", "movie"]
+_Scientific = Literal["fits", "dax", "dicom", "hdf5", "mrc", "nifti", "zarr"]
+Format = Literal[_Ordinary, _Scientific]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # RAW containers with a signature of their own; NEF, CR2, ARW, PEF, DNG are TIFF files and are told apart by their tags.
@@ -43,13 +48,24 @@ _QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # parts tha
 _REFUSED = (
     (b"GIF8", "GIF: at most 256 colours, its noise is dither"),
     (b"PK\x03\x04", "a zip archive (npz, zipped pictures): unpack it first"),
-    (b"\x89HDF\r\n\x1a\n", "HDF5 is not read"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000 is not read"),
     (b"\xff\x4f\xff\x51", "JPEG 2000 is not read"),
     (b"8BPS", "Photoshop PSD is not read"),
     (b"v/1\x01", "OpenEXR is not read"),
     (b"%PDF", "PDF is a document, not a picture"),
 )
+
+
+def declarations() -> tuple[tuple[str, Declaration], ...]:
+    """What every reader says of its formats, with the name of its module."""
+    modules = [(form, importlib.import_module(f"noisediag.images.{form}")) for form in get_args(Format)]
+    return tuple((form, declared) for form, module in modules for declared in module.DECLARED)
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name is taken for a picture, packed or not."""
+    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122 - of a million names
+    return (os.path.splitext(stem)[1] if suffix == PACKED else suffix) in SUFFIXES  # noqa: PTH122
 
 
 def identify(path: Path) -> Format:
@@ -59,11 +75,12 @@ def identify(path: Path) -> Format:
     are recognised but not read, and for files without any known signature (headerless .raw dumps among them).
     """
     with open(path, "rb") as file:
-        head = file.read(512)
+        head = file.read(_HEAD_BYTES)
     if not head:
         raise UnreadableError("the file is empty")
-    if head[128:132] == b"DICM":  # first of all: the 128 bytes before may be those of a TIFF file
-        raise UnsupportedError("DICOM is not read: export the frames as TIFF or npy")
+    science = _scientific(head)  # first of all: the 128 bytes before DICOM's mark may be those of a TIFF file
+    if science is not None:
+        return science
     if head.startswith(_TIFF):
         if len(head) < 16:
             raise TruncatedError("the TIFF header is cut off")
@@ -93,8 +110,11 @@ def identify(path: Path) -> Format:
     for signature, reason in _REFUSED:
         if head.startswith(signature):
             raise UnsupportedError(reason)
-    _refuse_medical(path, head)
-    if not any(head):
+    if head.startswith(packed.SIGNATURE):
+        raise UnsupportedError("a gzip file within a gzip file")
+    if dax.is_dax(path):  # frames without any header
+        return "dax"
+    if not any(head[:512]):
         raise UnreadableError("the file begins with 512 zero bytes")
     if is_coded_dump(path):
         return "raw"
@@ -116,18 +136,12 @@ def is_coded_dump(path: Path) -> bool:
         return False
 
 
-def _refuse_medical(path: Path, head: bytes) -> None:
-    if head[:2] == b"\x1f\x8b":
-        try:
-            with gzip.open(path) as file:
-                head = file.read(512)
-        except (OSError, EOFError, zlib.error):
-            raise UnreadableError("a damaged gzip file") from None
-        if not _is_nifti(head):
-            raise UnsupportedError("gzip-compressed: unpack it first")
-    if _is_nifti(head):
-        raise UnsupportedError("NIfTI is not read: export the frames as TIFF or npy")
-
-
-def _is_nifti(head: bytes) -> bool:
-    return head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
+def _scientific(head: bytes) -> Format | None:
+    """Formats whose marks stand behind bytes that may be anything."""
+    if head[dicom.SIGNATURE_AT :].startswith(dicom.SIGNATURE):
+        return "dicom"
+    if any(head[place:].startswith(hdf5.SIGNATURE) for place in hdf5.SIGNATURE_AT):
+        return "hdf5"
+    if nifti.is_nifti(head):
+        return "nifti"
+    return "mrc" if mrc.is_mrc(head) else None

@@ -7,8 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from noisediag.images import metadata
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Image
 from noisediag.images.source import check_size, optional, rendered_planes
+
+DECLARED = (
+    Declaration(
+        "HEIC, HEIF",
+        "heic heif hif",
+        "the primary picture",
+        "pillow-heif",
+        "heif",
+        white="bit depth",
+        time="EXIF",
+    ),
+)
 
 
 def read(path: Path) -> Image:

@@ -18,6 +18,8 @@ ScaleSource = Literal["file", "override", "assumed"]
 
 SPANS_ALIKE = 0.01  # relative difference of white - black up to which one scale stands for several planes
 
+DEPTH = "Z"  # the axis of the frames of a focus series
+
 LUMA = {"R": 0.299, "G": 0.587, "B": 0.114}  # ITU-R BT.601, as in JPEG
 
 

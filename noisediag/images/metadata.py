@@ -64,6 +64,7 @@ _SENSITIVITIES = {2: "RecommendedExposureIndex", 1: "Tag 0x8831", 3: "ISOSpeed"}
 # places before the start of the data (ValueError from memory, OSError from a file).
 _EXIF_ERRORS = (IndexError, ValueError, ZeroDivisionError, OSError)
 _EXIF_UNREADABLE = "EXIF unreadable ({}): camera, ISO and exposure unknown"
+_BIG_TIFF = (b"II+\0", b"MM\0+")
 _HEAD_BYTES = 1 << 20  # where non-TIFF RAW files keep their EXIF
 
 
@@ -232,6 +233,8 @@ def exif(path: Path, warnings: list[str]) -> dict[str, Any]:
             offset = int.from_bytes(head[84:88], "big")
             file.seek(offset)
             return _named(_tags(io.BytesIO(file.read(_HEAD_BYTES)), warnings))
+        if head.startswith(_BIG_TIFF):  # unknown to exifread, which would look for EXIF in all of the file
+            return {}
         if head.startswith(makers.MRW):
             block = makers.minolta_block(head)
             return _named(_tags(io.BytesIO(block), warnings)) if block else {}

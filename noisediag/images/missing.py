@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from noisediag.errors import UnsupportedError
 from noisediag.images.image import Codes, Plane
 
+FADED = 0.75  # of the line beside a border that may have its value, in pictures that do not fade into it
 BEYOND = 1e6  # times white - black off black: no light, but the -1e30 or -3.4e38 that stand for "no value"
 
 
@@ -24,6 +25,36 @@ def missing_pixels(plane: Plane, values: Codes) -> NDArray[np.bool_] | None:
     missing = ~(np.abs(values.astype(np.float64) - plane.black_dn) <= limit)
     missing = missing if named is None else missing | named
     return missing if missing.any() else None
+
+
+def dead_border(values: Codes) -> NDArray[np.bool_] | None:
+    """Where `values` (H, W) of a linear picture are a frame of one constant laid about it, as registration leaves it.
+
+    Rows and columns from the edges on that are all of one value, other than the largest of the picture, which may be
+    its saturation, where the next line is mostly of others: a dark picture fades into its black. None: there is none.
+    """
+    mask = np.zeros(values.shape, np.bool_)
+    inside = [slice(0, length) for length in values.shape]
+    for axis in (0, 1, 0):  # a second look at rows, of which columns may have hidden the ends
+        lines = values[tuple(inside)] if axis == 0 else values[tuple(inside)].T
+        first, last = _constant_lines(lines), _constant_lines(lines[::-1])
+        if first + last >= len(lines):
+            return None
+        inside[axis] = slice(inside[axis].start + first, inside[axis].stop - last)
+    kept = values[tuple(inside)]
+    if kept.shape == values.shape:
+        return None
+    mask[:] = True
+    mask[tuple(inside)] = False
+    return None if values[mask].max() >= kept.max() else mask
+
+
+def _constant_lines(lines: Codes) -> int:
+    """How many of the first of `lines` (n, length) are of one value, all of them the same."""
+    value = lines[0, 0]
+    count = next((place for place, line in enumerate(lines) if not (line == value).all()), len(lines))
+    faded = count < len(lines) and (lines[count] == value).mean() > FADED
+    return 0 if faded else count
 
 
 def complete(plane: Plane) -> Codes:

@@ -23,8 +23,8 @@ class Ome:
 NOTHING = Ome(None, (), {})
 
 
-def read(tiff: tifffile.TiffFile, warnings: list[str]) -> Ome:
-    """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image.
+def read(tiff: tifffile.TiffFile, warnings: list[str], number: int = 0) -> Ome:
+    """SignificantBits, channel names and acquisition tags of an OME-TIFF's first image, or that of `number`.
 
     `warnings` is told where they are damaged. tifffile takes only descriptions that end as OME-XML for such.
     """
@@ -37,7 +37,7 @@ def read(tiff: tifffile.TiffFile, warnings: list[str]) -> Ome:
     except (ElementTree.ParseError, ValueError) as error:
         warnings.append(unreadable.format(error))
         return NOTHING
-    pixels = root.find(".//{*}Pixels")
+    pixels = next(iter(root.findall(".//{*}Pixels")[number:]), None)
     if pixels is None:
         warnings.append(unreadable.format("no Pixels element"))
         return NOTHING

@@ -16,6 +16,7 @@ import PIL.WebPImagePlugin
 
 from noisediag.errors import TooLargeError, UnsupportedError
 from noisediag.images import metadata
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
 
@@ -23,6 +24,13 @@ GAIN_MAP_LEFT_OUT = "an HDR gain map stands beside the picture: the base picture
 # Google's Ultra HDR and Adobe's name space, Apple's auxiliary picture, ISO 21496-1
 _GAIN_MAPS = (b"hdrgm:", b"hdrgainmap", b"urn:iso:std:iso:ts:21496:-1")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow itself turns a JPEG with several pictures into MPO
+
+
+DECLARED = (
+    Declaration(
+        "PNG, JPEG, WebP, BMP", "png jpg jpeg jpe webp bmp", "the picture", "Pillow", white="bit depth", time="EXIF"
+    ),
+)
 
 
 def read(path: Path) -> Image:

@@ -9,6 +9,7 @@ import rawpy
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
 from noisediag.images import metadata, raw_files, raw_levels
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Lattice, Masked, Plane
 from noisediag.images.levels import code_step, effective_bits
 from noisediag.images.masked import Border, border
@@ -19,6 +20,19 @@ _VC5 = 9  # DNG Compression of GoPro .GPR
 _UNKNOWN = "a RAW format or compression that LibRaw does not know"
 _CUT_OFF = "the pixel data are cut off or damaged"
 _LOSSY = 34892  # DNG Compression: JPEG of codes that a curve has bent
+
+
+DECLARED = (
+    Declaration(
+        "RAW of cameras, DNG",
+        "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f",
+        "the mosaic, each position of the colour filter as a plane",
+        "rawpy (LibRaw), tifffile",
+        black="the file's tags, masked pixels",
+        white="the file's tags",
+        time="EXIF",
+    ),
+)
 
 
 def read(path: Path) -> Image:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from noisediag.errors import UsageError
-from noisediag.images.image import LUMA, Codes, Image, Plane
+from noisediag.images.image import DEPTH, LUMA, Codes, Image, Plane
 from noisediag.images.levels import effective_bits
+from noisediag.images.source import chosen
 
 Roi = tuple[int, int, int, int]  # x, y, width, height
 
@@ -72,19 +76,25 @@ def as_linear(image: Image) -> Image:
 
 
 def select(
-    image: Image, *, channel: str | int | None = None, frame: int | None = None, roi: Roi | None = None
+    image: Image,
+    *,
+    channel: str | int | None = None,
+    frame: int | None = None,
+    z: int | None = None,
+    roi: Roi | None = None,
 ) -> Image:
     """The planes asked for, cropped. Raises UsageError, naming what there is, if none is left.
 
     The channel `luma` of a rendered colour picture is made of its planes: they stay, and the image says so.
     """
+    image = image if z is None else _at_depth(image, z)
     planes = image.planes
     colours = {plane.name for plane in planes}
     luma_only = channel == "luma" and image.domain == "rendered" and colours == set(LUMA)
     gray = channel == "luma" and image.domain == "rendered" and colours == {"gray"}  # its own luma
     if channel is not None and not (luma_only or gray):
         names = list(dict.fromkeys(plane.channel or plane.name for plane in planes))
-        wanted = _channel("Y" if channel == "luma" and "Y" in names else channel, names)
+        wanted = names[chosen("channel", "Y" if channel == "luma" and "Y" in names else channel, names)]
         planes = tuple(plane for plane in planes if (plane.channel or plane.name) == wanted)
     if frame is not None:
         _check_frame(image, frame)
@@ -99,19 +109,31 @@ def select(
         image,
         planes=planes,
         frames=1 if frame is not None else image.frames,
+        frame_axes=() if frame is not None else image.frame_axes,
         jpeg=None if roi is not None else image.jpeg,  # whose blocks begin elsewhere now
         luma_only=luma_only,
         warnings=warnings,
     )
 
 
-def _channel(channel: str | int, names: list[str]) -> str:
-    # A name wins over an index: channels of microscopes are often called "1" or "488".
-    if str(channel) in names:
-        return str(channel)
-    if str(channel).isdecimal() and int(channel) < len(names):
-        return names[int(channel)]
-    raise UsageError(f"there is no channel {channel!r}: the file has {', '.join(names)}")
+def _at_depth(image: Image, z: int) -> Image:
+    """The frames at depth `z`, counted anew over the other axes. Raises UsageError where there is no such depth."""
+    letters, lengths = [letter for letter, _ in image.frame_axes], [length for _, length in image.frame_axes]
+    if DEPTH not in letters or math.prod(lengths) != image.frames:
+        raise UsageError("--z: the file does not say that its frames lie at several depths")
+    place = letters.index(DEPTH)
+    if not 0 <= z < lengths[place]:
+        raise UsageError(f"there is no depth {z}: the file has {lengths[place]} (counted from 0)")
+    others = lengths[:place] + lengths[place + 1 :]
+    frames = math.prod(others)
+    kept = []
+    for plane in image.planes:
+        index = [int(position) for position in np.unravel_index(plane.frame or 0, lengths)]
+        if index.pop(place) == z:
+            frame = int(np.ravel_multi_index(index, others)) if others else 0
+            kept.append(replace(plane, frame=frame if frames > 1 else None))
+    axes = tuple(axis for axis in image.frame_axes if axis[0] != DEPTH)
+    return replace(image, planes=tuple(kept), frames=frames, frame_axes=axes)
 
 
 def _aligned(plane: Plane, roi: Roi) -> Roi:

@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import UnreadableError
+from noisediag.images import dax
 from noisediag.images.limits import check_planes
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -45,7 +46,7 @@ def named(path: Path) -> tuple[str, ...]:
     try:
         with open(path, "rb", opener=_at_once) as file:
             if file.read(4) not in _TIFF:
-                return ()
+                return (path.with_suffix(".inf").name,) if dax.is_dax(path) else ()
         with tifffile.TiffFile(path) as tiff:
             found = sorted(_names(tiff, path.parent))
             for name in found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from noisediag.errors import TooLargeError, UnsupportedError
+from noisediag.errors import TooLargeError, UnsupportedError, UsageError, printable
 from noisediag.images.image import Codes, Lattice, Plane, ScaleSource
 from noisediag.images.levels import code_step, effective_bits, power_of_two_above
 from noisediag.images.missing import BEYOND
@@ -17,6 +18,7 @@ from noisediag.images.missing import BEYOND
 MAX_PIXELS = 1 << 28  # samples of one frame; the largest cameras have 2e8
 SMALLEST_DN, LARGEST_DN = 1e-30, 1e30  # of white - black, whose square DN^2 is
 SAMPLED_FRAMES = 5
+MAX_LISTED = 12  # names in one line of an error
 _TYPICAL = 1 << 12  # values looked at for the usual size
 
 
@@ -52,9 +54,31 @@ def check_span(span_dn: float) -> None:
 def optional(module: str, extra: str) -> ModuleType:
     """A module of an optional extra. Raises UnsupportedError naming the extra where it is not installed."""
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except ImportError:
         raise UnsupportedError(f"this format needs an extra: pip install 'noisediag[{extra}]'") from None
+    # Libraries report oddities through logging; without a handler Python would print them to stderr. Not before the
+    # import: astropy makes its logger itself.
+    log = logging.getLogger(module.partition(".")[0])
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    return found
+
+
+def chosen(what: str, wanted: str | int, names: Sequence[str]) -> int:
+    """The place in `names` of what an option asks for, by name or number. Raises UsageError, naming what there is."""
+    # A name wins over an index: channels of microscopes are often called "1" or "488".
+    if str(wanted) in names:
+        return list(names).index(str(wanted))
+    if str(wanted).isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    raise UsageError(f"there is no {what} {str(wanted)!r}: the file has {listed(names)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """`names` in a line, the first ones of many."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return printable(", ".join(names[:MAX_LISTED])) + more
 
 
 def sampled(frames: int, count: int = SAMPLED_FRAMES) -> tuple[int, ...]:

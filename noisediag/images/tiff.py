@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy as np
 import tifffile
 
 from noisediag.errors import TruncatedError, UnreadableError, UnsupportedError
-from noisediag.images import limits, metadata, ome, siblings
+from noisediag.images import geotiff, limits, metadata, ome, siblings, tiff_levels
+from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, Plane
-from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
+from noisediag.images.source import LinearScale, check_dtype, check_size, chosen, rendered_planes, sampled
 
-_GEO_KEYS, _ICC, _MAX_SAMPLE, _MIN_SAMPLE = 34735, 34675, 281, 280
-_BLACK_LEVEL, _WHITE_LEVEL = 50714, 50717
+_ICC = 34675
+_OPACITY = (1, 2)  # ExtraSamples: associated and unassociated alpha
 _MAKE = 271
-_NO_DATA = 42113  # of GDAL: the number, as text, of pixels without a value
 # Words in the description of ICC profiles whose codes are gamma-encoded for a display or a print.
 _DISPLAY_PROFILES = (b"srgb", b"adobe rgb", b"display p3", b"prophoto", b"gamma", b"dot gain", b"rec709", b"bt.709")
 
@@ -63,46 +62,64 @@ class _Layout:
         return index
 
 
-def read(path: Path) -> Image:
+DECLARED = (
+    Declaration(
+        "TIFF, BigTIFF, OME-TIFF, ImageJ, LSM",
+        "tif tiff btf lsm",
+        "the first picture or --series; C and the colours of a pixel as channels, other axes as frames",
+        "tifffile",
+        black="BlackLevel",
+        white="WhiteLevel, SignificantBits, MaxSampleValue",
+        time="ExposureTime",
+    ),
+    Declaration("GeoTIFF", "tif tiff", "bands as channels; pixels of GDAL's no-data value are left out", "tifffile"),
+)
+
+
+def read(path: Path, *, series: str | int | None = None) -> Image:
     """A picture or stack; every (channel, frame) is a plane that reads its own page at `load`.
 
-    Refused: GeoTIFF, 1-bit, inverted gray (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
+    Of a file of several pictures the first one, or `series`, by name or number. Refused: 1-bit, inverted gray
+    (WhiteIsZero), CMYK and Lab colour, complex and 64-bit integer pixels.
     """
     warnings: list[str] = []
     limits.check_chain(path)
     with metadata.TifffileLog() as log, tifffile.TiffFile(path) as tiff:
         limits.check_pages(tiff)
         siblings.check(tiff)
-        series = _series(tiff, log)
-        page = series.keyframe
+        stack = _series(tiff, log, series)
+        page = stack.keyframe
         _refuse(page)
-        check_dtype(series.dtype)
-        layout = _layout(series)
+        check_dtype(stack.dtype)
+        layout = _layout(stack)
         check_size(layout.height, layout.width, layout.samples)
-        limits.check_planes(layout.frames, layout.channels * min(layout.samples, 3))
-        others_read = siblings.read_from(path, series)
-        fetch = _fetcher(path, tiff, series, layout)
-        if series is not tiff.series[0]:
+        limits.check_planes(layout.frames, layout.channels * layout.samples)
+        others_read = siblings.read_from(path, stack)
+        fetch = _fetcher(path, tiff, stack, layout)
+        if series is None and stack is not tiff.series[0]:
             warnings.append("the first directory is a thumbnail: the picture behind it is read")
         if page.is_reduced:
             warnings.append("the file holds nothing but a reduced picture (a thumbnail): that is read")
         others = len(_pictures(tiff.series))
-        if others > 1 and not _from_a_camera(tiff):
+        if series is None and others > 1 and not _from_a_camera(tiff):
             warnings.append(f"only the first of {others} series is read")
-        found = ome.read(tiff, warnings)
-        acquisition = metadata.exif(path, warnings) | found.acquisition
+        if any(one.keyframe.is_mask and one is not stack for one in tiff.series):
+            warnings.append("its mask of pixels without a value is not read: they count as pixels")
+        found = ome.read(tiff, warnings, list(tiff.series).index(stack))
+        bands = geotiff.read(page, warnings)
+        acquisition = metadata.exif(path, warnings) | found.acquisition | bands.acquisition
         names = _channel_names(tiff, layout, found)
-        black, no_data = _declared_black(page, warnings), _no_data(page, warnings)
-        white = _declared_white(page, found.significant_bits, warnings)
+        black, no_data = tiff_levels.declared_black(page, warnings), tiff_levels.no_data(page, warnings)
+        white = tiff_levels.declared_white(page, found.significant_bits, warnings)
         warnings += [
             f"TIFF tag {name} unreadable: levels it may state are unknown" for name in log.damaged_level_tags()
         ]
         rendered = _is_rendered(page, layout)
-        if rendered and series.dtype.kind == "u":  # codes as they are, in a stack as in a single picture
-            black, white = 0.0, float(np.iinfo(series.dtype).max)
+        if rendered and stack.dtype.kind == "u":  # codes as they are, in a stack as in a single picture
+            black, white = 0.0, float(np.iinfo(stack.dtype).max)
     if rendered and layout.frames == 1 and layout.channels == 1:
         pixels = fetch(0) if layout.samples == 1 else fetch(0)[..., :3]
-        planes = rendered_planes(pixels)
+        planes = tuple(replace(plane, missing_code=no_data) for plane in rendered_planes(pixels))
         return Image(
             planes,
             "rendered",
@@ -111,7 +128,8 @@ def read(path: Path) -> Image:
             warnings=tuple(warnings),
             siblings=others_read,
         )
-    planes_, notes = _planes(layout, names, fetch, black, white, no_data)
+    colours = _colours(page, layout, bands.names)
+    planes_, notes = _planes(layout, names, colours, fetch, black, white, no_data)
     return Image(
         planes=planes_,
         domain="rendered" if rendered else "linear",
@@ -127,23 +145,23 @@ def read(path: Path) -> Image:
 def _planes(
     layout: _Layout,
     names: list[str | None],
+    colours: dict[int | None, str | None],
     fetch: Callable[[int], Codes],
     black: float | None,
     white: float | None,
     no_data: float | None,
 ) -> tuple[tuple[Plane, ...], list[str]]:
     """One scale a channel, measured on a sample of its frames; all frames of a channel share it."""
-    colours: list[int | None] = [None] if layout.samples == 1 else list(range(min(layout.samples, 3)))
     shape = (layout.height, layout.width)
     planes: list[Plane] = []
     warnings: list[str] = []
     for channel in range(layout.channels):
-        for colour in colours:
+        for colour, name in colours.items():
             values_of = functools.partial(_plane_values, fetch, layout, colour, channel)
             samples = [values_of(frame) for frame in sampled(layout.frames)]
             scale = LinearScale(samples, declared_white=white, declared_black=black, missing_code=no_data)
             warnings += scale.warnings
-            label = names[channel] if colour is None else "RGB"[colour] if layout.samples >= 3 else "gray"
+            label = names[channel] if name is None else name
             planes += [
                 scale.plane(
                     label or "gray",
@@ -154,9 +172,28 @@ def _planes(
                 )
                 for frame in range(layout.frames)
             ]
-            if layout.samples == 2:  # gray and alpha
-                break
     return tuple(planes), warnings
+
+
+def _colours(page: Any, layout: _Layout, described: dict[int, str]) -> dict[int | None, str | None]:
+    """Which of the samples of a pixel are read, with their names; {None: None}: there is one sample, without a name.
+
+    Three of a colour picture; of others, as GeoTIFF has them, all bands. Opacity is no light.
+    """
+    if layout.samples == 1:
+        return {None: None}
+    colour = page.photometric != tifffile.PHOTOMETRIC.MINISBLACK
+    own = 3 if colour else 1
+    opaque = {own + place for place, kind in enumerate(page.extrasamples) if kind in _OPACITY}
+    read_ = [sample for sample in range(layout.samples) if sample not in opaque]
+    if colour and geotiff.GEO_KEYS not in page.tags:
+        read_ = read_[:3]
+    names = {sample: described.get(sample) or f"band{sample + 1}" for sample in read_}
+    if len(set(names.values())) < len(names):
+        names = {sample: f"band{sample + 1}" for sample in read_}
+    if colour:
+        names |= dict(zip(read_, "RGB", strict=False))
+    return {sample: names[sample] for sample in read_} if len(names) > 1 else {read_[0]: "gray"}
 
 
 def _plane_values(
@@ -254,8 +291,8 @@ def _last_axis(values: Codes, layout: _Layout) -> Codes:
 
 
 def _pictures(series: Sequence[Any]) -> list[Any]:
-    """Those that are not reduced copies of another, thumbnails and previews; all where all are."""
-    return [one for one in series if not one.keyframe.is_reduced] or list(series)
+    """Those that are neither masks nor reduced copies of another, thumbnails and previews; all where all are."""
+    return [one for one in series if not one.keyframe.is_reduced and not one.keyframe.is_mask] or list(series)
 
 
 def _from_a_camera(tiff: tifffile.TiffFile) -> bool:
@@ -268,7 +305,7 @@ def _largest(series: Sequence[Any]) -> Any:
     return max(series, key=lambda one: int(one.keyframe.imagelength) * int(one.keyframe.imagewidth))
 
 
-def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
+def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog, wanted: str | int | None) -> Any:
     """The first series that is no reduced copy of another; the largest one in the files of cameras and scanners.
 
     Raises TruncatedError if the chain of directories leads out of the file.
@@ -280,13 +317,13 @@ def _series(tiff: tifffile.TiffFile, log: metadata.TifffileLog) -> Any:
         raise TruncatedError("the next page lies beyond the end of the file")
     if not all_series:
         raise UnreadableError("holds no picture")
-    pictures = _pictures(all_series)
-    return _largest(pictures) if _from_a_camera(tiff) else pictures[0]
+    found = _pictures(all_series)
+    if wanted is not None:
+        return found[chosen("series", wanted, [str(one.name) for one in found])]
+    return _largest(found) if _from_a_camera(tiff) else found[0]
 
 
 def _refuse(page: Any) -> None:
-    if _GEO_KEYS in page.tags:
-        raise UnsupportedError("GeoTIFF is not read: export the band as a plain TIFF")
     if page.bitspersample == 1:
         raise UnsupportedError("a 1-bit picture has no noise to read")
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -307,57 +344,8 @@ def _is_rendered(page: Any, layout: _Layout) -> bool:
         text = profile.replace(b"\0", b"").lower()  # also finds UTF-16 descriptions
         if any(word in text for word in _DISPLAY_PROFILES):
             return True
-    return bool(layout.samples >= 3 and page.dtype == np.uint8)
-
-
-def _declared_black(page: Any, warnings: list[str]) -> float | None:
-    """The mean of the DNG BlackLevel tag, DN."""
-    blacks = metadata.tag_numbers(page, _BLACK_LEVEL)
-    if not blacks:
-        return None
-    listed = ", ".join(f"{b:g}" for b in blacks)
-    black = float(np.mean(blacks))
-    if not math.isfinite(black):
-        warnings.append(f"black level {listed} cannot be one: ignored")
-        return None
-    if len(set(blacks)) > 1:
-        warnings.append(f"black levels {listed} differ by position: mean {black:g} used")
-    return black
-
-
-def _no_data(page: Any, warnings: list[str]) -> float | None:
-    """The code of pixels without a value, as GDAL writes it into plain TIFFs, too; not-a-number needs no telling."""
-    text = page.tags.valueof(_NO_DATA)
-    if text is None:
-        return None
-    try:
-        code = float(str(text).strip("\0 "))
-    except ValueError:
-        warnings.append(f"no-data value {text!r} is no number: ignored")
-        return None
-    return None if math.isnan(code) else code
-
-
-def _declared_white(page: Any, significant_bits: int | None, warnings: list[str]) -> float | None:
-    """White from the DNG WhiteLevel tag, OME SignificantBits, packed samples, or a MaxSampleValue of 2^n - 1."""
-    if page.dtype.kind == "f":
-        return None
-    container = 8 * page.dtype.itemsize
-    levels = metadata.tag_numbers(page, _WHITE_LEVEL)
-    if levels and math.isfinite(levels[0]) and levels[0] > 0:
-        return levels[0]
-    if levels:
-        warnings.append(f"white level {levels[0]:g} cannot be one: ignored")
-    if significant_bits is not None and not 1 < significant_bits <= container:
-        warnings.append(f"OME SignificantBits {significant_bits} of {container}-bit pixels cannot be: ignored")
-    for bits in (significant_bits, page.bitspersample):
-        if bits is not None and 1 < bits < container:
-            return float(2**bits - 1)
-    # Most writers store the picture's own maximum here, which says nothing of the sensor's.
-    maximum = metadata.tag_numbers(page, _MAX_SAMPLE)
-    if maximum and (int(maximum[0]) + 1).bit_count() == 1 and 1 < int(maximum[0]).bit_length() < container:
-        return float(maximum[0])
-    return None
+    colour = page.photometric != tifffile.PHOTOMETRIC.MINISBLACK
+    return bool(layout.samples >= 3 and colour and page.dtype == np.uint8)
 
 
 def _channel_names(tiff: tifffile.TiffFile, layout: _Layout, described: ome.Ome) -> list[str | None]:

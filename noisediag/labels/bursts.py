@@ -16,7 +16,7 @@ from noisediag.errors import UnsupportedError
 from noisediag.footprint.file import Footprint, Measurement
 from noisediag.footprint.plane import PlaneFootprint
 from noisediag.footprint.values import SD_90, Quantity
-from noisediag.images.image import LUMA, Image, Plane
+from noisediag.images.image import DEPTH, LUMA, Image, Plane
 from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.detection import Detection, quadratic_mean
@@ -28,7 +28,6 @@ from noisediag.labels.variance_law import fit_law, rescaled
 Floats = NDArray[np.float64]
 
 MAX_VALUES_KEPT = 1 << 28  # of all frames, in memory (1 GiB of float32); more are read again where they are needed
-DEPTH = "Z"  # the axis of the frames of a focus series
 MIN_CORRELATION = 0.02  # with the next pixel, of noise that counts as correlated: a kernel of 0.33 px
 
 
@@ -40,10 +39,13 @@ class ReadOptions:
     white: float | None = None
     channel: str | None = None
     roi: tuple[int, int, int, int] | None = None
+    series: str | None = None
+    z: int | None = None
+    dataset: str | None = None
 
     def read(self, path: Path) -> Image:
         """Raises the errors of `images.read`."""
-        return images.read(path, black=self.black, white=self.white, channel=self.channel, roi=self.roi)
+        return images.read(path, **vars(self))
 
 
 def from_files(path: Path, files: Sequence[Path], reading: ReadOptions) -> Footprint:

@@ -33,6 +33,7 @@ LOUDER = 0.8  # ln: of the energy in the quietest blocks of a region over those 
 AS_FLAT = 0.5  # where the spectrum there does not fall by more than so much, ln: it is no texture
 LAW_EXCESS = 10.0  # chi-square by which another law may fit worse than photons on any black, and still be told
 LEAST_SPAN = 0.2  # of the brightest signal: a picture of one level shows no line, so not where it meets zero
+SUSPECTED_BLACK = 0.5  # logit from which a doubtful black may explain a gain noise, short of an alarm
 BENT = 0.03  # of the variance at the bright end: a gain noise of less bends nothing
 DOUBTFUL_ERRORS = 3.0  # standard errors of the intercept below zero
 LINE_EXCESS = 4.0  # chi-square: a straight line that fits no worse than by this
@@ -112,7 +113,8 @@ def _gain_noise_stands_in(answer: SensorAnswer, part: Part) -> bool:
     fits, square = answer.doubts.fits, float(answer.curve.law[0, 2])
     intercept, error = float(fits.line[0, 1]), float(fits.line_error[0])
     bends = square * float(answer.evidence.signal[0, 2]) ** 2 > BENT * float(answer.evidence.sigma[0, 2]) ** 2
-    return bends and intercept < -DOUBTFUL_ERRORS * error and float(fits.line_excess[0]) < LINE_EXCESS
+    suspected = _trouble(answer, "black") > SUSPECTED_BLACK
+    return suspected and bends and intercept < -DOUBTFUL_ERRORS * error and float(fits.line_excess[0]) < LINE_EXCESS
 
 
 def without_black(part: Part) -> Part:

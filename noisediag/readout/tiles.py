@@ -127,10 +127,11 @@ def cut(planes: Sequence[tuple[Plane, NDArray[Any]]], limit: int, *, align: int 
 
     They begin at multiples of `align` px. `lattice`: whether the levels in use are looked for.
 
-    Pixels that hold no value (see `images.missing`) are filled in. Raises UnreadableError where the pixels are too few.
+    Pixels that hold no value and dead borders (see `images.missing`) are left out or filled in. Raises UnreadableError
+    where the pixels are too few.
     """
     height, width = (min(values.shape[axis] for _, values in planes) for axis in (0, 1))
-    masks = [images.missing_pixels(plane, values) for plane, values in planes]
+    masks = [_without_value(plane, values, linear=align == 1) for plane, values in planes]
     missing = _together_missing(masks, (height, width))
     if missing is not None:
         inside = box(missing, align)
@@ -171,6 +172,14 @@ def cut(planes: Sequence[tuple[Plane, NDArray[Any]]], limit: int, *, align: int 
     step = images.code_step(codes if holes is None else codes[~holes])
     container = _container_step(raw[0].dtype, step, span)
     return Bag(stack, None if step is None else step / span, container, holes, share)
+
+
+def _without_value(plane: Plane, values: NDArray[Any], *, linear: bool) -> NDArray[np.bool_] | None:
+    """Pixels without a value, and the dead border of a linear picture; None: there are none."""
+    missing, border = images.missing_pixels(plane, values), images.dead_border(values) if linear else None
+    if missing is None or border is None:
+        return border if missing is None else missing
+    return missing if (missing | border).all() else missing | border  # all that has a value is one constant
 
 
 def _together_missing(masks: Sequence[NDArray[np.bool_] | None], shape: tuple[int, int]) -> NDArray[np.bool_] | None:

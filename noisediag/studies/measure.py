@@ -11,7 +11,8 @@ from pathlib import Path
 from noisediag.batch.folder import files as files_below
 from noisediag.errors import NoisediagError, UsageError
 from noisediag.footprint.file import Footprint
-from noisediag.images.formats import SUFFIXES
+from noisediag.images.formats import is_picture_name
+from noisediag.images.zarr_store import is_store
 from noisediag.labels import bursts, pairs, photon_transfer
 from noisediag.labels.bursts import ReadOptions
 
@@ -34,7 +35,7 @@ def of_repeats(path: Path, reading: ReadOptions) -> tuple[Job, ...]:
 
     Raises UsageError for a folder without pictures.
     """
-    if not path.is_dir():
+    if not path.is_dir() or is_store(path):
         return (Job(path, partial(_stack, path, reading)),)
     return tuple(job for folder, files in _by_folder(path).items() for job in _of_folder(folder, files, reading))
 
@@ -129,7 +130,7 @@ def _by_folder(folder: Path) -> dict[Path, list[Path]]:
 
 def _pictures(folder: Path) -> list[Path]:
     """Files below `folder` that are pictures by their names, numbers in the order of their values."""
-    found = [file for file in files_below(folder) if file.suffix.lower() in SUFFIXES]
+    found = [file for file in files_below(folder) if is_picture_name(file.name)]
     if not found:
         raise UsageError(f"{folder}: holds no picture")
     return sorted(found, key=_natural)

@@ -15,7 +15,7 @@ from noisediag.cop.calibration import EVERYTHING
 
 TAIL = 0.05  # of the truth below the interval, and as much above
 RAW_TAIL = 0.035  # Large bags have small statistical errors; what is left is the scene's, and unseen scenes cost more.
-ALARMS = 0.008  # Of clean pictures said to hold a noise: far less than the 5 % allowed, for pictures of other kinds.
+ALARMS = 0.01  # Of clean pictures said to hold a noise: far less than the 5 % allowed, for pictures of other kinds.
 MIN_CASES = 60  # of a group with factors of its own; the conformal quantile of 5 % needs 19
 MIN_FACTOR = 0.05  # by which the half of an interval is stretched; 0 would make it a point
 

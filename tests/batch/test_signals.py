@@ -85,7 +85,10 @@ def slow(tmp_path):
 def test_a_signal_to_all_processes_loses_no_row_and_leaves_nothing(quick, slow, tmp_path, name):
     """As a terminal, a queueing system or a shutdown sends it: to the workers too, which is no fault of their files."""
     output, journal = tmp_path / "r.jsonl", tmp_path / "r.jsonl.journal"
-    with started(quick, slow, output, "--workers", "2", start_new_session=True) as process:
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # where tests run under nohup
+    process = started(quick, slow, output, "--workers", "2", start_new_session=True)
+    signal.signal(getattr(signal, name), before)
+    with process:
         until_rows(journal)
         os.killpg(process.pid, getattr(signal, name))
         said = process.communicate(timeout=30)[1]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from noisediag.batch import walk
+from noisediag.batch import keys, walk
 from noisediag.batch.walk import Shard, Walk
 from noisediag.errors import UsageError
 
@@ -99,3 +99,36 @@ def test_the_folder_one_stands_in_has_paths_as_pathlib_spells_them(tmp_path, mon
     make(tmp_path, "a.tif", "sub/b.tif")
     monkeypatch.chdir(tmp_path)
     assert [entry.path for entry in Walk(Path()).find().entries] == ["a.tif", "sub/b.tif"]
+
+
+def test_a_zarr_store_is_a_file_and_a_plate_its_fields(tmp_path):
+    make(tmp_path, "image/0/0.0", "plate.zarr/A/1/0/0/0.0", "plate.zarr/A/1/1/0/0.0", "b.tif", "empty.zarr/notes.txt")
+    group, array = '{"zarr_format": 2}', '{"zarr_format": 2, "shape": [64, 64]}'
+    for place in ("image", "plate.zarr", "plate.zarr/A/1", "plate.zarr/A/1/0", "plate.zarr/A/1/1"):
+        (tmp_path / place / ".zgroup").write_text(group)
+    (tmp_path / "image/0/.zarray").write_text(array)
+    (tmp_path / "plate.zarr/.zattrs").write_text('{"plate": {"wells": [{"path": "A/1"}]}}')
+    (tmp_path / "plate.zarr/A/1/.zattrs").write_text('{"well": {"images": [{"path": "0"}, {"path": "1"}]}}')
+    fields = ["plate.zarr/A/1/0", "plate.zarr/A/1/1"]
+    assert found(tmp_path) == ["b.tif", "empty.zarr", "image", *fields]
+    assert found(tmp_path, include=["*.zarr"]) == ["empty.zarr", *fields]
+    assert found(tmp_path, include=["*/1/1"], exclude=["empty*"]) == fields[1:]
+    assert found(tmp_path, exclude=["plate*"]) == ["b.tif", "empty.zarr", "image"]
+    assert found(tmp_path / "plate.zarr") == ["A/1/0", "A/1/1"]
+    before = Walk(tmp_path).find().entries
+    assert before[1].failure.message == "is a directory"
+    (tmp_path / "image/0/0.0").write_bytes(b"other")
+    after = Walk(tmp_path).find().entries
+    assert [one.key == other.key for one, other in zip(before, after, strict=True)] == [True, True, False, True, True]
+    assert [keys.by_content(Path(one.path)) for one in after[3:]] == [
+        keys.by_content(Path(one.path)) for one in before[3:]
+    ]
+    assert keys.by_content(Path(after[2].path)) != keys.by_content(Path(after[3].path))
+    (tmp_path / "plate.zarr/.zattrs").write_text('{"plate": {"wells": [{"path": "../image"}]}}')
+    (bad,) = Walk(tmp_path / "plate.zarr").find().entries
+    assert (bad.failure.code, "not followed" in bad.failure.message) == ("unsupported", True)
+
+
+def test_packed_pictures_go_by_the_name_within(tmp_path):
+    make(tmp_path, "a.fits.gz", "b.tar.gz", "c.txt.gz", "d.NII.GZ", "e.gz")
+    assert found(tmp_path) == ["a.fits.gz", "d.NII.GZ"]

@@ -72,3 +72,31 @@ def test_the_no_data_value_of_a_tiff(tmp_path: Path, text: str, code: float | No
     assert image.planes[0].missing_code == code
     assert (None if missing is None else missing.mean()) == (None if code is None else 1 / 8)
     assert any("is no number: ignored" in warning for warning in image.warnings) == said
+
+
+class TestDeadBorder:
+    def picture(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.integers(50, 900, (64, 80), dtype=np.uint16)
+
+    def test_a_frame_of_one_value(self, rng: np.random.Generator) -> None:
+        from noisediag.images import dead_border
+
+        for value in (0, 50):
+            values = self.picture(rng)
+            values[:9], values[-2:], values[:, :50] = value, value, value
+            mask = dead_border(values)
+            assert mask is not None
+            assert not mask[9:-2, 50:].any()
+            assert mask.sum() == values.size - 53 * 30
+            assert (dead_border(values[9:-2, 50:])) is None
+
+    def test_what_is_none(self, rng: np.random.Generator) -> None:
+        from noisediag.images import dead_border
+
+        saturated, fading = self.picture(rng), self.picture(rng)
+        saturated[:9] = 900
+        fading[:20] = 0
+        fading[9:20] = rng.random((11, 80)) < 0.1
+        few = (rng.random((64, 80)) < 0.01).astype(np.uint8)  # a photon here and there
+        for values in (saturated, fading, few, np.zeros((64, 80)), np.full((64, 80), np.nan)):
+            assert dead_border(values) is None

@@ -138,7 +138,6 @@ def test_display_profile_makes_16_bits_rendered(tmp_path: Path, rng: np.random.G
 def test_refused_kinds(tmp_path: Path) -> None:
     values = np.zeros(SIZE, np.uint16)
     cases = {
-        "GeoTIFF": {"data": values, "extratags": [(34735, "H", 4, (1, 1, 0, 0), True)]},
         "1-bit": {"data": values > 0},
         "WhiteIsZero": {"data": values, "photometric": "miniswhite"},
         "complex64": {"data": values.astype(np.complex64)},

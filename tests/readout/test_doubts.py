@@ -124,7 +124,7 @@ class TestConsequences:
             return replace(answer, doubts=replace(answer.doubts, fits=replace(answer.doubts.fits, by_cell=extremes)))
 
         before, after = force(trouble="uneven", change=cells)
-        assert after.uneven == pytest.approx((0.5, 2.0))
+        assert after.uneven == pytest.approx((0.5 / doubts.ROOM, 2.0 * doubts.ROOM))
         assert "uneven" in after.plane.flags
         for old, new in zip(before.curve, after.plane.curve, strict=True):
             assert new.low <= 0.5 * old.sigma

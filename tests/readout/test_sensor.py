@@ -112,7 +112,7 @@ class TestFlags:
         """More read noise than the parameter's range holds, in data that nothing clips."""
         noisy = sensed(0.2 * ramp() + 2, read=0.4).astype(np.float32)
         estimate = estimator.estimate(images.from_array(noisy - 2, black=0, white=1))["read_noise"]
-        assert estimate.value == pytest.approx(0.4, rel=0.1)
+        assert estimate.value == pytest.approx(0.4, rel=0.15)
         assert estimate.flag == "out_of_range"
 
 
