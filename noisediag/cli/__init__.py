@@ -40,8 +40,9 @@ COMMANDS = {
     "has.",
     "finetune": "Learn to read your own noise from about 100 labelled pictures; the result is a --checkpoint for "
     "estimate.",
+    "guide": "Show a page of the handbook, or list its pages.",
 }
-_WITH_MANY_VALUES = frozenset({"measure", "finetune"})
+_WITH_MANY_VALUES = frozenset({"measure", "finetune", "guide"})
 
 
 class Commands(PlainHelp):
@@ -68,7 +69,7 @@ def _load(name: str) -> Any:
     if group is None:
         group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         kind = ManyValues if name in _WITH_MANY_VALUES else None
-        group.command(name, no_args_is_help=True, cls=kind)(getattr(module, name))
+        group.command(name, no_args_is_help=name != "guide", cls=kind)(getattr(module, name))
     return typer.main.get_command(group)
 
 

@@ -13,7 +13,7 @@ def rows() -> list[tuple[str, ...]]:
     """A row a format, by COLUMNS; names of files in brackets, "-" where the format states nothing."""
     return [
         (
-            f"{one.name} ({', '.join(f'.{word}' for word in one.suffixes.split())})",
+            one.name + (f" ({', '.join(f'.{word}' for word in one.suffixes.split())})" if one.suffixes else ""),
             one.reads,
             *(text or "-" for text in (one.black, one.white, one.time, one.extra)),
             one.library,
