@@ -2,14 +2,14 @@
 
 A block of commands is run by bash in a new folder, into which the repository's tests/ and models/ are linked:
 
-- a block `sh`; a block `text` behind it shows what its last command prints, the beginning of it where it ends with `...`;
+- a block `sh`; a block `text` behind it shows what its commands print, the beginning of it where it ends with `...`;
 - a block `console`: lines that begin with `$ `, each with what it prints below it, on stdout and stderr.
 
 A block `sh` whose first line is a comment `# takes ...` is run at full size only (`--all` here, NOISEDIAG_FULL=1 in the
 tests), one that begins with `# needs ...` is not, for it asks for files or hours that a test has not.
 
-Words behind the script's name pick the blocks whose page or commands hold them; `--all`: the slow ones, too; `--picture`:
-the picture of the README instead. Without words the table of formats is written anew, too.
+Words behind the script's name pick the blocks whose page or commands hold them; `--all`: the slow ones, too;
+`--picture`: the picture of the README instead. Without words the table of formats is written anew, too.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def run(example: Example, noisediag: str | None = None) -> list[str]:
         lines += [step.commands, f"printf '{_BETWEEN}'"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
     environment.pop("NOISEDIAG_ENGINE", None)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # its python3
     with tempfile.TemporaryDirectory() as folder:
         for place in ("tests", "models"):
             Path(folder, place).symlink_to(ROOT / place)

@@ -1,6 +1,6 @@
 """The picture of the README: a noisy photograph, its noise curve with the interval, and what `estimate` prints of it.
 
-`python tests/readme.py --picture` draws it. What was printed travels in the file, where a test compares it with the README.
+`python tests/readme.py --picture` draws it. What was printed travels in the file; a test compares it with the README.
 """
 
 from __future__ import annotations

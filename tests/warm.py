@@ -1,7 +1,7 @@
 """Commands of noisediag without the start of a process each: forks of one that has imported the libraries.
 
-`with serving() as folder:` starts it; a shell that has `function(folder)` runs `noisediag ...` as a client does, on its own
-standard streams, in its own folder and environment, and gets the exit code.
+`with serving() as folder:` starts it; a shell that has `function(folder)` runs `noisediag ...` as a client does, on its
+own standard streams, in its own folder and environment, and gets the exit code.
 """
 
 from __future__ import annotations

@@ -106,6 +106,7 @@ def run(*arguments, **changes):
 CODE = """
 import sys
 from noisediag.cli import main
+sys.argv[0] = "noisediag"
 try:
     main()
 finally:

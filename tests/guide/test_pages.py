@@ -1,4 +1,4 @@
-"""README.md and the handbook: their commands run and print what is shown, their links hold, their words are explained."""
+"""README.md and the handbook: their commands print what is shown, links hold, the words of reports are explained."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ast
 import importlib.util
 import json
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -97,7 +96,7 @@ class TestCommands:
 
     def test_are_all_mentioned(self) -> None:
         for name in typer.main.get_command(app).list_commands(None):
-            assert f"noisediag {name}" in HANDBOOK
+            assert f"noisediag {name}" in README + HANDBOOK
 
 
 class TestReadme:
@@ -112,7 +111,7 @@ class TestReadme:
 
     def test_its_commands_for_users_run(self, tmp_path: Path, noisediag: str) -> None:
         """On small pictures with the names that the commands have."""
-        lines = [noisediag, "set -e", *PICTURES]
+        lines = [noisediag, "set -e", Path(__file__).with_name("pictures.sh").read_text("utf-8")]
         for commands, _ in wanted():
             lines += [f"{command} > /dev/null || [ $? = 1 -a {command.split()[1]} = finetune ]" for command in commands]
         done = subprocess.run(
@@ -213,19 +212,15 @@ def named(text: str) -> list[list[str]]:
     lines = [line for block in blocks(text, "sh") for line in block.splitlines() if not line.startswith("#")]
     lines += [line[2:] for block in blocks(text, "console") for line in block.splitlines() if line[:2] in ("$ ", "> ")]
     lines += [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", code_free(text))]
-    found = []
-    for line in lines:
-        for part in re.split(r"\||;|&&|>|\bdo\b|\bdone\b", line):
-            words = shlex.split(part.replace("\\", "").replace("'", ""), comments=True)
-            if words and words[0] == "noisediag":
-                found.append(words[1:])
-    return found
+    found = [re.findall(r"\bnoisediag((?: [^\s|;&>`]+)+)", line) for line in lines]
+    words = [match.split() for matches in found for match in matches]
+    return [one for one in words if re.match(r"[a-z-]+$", one[0])]
 
 
 def wanted() -> list[tuple[list[str], list[str]]]:
     """Commands and pages of each row of the README's table of users."""
-    table = README.split("\n## I want ...\n")[1].split("\n\n")[1]
-    rows = [line for line in table.splitlines() if "`noisediag " in line]
+    section = README.split("\n## I want ...\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|") and "`noisediag " in line]
     return [(re.findall(r"`(noisediag [^`]+)`", row), re.findall(r"\]\(([^)]+)\)", row)) for row in rows]
 
 
@@ -251,22 +246,3 @@ def enums(node: Any) -> Iterator[str]:
         yield from enums(value)
     for value in node if isinstance(node, list) else ():
         yield from enums(value)
-
-
-PICTURES = """
-mkdir raw photos shots
-simulated() { noisediag simulate --scene photo --size 96x96 --shot-gain 1e-3 --read-noise 5e-3 "$@" > /dev/null; }
-simulated --bit-depth 8 -o photo.png
-simulated --bit-depth 8 --seed 1 -o frame.png
-simulated --frames 4 --black 100 -o stack.tif
-for iso in 1 2; do simulated --bit-depth 14 --black 512 --size 192x192 --seed $iso --shot-gain ${iso}e-4 -o raw/$iso.dng; done
-cp raw/1.dng photo.dng
-noisediag simulate --scene stars --size 256x256 --black 500 --shot-gain 2e-5 --read-noise 5e-5 --exposure 0.02 -o light.tif
-simulated --seed 3 -o photos/a.png
-simulated --seed 4 -o photos/b.tif
-noisediag simulate --scene leaves --size 64x64 -o clean.tif
-noisediag estimate photos/b.tif -o report.json
-simulated --bit-depth 12 -o band.tif
-echo path,sigma > shots/labels.csv
-for i in $(seq 15 40); do simulated --size 64x64 --seed $i --read-noise 0.0$i -o shots/$i.png; echo $i.png,0.0$i >> shots/labels.csv; done
-""".strip().splitlines()
