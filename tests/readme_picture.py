@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ import readme
 PICTURE = readme.ROOT / "tests" / "data" / "readme.png"
 SAMPLE = readme.ROOT / "tests" / "data" / "sample.dng"
 CUT = (slice(150, 198), slice(20, 84))  # rows and columns of the green plane that are shown larger
-LARGER = 4
 DPI = 110
+COLOURS = 128  # of the file
+LINE_IN = 0.14  # height of a line of the table
 
 
 def draw(path: Path) -> None:
     """Write the picture of the sample that ships."""
+    import PIL.Image
+    import PIL.PngImagePlugin
     from matplotlib.figure import Figure
 
     import noisediag
@@ -31,27 +35,36 @@ def draw(path: Path) -> None:
     green = ((plane.load() - plane.black_dn) / (plane.white_dn - plane.black_dn)).clip(0, 1)
     footprint = noisediag.estimate(SAMPLE)
 
-    figure = Figure(figsize=(12, 4.6), dpi=DPI, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
-    upper, lower = left.subplots(2, 1, height_ratios=(1, 1.1))
-    _photograph(upper, green)
-    _curve(lower, footprint)
-    right.text(0.01, 0.98, printed, family="monospace", size=7.6, va="top", linespacing=1.15)
-    figure.savefig(path, metadata={"Software": None, "Description": printed})
+    figure = Figure(
+        figsize=(12, max(4.0, LINE_IN * printed.count("\n"))), dpi=DPI, layout="constrained", facecolor="white"
+    )
+    grid = figure.add_gridspec(2, 3, width_ratios=(1, 1, 2.5), height_ratios=(1, 1.15))
+    _photograph(figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1]), green)
+    _curve(figure.add_subplot(grid[1, :2]), footprint)
+    table = figure.add_subplot(grid[:, 2])
+    table.set_axis_off()
+    table.text(
+        0.02, 1.0, printed, family="monospace", size=8, va="top", linespacing=1.2, parse_math=False, in_layout=False
+    )
+    drawn = io.BytesIO()
+    figure.savefig(drawn, metadata={"Software": None})
+    told = PIL.PngImagePlugin.PngInfo()
+    told.add_itxt("Description", printed)
+    PIL.Image.open(drawn).convert("RGB").quantize(COLOURS).save(path, "PNG", optimize=True, pnginfo=told)
 
 
-def _photograph(axes: Any, green: Any) -> None:
+def _photograph(whole: Any, larger: Any, green: Any) -> None:
     """The picture and, beside it, a part of it with its contrast stretched."""
     rows, columns = CUT
-    axes.imshow(green ** (1 / 2.2), cmap="gray", vmin=0, vmax=1)
-    axes.set_title("tests/data/sample.dng, and its noise", size=9)
-    axes.set_axis_off()
     part = green[rows, columns]
-    inset = axes.inset_axes((1.03, 0.0, 0.98, 1.0))
     middle, spread = part.mean(), 2.5 * part.std()
-    inset.imshow(part, cmap="gray", vmin=middle - spread, vmax=middle + spread, interpolation="nearest")
-    inset.set_axis_off()
-    axes.indicate_inset((columns.start, rows.start, part.shape[1], part.shape[0]), edgecolor="black")
+    whole.imshow(green ** (1 / 2.2), cmap="gray", vmin=0, vmax=1)
+    whole.set_title("a photograph", size=9)
+    whole.indicate_inset((columns.start, rows.start, part.shape[1], part.shape[0]), edgecolor="black")
+    larger.imshow(part, cmap="gray", vmin=middle - spread, vmax=middle + spread, interpolation="nearest")
+    larger.set_title("its noise", size=9)
+    for axes in (whole, larger):
+        axes.set_axis_off()
 
 
 def _curve(axes: Any, footprint: Any) -> None:
