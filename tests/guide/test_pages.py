@@ -111,9 +111,9 @@ class TestReadme:
 
     def test_its_commands_for_users_run(self, tmp_path: Path, noisediag: str) -> None:
         """On small pictures with the names that the commands have."""
-        lines = [noisediag, "set -e", Path(__file__).with_name("pictures.sh").read_text("utf-8")]
+        lines = [noisediag, "set -eo pipefail", Path(__file__).with_name("pictures.sh").read_text("utf-8")]
         for commands, _ in wanted():
-            lines += [f"{command} > /dev/null || [ $? = 1 -a {command.split()[1]} = finetune ]" for command in commands]
+            lines += [f"echo '{command}' >&2; {command} > /dev/null" for command in commands]
         done = subprocess.run(
             ["bash", "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, check=False
         )
@@ -132,7 +132,8 @@ class TestReadme:
         (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
         assert (ROOT / picture).stat().st_size < 200_000
         (first,) = [e for e in EXAMPLES if e.page == "README" and "estimate" in e.commands]
-        drawn = PIL.Image.open(ROOT / picture).info["Description"]
+        with PIL.Image.open(ROOT / picture) as file:
+            drawn = file.info["Description"]
         shown = first.steps[0].output
         assert all(readme.same(a, b) for a, b in zip(drawn.split(), shown.split(), strict=True))
 
