@@ -92,7 +92,7 @@ def examples(page: Path) -> list[Example]:
 def run(example: Example, noisediag: str | None = None) -> list[str]:
     """What each step prints, as the page shows it. `noisediag`: the shell function of that name, else new processes.
 
-    Raises CalledProcessError where a command of a block `sh` fails.
+    Raises RuntimeError where a command of a block `sh` fails.
     """
     tool = f"{shlex.quote(sys.executable)} -m noisediag"
     lines = [noisediag or f'noisediag() {{ {tool} "$@"; }}', "exec 2>&1" if example.session else "set -e"]
@@ -108,7 +108,7 @@ def run(example: Example, noisediag: str | None = None) -> list[str]:
             ["bash", "-c", "\n".join(lines)], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
     if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, example.commands, done.stdout, done.stderr)
+        raise RuntimeError(f"exit code {done.returncode} of\n{example.commands}\n{done.stdout}{done.stderr}")
     return [_shown(step.output, text) for step, text in zip(example.steps, done.stdout.split(_BETWEEN), strict=False)]
 
 

@@ -1,7 +1,7 @@
 """The intervals hold the truth as often as they say, over pictures whose noise is known.
 
 Procedural scenes under the laws `poisson-gauss` and `mixture` of the benchmark, as they were in training: what may be
-asked of a calibrated model on its own ground. What real pictures cost, the README's tables say.
+asked of a calibrated model on its own ground. What real pictures cost, the tables of noisediag/guide/accuracy.md say.
 """
 
 from __future__ import annotations

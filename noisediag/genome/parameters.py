@@ -1,4 +1,4 @@
-"""The one table of noise parameters; head width, prior, JSON, CSV, table and README rows derive from it.
+"""The one table of noise parameters; head width, prior, JSON, CSV, table and handbook rows derive from it.
 
 Definitions and ranges: the noise model sigma2(x) = S*x + O + M^2*x^2 + q^2/12 with O = read_noise^2, plus row and
 column offsets, impulses and the spatial correlation of the pixel noise.

@@ -45,8 +45,8 @@ def read(topic: str) -> str:
 
 
 def title(name: str) -> str:
-    """The line that the page `name` has in a list of pages: its heading."""
-    return read(name).partition("\n")[0].removeprefix("# ")
+    """The line that the page `name` has in a list of pages: its heading, or what stands behind a colon in it."""
+    return read(name).partition("\n")[0].removeprefix("# ").rpartition(": ")[2]
 
 
 def near(topic: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class TestPages:
         for name in guide.NAMES:
             (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == [name]]
             assert guide.title(name) in line
-            assert len(line) <= 100
+            assert len(line) <= 80
 
     @pytest.mark.parametrize(
         ("topic", "page"), [("denoisers", "denoiser"), ("glosary", "glossary"), ("finetune", "own-labels")]

@@ -30,7 +30,7 @@ def real(
             help="Real files whose measured noise DIR/truth.json states. A set, named by its folder, has `levels` of "
             "flat frames (mean_dn, temporal_var, fixed_pattern_var), `files` or Bayer positions `per_plane` with a and "
             "b (variance = a*signal + b), `sigma_dn` (at_mean), or pairs *_real and *_mean of processed pictures with "
-            "`std_by_level`; all in DN. See the README.",
+            "`std_by_level`; all in DN. See `noisediag guide benchmark`.",
         ),
     ],
     baselines: Baselines = True,
