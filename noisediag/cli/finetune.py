@@ -22,9 +22,9 @@ from noisediag.cli.common import (
     check_output,
     check_plot,
     check_style,
-    complain,
     errors_in_words,
     panel,
+    warn,
     write_file,
 )
 from noisediag.cli.gather import measured, print_or_write
@@ -143,7 +143,7 @@ def finetune(
         write_file(curve, lambda part: report.draw(made.result, part), force=force)
         for verdict in made.result.verdicts:
             if not verdict.better:
-                complain(f"warning: {verdict.name}: not shown to be better, left out")
+                warn(f"{verdict.name}: not shown to be better, left out")
         print_or_write(report, made.result, json=json, csv=csv, output=None, force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from noisediag.cli.common import Force, check_output, errors_in_words
+from noisediag.cli.common import Force, check_output, errors_in_words, write_file
 
 
 def report(
@@ -23,8 +23,8 @@ def report(
         check_output("--output", output, (".html",), inputs=[source], force=force)
 
         from noisediag.reports import page as study
-        from noisediag.reports.files import replacing
+        from noisediag.reports.progress import Waiting
 
-        text = study.page(source, thumbnails=thumbnails)
-        with replacing(output, force=force) as part:
-            part.write_text(text, encoding="utf-8")
+        with Waiting("page"):
+            text = study.page(source, thumbnails=thumbnails)
+        write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)

@@ -20,8 +20,8 @@ from noisediag.cli.common import (
     check_numbers,
     check_output,
     check_plot,
-    complain,
     errors_in_words,
+    warn,
     write_file,
 )
 from noisediag.cli.gather import print_or_write
@@ -77,7 +77,7 @@ def verify(
             columns = columns_of(image)
         result = study.run(image, columns, pairs, names)
         for warning in result.warnings:
-            complain(f"warning: {warning}", source)
+            warn(warning, source)
         print_or_write(study, result, json=json, output=output, force=force)
         write_file(plot, lambda part: study.plot(result, part), force=force)
         if not result.passes:
