@@ -67,6 +67,16 @@ def panel(title: str) -> Callable[..., Any]:
     return partial(typer.Option, rich_help_panel=title)
 
 
+def completing(names: Sequence[str], *, several: bool = False) -> Callable[[str], list[str]]:
+    """What completes a value that is one of `names`, or `several` of them with commas between."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",") if several else ("", "", incomplete)
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return complete
+
+
 _of_input = panel(INPUT_PANEL)
 Black = Annotated[float | None, _of_input(help="Black level, DN.")]
 White = Annotated[float | None, _of_input(help="White level, DN.")]

@@ -18,32 +18,13 @@ from noisediag.errors import VOICE, UsageError, complain, tell
 _messages = panel("Messages")
 
 
-def _set_quiet(ctx: typer.Context, value: bool) -> bool:
-    VOICE.quiet = value
-    _set(ctx)
-    return value
-
-
-def _set_verbose(ctx: typer.Context, value: bool) -> bool:
-    VOICE.verbose = value
-    _set(ctx)
-    return value
-
-
-def _set(ctx: typer.Context) -> None:
-    if VOICE.quiet and VOICE.verbose and not ctx.resilient_parsing:
-        VOICE.quiet = VOICE.verbose = False
-        complain("--quiet and --verbose exclude each other")
-        raise typer.Exit(UsageError.exit_code)
-
-
 Quiet = Annotated[
     bool,
-    _messages("--quiet", "-q", callback=_set_quiet, help="Errors alone on stderr: neither warnings nor progress."),
+    _messages("--quiet", "-q", help="Errors alone on stderr: neither warnings nor progress."),
 ]
 Verbose = Annotated[
     bool,
-    _messages("--verbose", "-v", callback=_set_verbose, help="Say on stderr what is done, and how long it takes."),
+    _messages("--verbose", "-v", help="Say on stderr what is done, and how long it takes."),
 ]
 _ADDED = {"quiet": Quiet, "verbose": Verbose}
 
@@ -64,11 +45,15 @@ def _voiced(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` with the options --quiet and --verbose, which it need not know of."""
     signature = inspect.signature(function)
     hints = typing.get_type_hints(function, include_extras=True)
+    lacking = {name: kind for name, kind in _ADDED.items() if name not in signature.parameters}
 
     @functools.wraps(function)
     def voiced(**values: Any) -> Any:
-        for name in _ADDED:
-            values.pop(name)
+        if values["quiet"] and values["verbose"]:
+            complain("--quiet and --verbose exclude each other")
+            raise typer.Exit(UsageError.exit_code)
+        VOICE.quiet, VOICE.verbose = values["quiet"], values["verbose"]
+        values = {name: value for name, value in values.items() if name not in lacking}
         begun = time.monotonic()
         try:
             return function(**values)
@@ -78,9 +63,9 @@ def _voiced(function: Callable[..., Any]) -> Callable[..., Any]:
     own = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in signature.parameters.values()]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-        for name, kind in _ADDED.items()
+        for name, kind in lacking.items()
     ]
     own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
     voiced.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-    voiced.__annotations__ = {**hints, **_ADDED}
+    voiced.__annotations__ = {**hints, **lacking}
     return voiced

@@ -246,13 +246,13 @@ class _Measuring:
     def _measure(self, path: Path, real: Path) -> Footprint:
         wanted = self.wanted
         image = self.read(real)
-        if path == STDIN:
-            image = replace(image, path=str(path))
         footprint = self.estimator.estimate(image, gain=self.gain)
         if image.frames > 1:
             from noisediag.labels.bursts import with_repeats
 
             footprint = with_repeats(footprint, image)
+        if path == STDIN:
+            footprint = _called(footprint, str(path))
         if wanted.curve is not None:
             from noisediag.reports import plots
 
@@ -333,6 +333,12 @@ class _Run:
         sys.stdout.flush()
         self.measuring.stdin.remove()
         return code
+
+
+def _called(footprint: Footprint, name: str) -> Footprint:
+    """`footprint` of a file that was called something else while it was read."""
+    measured = None if footprint.measured is None else _called(footprint.measured, name)
+    return replace(footprint, path=name, measured=measured)
 
 
 def _told(outcome: Outcome, seconds: float) -> str:

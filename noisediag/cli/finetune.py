@@ -22,6 +22,7 @@ from noisediag.cli.common import (
     check_output,
     check_plot,
     check_style,
+    completing,
     errors_in_words,
     panel,
     warn,
@@ -67,6 +68,7 @@ EncoderOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|NAME",
+        autocompletion=completing(_OURS),
         help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
         "encoder, paper-encoder.",
     ),

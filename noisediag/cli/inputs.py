@@ -33,7 +33,7 @@ class Stdin:
 
     def fill(self) -> None:
         """Read all of stdin. Raises UsageError where it is a terminal, or the disk takes no more."""
-        if sys.stdin.isatty():
+        if _is_terminal():
             raise UsageError("-: nothing is piped in; `noisediag estimate - < FILE` reads a picture from stdin")
         try:
             self.folder = Path(tempfile.mkdtemp(prefix="noisediag-stdin-"))
@@ -58,6 +58,10 @@ class Stdin:
             if real == path:
                 raise
             raise type(error)(str(error).replace(str(real), str(path))) from None
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @contextlib.contextmanager

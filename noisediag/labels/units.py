@@ -32,11 +32,11 @@ _PLAIN = frozenset(
         # others
         *("psi", "atm", "mmHg", "oz", "lb", "kVp", "mAs", "G", "gauss", "Oe", "rem", "rad", "Ci", "fc", "nit", "nits"),
         *("cpd", "lp", "cycle", "cycles", "cy", "pulse", "pulses", "photoelectron", "photoelectrons", "byte", "bytes"),
-        *("second", "seconds", "minute", "minutes", "cell", "cells", "slice", "slices", "rad/s", "year", "IU"),
+        *("cell", "cells", "slice", "slices", "IU"),
     )
 )
 _ROOT = re.compile(r"√|sqrt\((?P<inside>[^()]*)\)|rt\b")
-_EXPONENT = re.compile(r"(?:\^|\*\*)?(?P<sign>[+\-−]?)(?P<number>[0-9]+(?:\.[0-9]+)?|[⁰¹²³⁴-⁹⁻]+)$")  # noqa: RUF001
+_EXPONENT = re.compile(r"\^?(?P<sign>[+\-−]?)(?P<number>[0-9]+(?:\.[0-9]+)?|[⁰¹²³⁴-⁹⁻]+)$")  # noqa: RUF001
 _SHOWN = ("DN", "e-", "DN/e-", "e-/px/s", "%", "dB", "px", "um", "ms", "degC", "mW")
 
 
@@ -53,7 +53,11 @@ def is_known(unit: str) -> bool:
     text = unit.strip()
     if not text or text in _PLAIN:
         return True
-    text = _ROOT.sub(lambda found: f" {found['inside'] or ''} ", text).replace("(", " ").replace(")", " ")
+    text = (
+        _ROOT.sub(lambda found: f" {found['inside'] or ''} ", text.replace("**", "^"))
+        .replace("(", " ")
+        .replace(")", " ")
+    )
     parts = [part.strip() for part in text.split("/")]
     if any(not part for part in parts[1:]):
         return False

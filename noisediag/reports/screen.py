@@ -176,6 +176,9 @@ def _planes(footprint: Footprint) -> Iterator[str]:
     if len(others) < 2:
         return
     if len(others) <= MOST_PLANES and all(plane.frame is None for plane in others):
+        if len({_median_sigma(p) for p in others}) == 1:
+            yield f"sigma of each of the planes at its own median signal: {_median_sigma(others[0])} DN"
+            return
         each = ", ".join(f"{printable(p.label)} {_median_sigma(p)}" for p in others)
         yield f"sigma of the planes, each at its own median signal: {each} DN"
         return
