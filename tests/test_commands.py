@@ -133,6 +133,21 @@ class TestPaths:
         assert str(tmp_path / "nowhere" / "x.json") in run("estimate", "a", "--output=~/nowhere/x.json").stderr
 
 
+class TestStdout:
+    @pytest.mark.parametrize(
+        "words", ["distance a b --plot -", "measure --repeats a --curve -", "finetune --labels a.csv -o -"]
+    )
+    def test_what_would_share_stdout_with_a_table_is_refused(self, words):
+        result = run(*words.split())
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "- this goes to a file only" in result.stderr.replace(":", "")
+
+    def test_a_page_on_stdout(self):
+        page = run("report", Path(__file__).parent / "data" / "sample.json", "-o", "-")
+        assert page.exit_code == 0, page.output
+        assert page.stdout.startswith("<!")
+
+
 class TestVoice:
     def test_quiet_and_verbose_exclude_each_other(self):
         result = run("estimate", "a.png", "-q", "-v")

@@ -151,14 +151,25 @@ def check_style(*, json: bool, csv: bool) -> None:
 
 
 def check_output(
-    option: str, path: Path | None, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
+    option: str,
+    path: Path | None,
+    suffixes: tuple[str, ...],
+    *,
+    inputs: Iterable[Path] = (),
+    force: bool = False,
+    stdout: bool = False,
 ) -> None:
-    """Raise UsageError where `path` has another ending or could not be written: before the work, not after it."""
+    """Raise UsageError where `path` has another ending or could not be written: before the work, not after it.
+
+    `stdout`: it may be `-`, for the command prints nothing else then.
+    """
     from noisediag.reports.files import check
 
     if path is None:
         return
     if path == STDOUT:
+        if not stdout:
+            raise UsageError(f"{option} -: this goes to a file only")
         if sys.stdout.isatty() and suffixes[0] not in TEXT_SUFFIXES:
             raise UsageError(f"{option} -: a terminal cannot show {suffixes[0]}: name a file, or pipe it on")
         return

@@ -213,9 +213,12 @@ class _Wanted:
         """Raise UsageError for outputs that could not be written, before any work is done."""
         if len(files) > 1 and (self.curve or self.sigma_map):
             raise UsageError("--curve and --map take one FILE at a time")
-        check_output("--output", self.output, REPORT_SUFFIXES, inputs=files, force=self.force)
-        check_plot("--curve", self.curve, inputs=files, force=self.force)
-        check_output("--map", self.sigma_map, MAP_SUFFIXES, inputs=files, force=self.force)
+        check = partial(check_output, inputs=files, force=self.force, stdout=True)
+        check("--output", self.output, REPORT_SUFFIXES)
+        if self.curve == STDOUT:
+            check("--curve", self.curve, (".png",))
+        check_plot("--curve", None if self.curve == STDOUT else self.curve, inputs=files, force=self.force)
+        check("--map", self.sigma_map, MAP_SUFFIXES)
 
 
 def _line_of(quiet_value: bool, scale: float | None, handover: Handover | None) -> Callable[[Footprint], str] | None:

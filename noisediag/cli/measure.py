@@ -14,6 +14,7 @@ from noisediag.cli.common import (
     OUTPUT_PANEL,
     REPORT_SUFFIXES,
     SOME_FAILED,
+    STDOUT,
     Black,
     Channel,
     Csv,
@@ -71,6 +72,8 @@ def measure(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
+        if output == STDOUT:
+            json, output = not csv, None
         check_numbers(black, white, None)
         region = None if roi is None else area(roi)
         routes = Routes(repeats, flats or [], darks or [], pairs or [])

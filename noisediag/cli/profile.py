@@ -75,7 +75,7 @@ def profile(
     """
     with errors_in_words():
         wanted = () if iso is None else _isos(iso)
-        check_output("--output", output, (_SUFFIXES[to or To.json],), inputs=files, force=force)
+        check_output("--output", output, (_SUFFIXES[to or To.json],), inputs=files, force=force, stdout=True)
         check_plot("--plot", plot, inputs=files, force=force)
 
         from noisediag.estimator import Estimator

@@ -20,7 +20,7 @@ def report(
 ) -> None:
     """Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, drift."""
     with errors_in_words():
-        check_output("--output", output, (".html",), inputs=[source], force=force)
+        check_output("--output", output, (".html",), inputs=[source], force=force, stdout=True)
 
         from noisediag.reports import page as study
         from noisediag.reports.progress import Waiting

@@ -63,6 +63,7 @@ def simulate(
     with errors_in_words():
         from dataclasses import replace
 
+        from noisediag.reports.progress import Waiting
         from noisediag.studies import simulate as study
 
         given = {
@@ -93,7 +94,9 @@ def simulate(
             bleach=bleach,
             force=force,
         )
-        sys.stdout.write(study.run(options).dumps())
+        with Waiting("simulate"):
+            truth = study.run(options)
+        sys.stdout.write(truth.dumps())
 
 
 def _size(text: str) -> tuple[int, int]:

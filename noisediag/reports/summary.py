@@ -157,20 +157,21 @@ def _crossing(plane: PlaneFootprint, grows: str, *, rendered: bool) -> str:
     if rendered:
         return grows
     if level is None:
-        return f"{grows} where there is light; the read noise is not known"
+        return "The noise grows with the light, as shot noise does; its read noise is not known"
     at = (level**2 + rounding) / shot.value
-    if at <= darkest:
+    ends = ((read.low, shot.high), (read.high, shot.low))
+    low, high = (((end or level) ** 2 + rounding) / (other or shot.value) for end, other in ends)
+    wide = f" (90 %: {_percent(low)} to {_percent(high)})" if high > WIDE * low else ""
+    if high <= darkest:
         said = f"{grows} at all signals of the picture"
-    elif known and at >= brightest:
-        return f"Read-noise limited at all signals of the picture, shot noise from {_percent(at)} signal on"
     elif not known:
         said = f"{grows} above {_percent(at)} signal, if not everywhere" if at < brightest else f"{grows}, as it seems"
-    else:
-        low, high = (
-            ((end or level) ** 2 + rounding) / (other or shot.value)
-            for end, other in ((read.low, shot.high), (read.high, shot.low))
+    elif at >= brightest:
+        seems = "" if low >= brightest else ", as it seems,"
+        said = (
+            f"Read-noise limited{seems} at all signals of the picture, shot noise from {_percent(at)} signal on{wide}"
         )
-        wide = f" (90 %: {_percent(low)} to {_percent(high)})" if high > WIDE * low else ""
+    else:
         said = f"{grows} above {_percent(at)} signal{wide}"
     gain_noise = plane["multiplicative"].value if _found(plane["multiplicative"]) else None
     if gain_noise and shot.value / gain_noise**2 < brightest:
