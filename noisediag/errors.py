@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -72,6 +75,23 @@ class CheckpointError(NoisediagError):
     exit_code = 5
 
 
+@dataclass
+class Voice:
+    """How much goes to stderr beside errors: what the command line was asked for, for as long as the process."""
+
+    quiet: bool = False  # neither warnings nor progress
+    verbose: bool = False  # what is done, and how long it takes
+    aside: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext  # takes a bar away from the terminal
+
+    @property
+    def shows_progress(self) -> bool:
+        """Progress is for people who look: never in files and pipes."""
+        return not self.quiet and sys.stderr.isatty()
+
+
+VOICE = Voice()
+
+
 def one_line(message: str) -> str:
     """`message` with its line ends and repeated blanks folded."""
     return " ".join(message.split())
@@ -101,9 +121,21 @@ def complain(message: str, path: str | Path | None = None) -> None:
     Where stderr takes no more (a full disk, a reader that is gone), there is nobody to tell: the work goes on.
     """
     where = "" if path is None else f"{path}: "
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), VOICE.aside():
         sys.stderr.write(printable(f"noisediag: {where}{one_line(message)}") + "\n")
         sys.stderr.flush()
+
+
+def warn(message: str, path: str | Path | None = None) -> None:
+    """A warning on stderr, like `complain`; nothing where `--quiet` was asked for."""
+    if not VOICE.quiet:
+        complain(f"warning: {message}", path)
+
+
+def tell(message: str, path: str | Path | None = None) -> None:
+    """A line on stderr where `--verbose` was asked for."""
+    if VOICE.verbose:
+        complain(message, path)
 
 
 def _escaped(character: str) -> str:

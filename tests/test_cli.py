@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -103,7 +104,9 @@ class TestStreams:
     def test_a_table_by_default_and_warnings_on_stderr(self, model, picture):
         result = estimate(picture)
         assert result.exit_code == 0
-        assert "noise curve" in result.stdout
+        assert "noise found" in result.stdout
+        assert "noise curve of all" not in result.stdout
+        assert "noise curve of all" in estimate(picture, "--details").stdout
         assert all(len(line) <= 80 and line == line.rstrip() for line in result.stdout.splitlines())
         assert result.stderr == f"noisediag: {picture}: warning: black level unknown\n"
 
@@ -159,6 +162,132 @@ class TestStreams:
     def test_options_for_denoisers(self, model, picture):
         assert estimate(picture, "--format", "bm3d").stdout.startswith("sigma_psd=0.00")
         assert estimate(picture, "--format", "fastdvdnet").stdout.startswith("--noise_sigma 0.4")
+
+
+class TestSeveral:
+    def test_a_line_each_in_the_order_given(self, model, picture, tmp_path):
+        other = tmp_path / "other.dng"
+        other.write_bytes(b"pixels")
+        result = estimate(picture, other)
+        heading, first, second = result.stdout.splitlines()
+        assert heading.split()[:4] == ["file", "camera", "ISO", "domain"]
+        assert [first.split()[0], second.split()[0]] == [str(picture), str(other)]
+        assert len(result.stderr.splitlines()) == 2
+        assert "noise curve of all" in estimate(picture, other, "--details").stdout
+
+    def test_a_failed_one_has_a_line_and_a_reason(self, model, picture, tmp_path):
+        result = estimate(tmp_path / "gone.tif", picture)
+        assert result.exit_code == 3
+        assert "truncated" in result.stdout.splitlines()[1]
+        assert "ends early" in result.stderr
+
+    def test_a_folder_of_pictures(self, model, tmp_path):
+        for name in ("b.dng", "a.png", "notes.txt", ".hidden.png"):
+            (tmp_path / name).write_bytes(b"pixels")
+        lines = estimate(tmp_path).stdout.splitlines()
+        assert [line.split()[0] for line in lines[1:]] == [str(tmp_path / "a.png"), str(tmp_path / "b.dng")]
+        assert len(json.loads(estimate(tmp_path, "--json").stdout)["images"]) == 2
+        assert "2 others passed over" in estimate(tmp_path, "--verbose").stderr
+        (tmp_path / "b.dng").unlink()
+        assert len(estimate(tmp_path).stdout.splitlines()) == 2  # of a folder a line, whatever is in it
+
+    def test_folders_that_batch_is_for(self, model, tmp_path, monkeypatch):
+        (tmp_path / "a.png").write_bytes(b"pixels")
+        (tmp_path / ".cache").mkdir()
+        assert estimate(tmp_path).exit_code == 0
+        monkeypatch.setattr("noisediag.cli.inputs.MANY", 0)
+        assert "1 pictures: `noisediag batch`" in one_error(estimate(tmp_path), 2)
+        (tmp_path / "night").mkdir()
+        assert "has sub-folders (night): `noisediag batch`" in one_error(estimate(tmp_path), 2)
+        empty = tmp_path / "night"
+        assert "no picture" in one_error(estimate(empty), 2)
+
+    def test_sorted(self, model, make_footprint, tmp_path):
+        for name in ("a.png", "b.png", "c.png"):
+            (tmp_path / name).write_bytes(b"pixels")
+        isos = {"a.png": 800, "b.png": 100, "c.png": 3200}
+        model.make_footprint = lambda path, **changes: make_footprint(
+            path=path, acquisition={"ISO": isos[Path(path).name]}, **changes
+        )
+
+        def names(*options):
+            return [Path(line.split()[0]).name for line in estimate(tmp_path, *options).stdout.splitlines()[1:]]
+
+        assert names() == ["a.png", "b.png", "c.png"]
+        assert names("--sort", "iso") == ["b.png", "a.png", "c.png"]
+        assert names("--sort", "iso", "--reverse") == ["c.png", "a.png", "b.png"]
+
+    @pytest.mark.parametrize("options", [("--sort", "iso"), ("--reverse",)])
+    def test_orders_are_for_lines(self, model, picture, options):
+        one_error(estimate(picture, *options), 2)
+        one_error(estimate(picture, picture, *options, "--json"), 2)
+
+    def test_what_is_there_is_shown_when_it_is_stopped(self, model, picture, monkeypatch):
+        read, seen = sys.modules["noisediag.images"].read, []
+
+        def stop_at_the_second(path, **options):
+            seen.append(path)
+            if len(seen) > 1:
+                raise KeyboardInterrupt
+            return read(path, **options)
+
+        monkeypatch.setattr(sys.modules["noisediag.images"], "read", stop_at_the_second)
+        result = estimate(picture, picture, "--sort", "file")
+        assert result.exit_code == 130
+        assert len(result.stdout.splitlines()) == 2
+
+    def test_quiet(self, model, picture):
+        assert estimate(picture, "--quiet").stderr == ""
+        assert "warning" in estimate(picture).stderr
+        assert "took" in estimate(picture, "--verbose").stderr
+
+
+class TestStdin:
+    def pipe(self, content, *arguments):
+        return CliRunner().invoke(app, ["estimate", *map(str, arguments)], input=content)
+
+    @pytest.fixture
+    def temporary(self, tmp_path, monkeypatch):
+        """Where temporary files go, to see that none is left."""
+        folder = tmp_path / "temporary"
+        folder.mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        return folder
+
+    def test_a_picture_from_stdin(self, model, temporary):
+        report = json.loads(self.pipe(b"pixels", "-", "--json").stdout)
+        assert report["images"][0]["path"] == "-"
+        assert report == json.loads(self.pipe(b"pixels", "-", "-o", "-").stdout)
+        assert self.pipe(b"pixels", "-").stdout.startswith("-\n")
+        assert list(temporary.iterdir()) == []
+
+    def test_errors_name_stdin_and_leave_nothing(self, model, temporary):
+        for content, words in ((b"bug", "-: ZeroDivisionError"), (b"huge", "-: not enough memory")):
+            result = self.pipe(content, "-")
+            assert result.exit_code == 4
+            assert result.stderr.startswith(f"noisediag: {words}")
+        assert "has no channel" in self.pipe(b"pixels", "-", "--channel", "DAPI").stderr
+        assert str(temporary) not in self.pipe(b"pixels", "-", "--channel", "DAPI").stderr
+        assert list(temporary.iterdir()) == []
+
+    def test_once_only(self, model, temporary):
+        assert "once" in one_error(self.pipe(b"pixels", "-", "-"), 2)
+
+    def test_a_terminal_is_not_waited_for(self, model, monkeypatch):
+        monkeypatch.setattr("noisediag.cli.inputs._is_terminal", lambda: True)
+        assert "nothing is piped in" in one_error(estimate("-"), 2)
+
+    def test_maps_plots_and_reports_to_stdout(self, model, picture, temporary):
+        assert estimate(picture, "--map", "-").stdout_bytes.startswith((b"II*", b"MM"))
+        assert estimate(picture, "--curve", "-").stdout_bytes.startswith(b"\x89PNG")
+        assert estimate(picture, "-o", "-", "--csv").stdout.startswith("path,")
+        assert list(temporary.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "options", [("--map", "-", "--json"), ("--map", "-", "--curve", "-"), ("-o", "-", "--map", "-")]
+    )
+    def test_stdout_holds_one_thing(self, model, picture, options):
+        assert "exclude" in one_error(estimate(picture, *options), 2)
 
 
 class TestFailures:

@@ -13,35 +13,46 @@ from typing import Annotated, Any
 import typer
 
 from noisediag import __version__
-from noisediag.cli.common import INTERRUPTED, PIPE_CLOSED, ManyValues, PlainHelp, Stopped, refused, stop_at_signals
+from noisediag.cli.common import INTERRUPTED, PIPE_CLOSED, PlainHelp, Stopped, refused, stop_at_signals
 
-# The first sentence of each command's help. A command NAME is the function of that name, or the group `app`, in
-# noisediag.cli.NAME, which is imported when it is called: `noisediag --help` imports none of them.
-COMMANDS = {
-    "estimate": "Print the noise footprint of each FILE.",
-    "batch": "Measure every picture of FOLDER; print a summary.",
-    "merge": "Join the PARTs of a sharded batch; print the summary of the whole.",
-    "report": "Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, "
-    "drift.",
-    "simulate": "Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written "
-    "beside it.",
-    "benchmark": "Score the model on pictures with noise of known size, or time it.",
-    "pretrain": "Train the encoder, one of the models on top of it, or all, from procedural scenes and clean pictures.",
-    "profile": "Print the noise profile of each camera: S and O per ISO and colour, pooled over its FILEs.",
-    "check": "Compare the noise that each FILE, or a data sheet, states with the noise that its pixels show.",
-    "advise": "Print what each STACK says of the next acquisition: photons, SNR, frames, dwell or power for a target.",
-    "distance": "Compare the noise of two folders: MMD with a permutation p-value, and density overlap, in the "
-    "embedding.",
-    "explain": "Explain noise by ISO, exposure time, aperture, focal length, camera, date and temperature (Shapley "
-    "values).",
-    "measure": "Print the noise that repeats, flat fields and darks, or pairs of noisy and clean pictures show: no "
-    "model guesses.",
-    "verify": "Transform FILE by a noise profile so that its noise must have a known variance, and look whether it "
-    "has.",
-    "finetune": "Learn to read your own noise from about 100 labelled pictures; the result is a --checkpoint for "
-    "estimate.",
-    "guide": "Show a page of the handbook, or list its pages.",
+# The commands by what they are for, each with the first sentence of its help. A command NAME is the function of that
+# name, or the group `app`, in noisediag.cli.NAME, which is imported when it is called: `noisediag --help` imports none.
+GROUPS: dict[str, dict[str, str]] = {
+    "Everyday": {
+        "estimate": "Print the noise footprint of each FILE.",
+        "batch": "Measure every picture of FOLDER; print a summary.",
+        "merge": "Join the PARTs of a sharded batch; print the summary of the whole.",
+        "report": "Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, "
+        "drift.",
+        "guide": "Show a page of the handbook, or list its pages.",
+    },
+    "Cameras and microscopes": {
+        "profile": "Print the noise profile of each camera: S and O per ISO and colour, pooled over its FILEs.",
+        "check": "Compare the noise that each FILE, or a data sheet, states with the noise that its pixels show.",
+        "verify": "Transform FILE by a noise profile so that its noise must have a known variance, and look whether it "
+        "has.",
+        "measure": "Print the noise that repeats, flat fields and darks, or pairs of noisy and clean pictures show: no "
+        "model guesses.",
+        "advise": "Print what each STACK says of the next acquisition: photons, SNR, frames, dwell or power for a "
+        "target.",
+    },
+    "Your own labels": {
+        "finetune": "Learn to read your own noise from about 100 labelled pictures; the result is a --checkpoint for "
+        "estimate.",
+    },
+    "Science": {
+        "simulate": "Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written "
+        "beside it.",
+        "distance": "Compare the noise of two folders: MMD with a permutation p-value, and density overlap, in the "
+        "embedding.",
+        "explain": "Explain noise by ISO, exposure time, aperture, focal length, camera, date and temperature (Shapley "
+        "values).",
+        "benchmark": "Score the model on pictures with noise of known size, or time it.",
+        "pretrain": "Train the encoder, one of the models on top of it, or all, from procedural scenes and clean "
+        "pictures.",
+    },
 }
+COMMANDS = {name: said for commands in GROUPS.values() for name, said in commands.items()}
 _WITH_MANY_VALUES = frozenset({"measure", "finetune", "guide"})
 
 
@@ -59,17 +70,19 @@ class Commands(PlainHelp):
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
 
 def _load(name: str) -> Any:
     module = importlib.import_module(f"noisediag.cli.{name}")
     group = getattr(module, "app", None)
     if group is None:
+        from noisediag.cli.dressing import add
+
         group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        kind = ManyValues if name in _WITH_MANY_VALUES else None
-        group.command(name, no_args_is_help=name != "guide", cls=kind)(getattr(module, name))
+        add(group, getattr(module, name), name, no_args_is_help=name != "guide", many=name in _WITH_MANY_VALUES)
     return typer.main.get_command(group)
 
 

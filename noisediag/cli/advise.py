@@ -112,7 +112,7 @@ def advise(
         if excess_noise is not None and not (math.isfinite(excess_noise) and excess_noise >= 1):
             raise UsageError("--excess-noise is 1 or more")
         powers, dwells = _series("--power", power, len(files)), _series("--dwell", dwell, len(files))
-        check_output("--output", output, (".json",), inputs=files, force=force)
+        check_output("--output", output, (".json",), inputs=files, force=force, stdout=True)
         check_plot("--plot", plot, inputs=files, force=force)
 
         from noisediag.estimator import Estimator

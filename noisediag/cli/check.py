@@ -61,7 +61,7 @@ def check(
         if not against_metadata and datasheet is None:
             raise UsageError("say what to check the files against: --against-metadata, --datasheet gain=...")
         check_style(json=json, csv=csv)
-        check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force, stdout=True)
 
         from noisediag.estimator import Estimator
         from noisediag.images import read

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import partial
@@ -16,14 +18,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from noisediag.errors import NoisediagError, UsageError
+from noisediag.errors import VOICE, NoisediagError, UsageError
 from noisediag.errors import complain as complain
+from noisediag.errors import warn as warn
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SOME_FAILED, NONE_READABLE, INTERRUPTED, PIPE_CLOSED = 3, 4, 130, 141
 REPORT_SUFFIXES = (".json", ".csv")
+STDOUT = Path("-")  # as an output: of the first format that the option takes
+TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".html", ".sh")
+NARROWEST, WIDEST = 60, 200  # columns that are printed on
+_PADDING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$")
+_UNUSUAL = frozenset("~:\\")  # of words that may be spelled otherwise on this disk, or addresses
 OUTPUT_PANEL, MODEL_PANEL = "Output", "Model"
 INPUT_PANEL = "What the file does not say, and which part of it to read"
 
@@ -59,6 +67,16 @@ def panel(title: str) -> Callable[..., Any]:
     return partial(typer.Option, rich_help_panel=title)
 
 
+def completing(names: Sequence[str], *, several: bool = False) -> Callable[[str], list[str]]:
+    """What completes a value that is one of `names`, or `several` of them with commas between."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",") if several else ("", "", incomplete)
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return complete
+
+
 _of_input = panel(INPUT_PANEL)
 Black = Annotated[float | None, _of_input(help="Black level, DN.")]
 White = Annotated[float | None, _of_input(help="White level, DN.")]
@@ -87,7 +105,14 @@ class PlainHelp(typer.core.TyperGroup):
             )
 
 
-class ManyValues(typer.core.TyperCommand):
+class GivenWords(typer.core.TyperCommand):
+    """A command that takes paths as people write them; addresses are refused, since nothing is downloaded."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if ctx.resilient_parsing else _as_meant(args))
+
+
+class ManyValues(GivenWords):
     """A command whose repeatable options take all the words up to the next option: --flats A B C D."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -103,6 +128,22 @@ class ManyValues(typer.core.TyperCommand):
         return super().parse_args(ctx, spread)
 
 
+def _as_meant(words: Sequence[str]) -> list[str]:
+    """The words of a command line with paths as this disk spells them. Exits where one is an address."""
+    meant: list[str] = []
+    for before, word in zip(("", *words), words, strict=False):
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if not (value.isascii() and not set(value) & _UNUSUAL) and before != "--scheduler" and option != "--scheduler":
+            from noisediag.images import naming  # plain words, the most, need none of it
+
+            if naming.is_address(value):
+                complain("is an address, and nothing is downloaded: fetch it, and give the file", value)
+                raise typer.Exit(UsageError.exit_code)
+            value = str(naming.found(Path(value))) if value else value
+        meant.append(f"{option}{equals}{value}")
+    return meant
+
+
 def check_style(*, json: bool, csv: bool) -> None:
     """Raise UsageError where stdout would have to hold two formats."""
     if json and csv:
@@ -110,12 +151,27 @@ def check_style(*, json: bool, csv: bool) -> None:
 
 
 def check_output(
-    option: str, path: Path | None, suffixes: tuple[str, ...], *, inputs: Iterable[Path] = (), force: bool = False
+    option: str,
+    path: Path | None,
+    suffixes: tuple[str, ...],
+    *,
+    inputs: Iterable[Path] = (),
+    force: bool = False,
+    stdout: bool = False,
 ) -> None:
-    """Raise UsageError where `path` has another ending or could not be written: before the work, not after it."""
+    """Raise UsageError where `path` has another ending or could not be written: before the work, not after it.
+
+    `stdout`: it may be `-`, for the command prints nothing else then.
+    """
     from noisediag.reports.files import check
 
     if path is None:
+        return
+    if path == STDOUT:
+        if not stdout:
+            raise UsageError(f"{option} -: this goes to a file only")
+        if sys.stdout.isatty() and suffixes[0] not in TEXT_SUFFIXES:
+            raise UsageError(f"{option} -: a terminal cannot show {suffixes[0]}: name a file, or pipe it on")
         return
     if path.suffix not in suffixes:
         raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
@@ -132,8 +188,15 @@ def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), f
 
 
 def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool) -> None:
-    """Let `write` write to `path`, if there is one: it appears whole or not at all."""
-    if path is not None:
+    """Let `write` write to `path`, if there is one: it appears whole or not at all. To stdout where it is `-`."""
+    if path == STDOUT:
+        with tempfile.TemporaryDirectory(prefix="noisediag-stdout-") as folder:
+            part = Path(folder, "stdout")
+            write(part)
+            sys.stdout.flush()
+            sys.stdout.buffer.write(part.read_bytes())
+            sys.stdout.buffer.flush()
+    elif path is not None:
         from noisediag.reports.files import replacing
 
         with replacing(path, force=force) as part:
@@ -142,12 +205,27 @@ def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool) 
 
 def print_80(renderable: RenderableType) -> None:
     """Print tables on stdout, at most 80 columns wide wherever it goes; NO_COLOR is honoured."""
+    print_at(renderable, 80)
+
+
+def print_at(renderable: RenderableType, width: int) -> None:
+    """Print on stdout, at most `width` columns wide; NO_COLOR is honoured."""
     from rich.console import Console
 
-    console = Console(file=sys.stdout, width=80, highlight=False)
+    console = Console(file=sys.stdout, width=width, highlight=False)
     with console.capture() as capture:
         console.print(renderable)
-    sys.stdout.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())  # rich pads the last column
+    with VOICE.aside():
+        # rich pads lines to their width, within the styles of a terminal, too
+        sys.stdout.writelines(_PADDING.sub(r"\1", line) + "\n" for line in capture.get().splitlines())
+        sys.stdout.flush()
+
+
+def terminal_width() -> int:
+    """Columns that the answer may take: those of the terminal, or of COLUMNS; 80 where there is neither."""
+    from rich.console import Console
+
+    return max(NARROWEST, min(Console(file=sys.stdout).width, WIDEST))
 
 
 def agreed(name: str, value: float | None, other_name: str, other: float | None) -> float | None:

@@ -51,7 +51,7 @@ def distance(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        check_output("--output", output, REPORT_SUFFIXES, force=force)
+        check_output("--output", output, REPORT_SUFFIXES, force=force, stdout=True)
         check_plot("--plot", plot, force=force)
 
         from noisediag.batch.folder import files
@@ -63,13 +63,15 @@ def distance(
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
+        from noisediag.reports.progress import Waiting
 
         estimator = Estimator(checkpoint, device.value)
         embeddings, failed = gather(list(membership), lambda path: estimator.embed(read(path)))
         if not embeddings:
             raise typer.Exit(NONE_READABLE)
         options = study.DistanceOptions(a, b, permutations, seed)
-        result = study.compare(options, estimator.checkpoint, embeddings, membership, failed=failed)
+        with Waiting("permutations"):
+            result = study.compare(options, estimator.checkpoint, embeddings, membership, failed=failed)
         print_or_write(study, result, json=json, csv=csv, output=output, force=force)
         write_file(plot, lambda part: study.draw(result, part), force=force)
         if failed:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from noisediag.cli.answers import Answers, Reverse, Sorted
 from noisediag.cli.common import (
     NONE_READABLE,
     OUTPUT_PANEL,
     REPORT_SUFFIXES,
     SOME_FAILED,
+    STDOUT,
     Black,
     Channel,
     Checkpoint,
@@ -46,10 +50,13 @@ from noisediag.cli.common import (
     write_file,
 )
 from noisediag.cli.gather import dumped
-from noisediag.errors import UsageError
+from noisediag.cli.inputs import STDIN, Stdin, expanded, opened
+from noisediag.errors import UsageError, tell
 
 if TYPE_CHECKING:
-    from noisediag.footprint.file import CheckpointId, Footprint
+    from noisediag.estimator import Estimator
+    from noisediag.footprint.file import Footprint
+    from noisediag.images import Image
     from noisediag.reports import Outcome
 
 MAP_SUFFIXES = (".tif", ".tiff", ".npy")
@@ -72,6 +79,7 @@ class Handover(str, Enum):
 
 
 _output = panel(OUTPUT_PANEL)
+Details = Annotated[bool, _output("--details", help="All numbers of each FILE, in tables.")]
 Curve = Annotated[Path | None, _output(metavar="FILE.png", help="Plot the noise curve of the one FILE.")]
 SigmaMap = Annotated[
     Path | None,
@@ -92,8 +100,15 @@ def _list_formats(wanted: bool) -> None:
 
 def estimate(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="RAW, TIFF, PNG, JPEG, FITS, ...: see --list-formats.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="RAW, TIFF, PNG, JPEG, FITS, ... (see --list-formats); a folder of such; - for one from stdin.",
+        ),
     ],
+    details: Details = False,
+    sort: Sorted = None,
+    reverse: Reverse = False,
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
@@ -126,10 +141,12 @@ def estimate(
 ) -> None:
     """Print the noise footprint of each FILE.
 
+    Of one file a summary, the noise curve, the noises found and what follows; of several, or of a folder without
+    sub-folders, a line each.
+
     Exit codes: 0 all done, 2 usage, 3 some files failed, 4 none readable, 5 the model is missing or damaged.
     """
     with errors_in_words():
-        _check_style(json=json, csv=csv, quiet_value=quiet_value, handover=handover)
         if scale is not None and not (quiet_value or sigma_map):
             raise UsageError("--scale is that of --quiet-value and --map")
         counts = None if scale is None else float(scale.value)
@@ -138,159 +155,200 @@ def estimate(
         region = None if roi is None else area(roi)
         if not timeout > 0:
             raise UsageError("--timeout: seconds above 0")
-        from noisediag.images import pictures, read
-
-        if series is None:
-            files = [picture for file in files for picture in pictures(file)]
-        _check_outputs(files, output, curve, sigma_map, force=force)
+        files, several = expanded(files, whole_stores=series is not None)
+        wanted = _Wanted(output, curve, sigma_map, counts, force, _line_of(quiet_value, counts, handover))
+        styles = {"--json": json, "--csv": csv, "--details": details, "--quiet-value": quiet_value}
+        wanted.choose(styles | {"--format": handover is not None, "--sort": sort is not None}, several=several)
+        if reverse and sort is None:
+            raise UsageError("--reverse turns the order of --sort about")
+        wanted.check(files)
 
         from noisediag.estimator import Estimator
-        from noisediag.reports import Failure
+        from noisediag.images import read
 
-        estimator = Estimator(checkpoint, device.value)
-        line_of = _line_of(quiet_value=quiet_value, scale=counts, handover=handover)
-        lines: dict[Path, str] = {}
-
-        def measure(path: Path) -> Footprint:
-            image = read(
-                path,
-                black=black_dn,
-                white=white,
-                channel=channel,
-                frame=frame,
-                roi=region,
-                linear=linear,
-                series=series,
-                z=z,
-                dataset=dataset,
-            )
-            footprint = estimator.estimate(image, gain=gain)
-            if image.frames > 1:
-                from noisediag.labels.bursts import with_repeats
-
-                footprint = with_repeats(footprint, image)
-            if curve is not None:
-                from noisediag.reports import plots
-
-                write_file(curve, lambda part: plots.noise_curve(footprint, part), force=force)
-            if sigma_map is not None:
-                from noisediag.reports import maps
-
-                sigmas = estimator.sigma_map(image, footprint, scale=counts)
-                write = maps.sigma_array if sigma_map.suffix == ".npy" else partial(maps.sigma_map, scale=counts)
-                write_file(sigma_map, lambda part: write(sigmas, part), force=force)
-            if line_of is not None:
-                lines[path] = line_of(footprint)
-            return footprint
-
-        style = "line" if line_of else "json" if json else "csv" if csv else "table" if output is None else ""
-
-        def finish(outcomes: Sequence[Outcome]) -> int:
-            """Write what is written at the end; the exit code."""
-            if style == "json":
-                sys.stdout.write(dumped(outcomes, estimator.checkpoint, ".json"))
-            if output is not None:
-                text = dumped(outcomes, estimator.checkpoint, output.suffix)
-                write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)
-            failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
-            return 0 if not failed else NONE_READABLE if failed == len(outcomes) else SOME_FAILED
-
-        code = finish(_estimate_each(files, measure, estimator.checkpoint, style, lines, timeout, finish))
+        options: dict[str, Any] = {"black": black_dn, "white": white, "channel": channel, "frame": frame}
+        options |= {"roi": region, "linear": linear, "series": series, "z": z, "dataset": dataset}
+        with opened(files) as stdin:
+            estimator = Estimator(checkpoint, device.value)
+            measuring = _Measuring(estimator, partial(read, **options), gain, wanted, stdin)
+            answers = Answers(wanted.style, files, estimator.checkpoint, wanted.lines, by=sort, reverse=reverse)
+            outcomes = _Run(measuring, answers, timeout).of(files)
+            code = measuring.finish(outcomes)
         if code:
             raise typer.Exit(code)
 
 
-def _line_of(*, quiet_value: bool, scale: float | None, handover: Handover | None) -> Callable[[Footprint], str] | None:
+@dataclass
+class _Wanted:
+    """What goes where. `style`: what is printed, see `Answers`, or `json`, at the end; empty: nothing."""
+
+    output: Path | None
+    curve: Path | None
+    sigma_map: Path | None
+    scale: float | None
+    force: bool
+    line_of: Callable[[Footprint], str] | None
+    style: str = ""
+    lines: dict[Path, str] = field(default_factory=dict)
+
+    def choose(self, given: dict[str, bool], *, several: bool) -> None:
+        """The style that options ask for. Raises UsageError where stdout would have to hold two things."""
+        sort = given.pop("--sort")
+        chosen = [name for name, wanted in given.items() if wanted]
+        places = {"--output": self.output, "--curve": self.curve, "--map": self.sigma_map}
+        taken = [f"{name} -" for name, path in places.items() if path == STDOUT]
+        if len(chosen) + len(taken) > 1 and not (taken == ["--output -"] and chosen in (["--csv"], ["--json"])):
+            raise UsageError(f"{' and '.join([*chosen, *taken])} exclude each other")
+        if sort and (chosen or self.output is not None or not several):
+            raise UsageError("--sort is for the lines that are printed of several files")
+        by_option = {"--json": "json", "--csv": "csv", "--details": "details"}
+        if chosen:
+            self.style = by_option.get(chosen[0], "number")
+        elif self.output == STDOUT:
+            self.style = "json"
+        elif self.output is None and not taken:
+            self.style = "lines" if several else "screen"
+
+    def check(self, files: Sequence[Path]) -> None:
+        """Raise UsageError for outputs that could not be written, before any work is done."""
+        if len(files) > 1 and (self.curve or self.sigma_map):
+            raise UsageError("--curve and --map take one FILE at a time")
+        check = partial(check_output, inputs=files, force=self.force, stdout=True)
+        check("--output", self.output, REPORT_SUFFIXES)
+        if self.curve == STDOUT:
+            check("--curve", self.curve, (".png",))
+        check_plot("--curve", None if self.curve == STDOUT else self.curve, inputs=files, force=self.force)
+        check("--map", self.sigma_map, MAP_SUFFIXES)
+
+
+def _line_of(quiet_value: bool, scale: float | None, handover: Handover | None) -> Callable[[Footprint], str] | None:
     """What makes the one line that is printed of each file; None for tables and reports."""
+    if handover is None and not quiet_value:
+        return None
     from noisediag.reports import denoisers
 
     if handover is not None:
         return denoisers.FORMATS[handover.value]
-    if quiet_value:
-        return partial(denoisers.quiet_value, scale=1.0 if scale is None else scale)
-    return None
+    return partial(denoisers.quiet_value, scale=1.0 if scale is None else scale)
 
 
-def _estimate_each(
-    files: Sequence[Path],
-    measure: Callable[[Path], Footprint],
-    checkpoint: CheckpointId,
-    style: str,
-    lines: Mapping[Path, str],
-    timeout_s: float,
-    finish: Callable[[Sequence[Outcome]], int],
-) -> list[Outcome]:
-    """What became of every file, in order. Tables, CSV rows and `lines` are printed as they come.
+@dataclass(frozen=True)
+class _Measuring:
+    """How one file is measured, and what is written of it and of all."""
 
-    `finish` is called with what there is where a file neither ends in time nor lets itself be interrupted.
-    """
+    estimator: Estimator
+    read: Callable[[Path], Image]
+    gain: float | None
+    wanted: _Wanted
+    stdin: Stdin
+
+    def __call__(self, path: Path) -> Footprint:
+        """The footprint of `path`, its map and plot written."""
+        return self.stdin.named(path, partial(self._measure, path))
+
+    def _measure(self, path: Path, real: Path) -> Footprint:
+        wanted = self.wanted
+        image = self.read(real)
+        footprint = self.estimator.estimate(image, gain=self.gain)
+        if image.frames > 1:
+            from noisediag.labels.bursts import with_repeats
+
+            footprint = with_repeats(footprint, image)
+        if path == STDIN:
+            footprint = _called(footprint, str(path))
+        if wanted.curve is not None:
+            from noisediag.reports import plots
+
+            write_file(wanted.curve, lambda part: plots.noise_curve(footprint, part), force=wanted.force)
+        if wanted.sigma_map is not None:
+            from noisediag.reports import maps
+
+            sigmas = self.estimator.sigma_map(image, footprint, scale=wanted.scale)
+            numpy = wanted.sigma_map.suffix == ".npy"
+            write = maps.sigma_array if numpy else partial(maps.sigma_map, scale=wanted.scale)
+            write_file(wanted.sigma_map, lambda part: write(sigmas, part), force=wanted.force)
+        if wanted.line_of is not None:
+            wanted.lines[path] = wanted.line_of(footprint)
+        return footprint
+
+    def finish(self, outcomes: Sequence[Outcome]) -> int:
+        """Write what is written at the end; the exit code."""
+        from noisediag.reports import Failure
+
+        output, checkpoint = self.wanted.output, self.estimator.checkpoint
+        if self.wanted.style == "json":
+            sys.stdout.write(dumped(outcomes, checkpoint, ".json"))
+        if output is not None and output != STDOUT:
+            text = dumped(outcomes, checkpoint, output.suffix)
+            write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=self.wanted.force)
+        failed = sum(isinstance(outcome, Failure) for outcome in outcomes)
+        return 0 if not failed else NONE_READABLE if failed == len(outcomes) else SOME_FAILED
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All files, one after the other."""
+
+    measuring: _Measuring
+    answers: Answers
+    timeout_s: float
+
+    def of(self, files: Sequence[Path]) -> list[Outcome]:
+        """What became of every file, in order; printed as it comes.
+
+        Where a file neither ends in time nor lets itself be interrupted, what there is is written.
+        """
+        from noisediag.reports.attempt import attempt
+        from noisediag.reports.deadline import deadline
+        from noisediag.reports.progress import Waiting
+        from noisediag.reports.rows import writable
+
+        outcomes: list[Outcome] = []
+
+        def in_time(path: Path) -> Footprint:
+            with deadline(self.timeout_s, stuck=partial(self._stuck, path, outcomes)):
+                return self.measuring(path)
+
+        try:
+            with Waiting("estimate", len(files)) as waiting:
+                for path in files:
+                    begun = time.monotonic()
+                    outcome = writable(
+                        attempt(path, in_time, alone=len(files) == 1), self.measuring.estimator.checkpoint
+                    )
+                    outcomes.append(outcome)
+                    with waiting.aside():
+                        tell(_told(outcome, time.monotonic() - begun), path)
+                        self.answers.add(path, outcome)
+                    waiting.advance()
+        finally:
+            self.answers.end()
+        return outcomes
+
+    def _stuck(self, path: Path, outcomes: Sequence[Outcome]) -> int:
+        from noisediag.reports import Failure
+
+        why = f"not done after {self.timeout_s:g} s, nor to be interrupted: the run ends"
+        late = Failure(str(path), "timeout", why)
+        complain(late.message, late.path)
+        self.answers.end()
+        code = self.measuring.finish([*outcomes, late])
+        sys.stdout.flush()
+        self.measuring.stdin.remove()
+        return code
+
+
+def _called(footprint: Footprint, name: str) -> Footprint:
+    """`footprint` of a file that was called something else while it was read."""
+    measured = None if footprint.measured is None else _called(footprint.measured, name)
+    return replace(footprint, path=name, measured=measured)
+
+
+def _told(outcome: Outcome, seconds: float) -> str:
+    """What --verbose says of one file."""
     from noisediag.reports import Failure
-    from noisediag.reports.attempt import attempt
-    from noisediag.reports.deadline import deadline
-    from noisediag.reports.rows import writable
 
-    if style == "csv":
-        from noisediag.reports import csv
-
-        sys.stdout.write(csv.header())
-    elif style == "table":
-        from noisediag.reports import table
-
-    outcomes: list[Outcome] = []
-    for path in _progress(files, shown=style in ("", "json") or not sys.stdout.isatty()):
-
-        def stuck(path: Path = path) -> int:
-            late = Failure(str(path), "timeout", f"not done after {timeout_s:g} s, nor to be interrupted: the run ends")
-            complain(late.message, late.path)
-            code = finish([*outcomes, late])
-            sys.stdout.flush()
-            return code
-
-        def in_time(path: Path, stuck: Callable[[], int] = stuck) -> Footprint:
-            with deadline(timeout_s, stuck=stuck):
-                return measure(path)
-
-        outcome = writable(attempt(path, in_time, alone=len(files) == 1), checkpoint)
-        outcomes.append(outcome)
-        if isinstance(outcome, Failure):
-            complain(outcome.message, outcome.path)
-        else:
-            for warning in outcome.warnings:
-                complain(f"warning: {warning}", path)
-            if style == "table":
-                print_80(table.render(outcome))
-                print_80("")
-            elif style == "line":
-                sys.stdout.write(lines[path] + "\n")
-        if style == "csv":
-            sys.stdout.write(csv.rows(outcome, checkpoint))
-    return outcomes
-
-
-def _check_style(*, json: bool, csv: bool, quiet_value: bool, handover: Handover | None) -> None:
-    """Raise UsageError where stdout would have to hold two things."""
-    chosen = {"--json": json, "--csv": csv, "--quiet-value": quiet_value, "--format": handover is not None}
-    given = [name for name, wanted in chosen.items() if wanted]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other")
-
-
-def _progress(files: Sequence[Path], *, shown: bool) -> Iterable[Path]:
-    """`files` behind a progress bar on stderr, where that is a terminal and nothing else is being printed on it."""
-    if len(files) == 1 or not shown or not sys.stderr.isatty():
-        return files
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(files, description="estimate", console=Console(stderr=True), transient=True)
-
-
-def _check_outputs(
-    files: Sequence[Path], output: Path | None, curve: Path | None, sigma_map: Path | None, *, force: bool
-) -> None:
-    """Raise UsageError for outputs that could not be written, before any work is done."""
-    if len(files) > 1 and (curve or sigma_map):
-        raise UsageError("--curve and --map take one FILE at a time")
-    check_output("--output", output, REPORT_SUFFIXES, inputs=files, force=force)
-    check_plot("--curve", curve, inputs=files, force=force)
-    check_output("--map", sigma_map, MAP_SUFFIXES, inputs=files, force=force)
+    if isinstance(outcome, Failure):
+        return f"{outcome.code}, {seconds:.2f} s"
+    shape = " x ".join(map(str, outcome.planes[-1].shape))
+    return f"read by {outcome.reader} as {outcome.domain}, {len(outcome.planes)} planes, {shape} px, {seconds:.2f} s"

@@ -55,7 +55,7 @@ def explain(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
-        check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force)
+        check_output("--output", output, REPORT_SUFFIXES, inputs=(source,), force=force, stdout=True)
 
         from noisediag.reports.files import replacing
         from noisediag.reports.progress import console_progress

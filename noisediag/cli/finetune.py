@@ -22,9 +22,10 @@ from noisediag.cli.common import (
     check_output,
     check_plot,
     check_style,
-    complain,
+    completing,
     errors_in_words,
     panel,
+    warn,
     write_file,
 )
 from noisediag.cli.gather import measured, print_or_write
@@ -68,6 +69,7 @@ EncoderOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|NAME",
+        autocompletion=completing(_OURS),
         help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
         "encoder, paper-encoder. Without it the shots choose: the model's own, paper-encoder, or both.",
     ),
@@ -146,7 +148,7 @@ def finetune(
         write_file(curve, lambda part: report.draw(made.result, part), force=force)
         for verdict in made.result.verdicts:
             if not verdict.better:
-                complain(f"warning: {verdict.name}: not shown to be better, left out")
+                warn(f"{verdict.name}: not shown to be better, left out")
         print_or_write(report, made.result, json=json, csv=csv, output=None, force=force)
         if failed:
             raise typer.Exit(SOME_FAILED)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from noisediag.cli.common import complain, print_80
+from noisediag.cli.common import STDOUT, complain, print_80, warn
 
 if TYPE_CHECKING:
     from noisediag.footprint.file import CheckpointId
@@ -44,7 +44,7 @@ def measured(files: Sequence[Path], measure: Callable[[Path], T]) -> tuple[list[
     found: list[T] = []
     for path, outcome in readable(files, measure, alone=len(files) == 1):
         for warning in getattr(outcome, "warnings", ()):
-            complain(f"warning: {warning}", path)
+            warn(warning, path)
         found.append(outcome)
     return found, len(files) - len(found)
 
@@ -53,6 +53,8 @@ def print_or_write(report: Any, *result: Any, json: bool, csv: bool = False, out
     """Print or write `result` by the `render`, `dumps` and `dumps_csv` of `report`, a module."""
     from noisediag.reports.files import replacing
 
+    if output == STDOUT:
+        json, output = not csv, None
     if json:
         sys.stdout.write(report.dumps(*result))
     elif csv:

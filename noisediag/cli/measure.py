@@ -14,6 +14,7 @@ from noisediag.cli.common import (
     OUTPUT_PANEL,
     REPORT_SUFFIXES,
     SOME_FAILED,
+    STDOUT,
     Black,
     Channel,
     Csv,
@@ -33,6 +34,7 @@ from noisediag.cli.common import (
     complain,
     errors_in_words,
     print_80,
+    warn,
     write_file,
 )
 from noisediag.cli.gather import dumped
@@ -70,6 +72,8 @@ def measure(
     """
     with errors_in_words():
         check_style(json=json, csv=csv)
+        if output == STDOUT:
+            json, output = not csv, None
         check_numbers(black, white, None)
         region = None if roi is None else area(roi)
         routes = Routes(repeats, flats or [], darks or [], pairs or [])
@@ -105,16 +109,17 @@ def _outcomes(jobs: Sequence[Job], *, tables: bool) -> list[Outcome]:
     """What became of every measurement; warnings, errors and, if wanted, `tables` are printed as they come."""
     from noisediag.reports import Failure, table
     from noisediag.reports.attempt import attempt
+    from noisediag.reports.progress import console_progress
 
     outcomes: list[Outcome] = []
-    for job in jobs:
-        outcome = attempt(job.path, job.measure, alone=len(jobs) == 1)
+    measuring = (attempt(job.path, job.measure, alone=len(jobs) == 1) for job in jobs)
+    for job, outcome in zip(jobs, console_progress(measuring, len(jobs)), strict=True):
         outcomes.append(outcome)
         if isinstance(outcome, Failure):
             complain(outcome.message, outcome.path)
             continue
         for warning in outcome.warnings:
-            complain(f"warning: {warning}", job.path)
+            warn(warning, job.path)
         if tables:
             print_80(table.render(outcome))
             print_80("")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from noisediag.cli.batch import Outputs, finish
-from noisediag.cli.common import Force, errors_in_words
+from noisediag.cli.common import STDOUT, Force, errors_in_words
+from noisediag.errors import UsageError
+
+if TYPE_CHECKING:
+    from noisediag.batch.summary import Summary
 
 
 def merge(
@@ -22,5 +29,27 @@ def merge(
     """
     with errors_in_words():
         from noisediag.batch import merge as study
+        from noisediag.reports.progress import Waiting
 
-        finish(study.run(parts, output, force=force))
+        with Waiting("merge"):
+            if STDOUT not in output:
+                summary = study.run(parts, output, force=force)
+            elif len(output) > 1:
+                raise UsageError("-o - stands alone")
+            else:
+                summary = _to_stdout(parts)
+        finish(summary, on_stderr=STDOUT in output)
+
+
+def _to_stdout(parts: list[Path]) -> Summary:
+    """The rows as JSON lines on stdout, once it is certain that all belong together."""
+    from noisediag.batch import merge as study
+
+    with tempfile.TemporaryDirectory(prefix="noisediag-stdout-") as folder:
+        whole = Path(folder, "all.jsonl")
+        summary = study.run(parts, [whole], force=False)
+        sys.stdout.flush()
+        with whole.open("rb") as rows:
+            shutil.copyfileobj(rows, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    return summary

@@ -20,9 +20,9 @@ from noisediag.cli.common import (
     Plot,
     check_output,
     check_plot,
-    complain,
     errors_in_words,
     print_80,
+    warn,
     write_file,
 )
 from noisediag.cli.gather import measured
@@ -75,12 +75,11 @@ def profile(
     """
     with errors_in_words():
         wanted = () if iso is None else _isos(iso)
-        check_output("--output", output, (_SUFFIXES[to or To.json],), inputs=files, force=force)
+        check_output("--output", output, (_SUFFIXES[to or To.json],), inputs=files, force=force, stdout=True)
         check_plot("--plot", plot, inputs=files, force=force)
 
         from noisediag.estimator import Estimator
         from noisediag.images import read
-        from noisediag.reports.files import replacing
         from noisediag.studies.camera import profile as study
         from noisediag.studies.camera import profile_report
 
@@ -96,10 +95,9 @@ def profile(
         text = _text(result, to or To.json) if to is not None or output is not None else ""
         doubts = profile_report.darktable_doubts(result) if to is To.darktable else []
         for warning in (*result.warnings, *doubts):
-            complain(f"warning: {warning}")
+            warn(warning)
         if output is not None:
-            with replacing(output, force=force) as part:
-                part.write_text(text, encoding="utf-8")
+            write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)
         elif to is not None:
             sys.stdout.write(text)
         else:

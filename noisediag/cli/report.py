@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from noisediag.cli.common import Force, check_output, errors_in_words
+from noisediag.cli.common import Force, check_output, errors_in_words, write_file
 
 
 def report(
@@ -20,11 +20,11 @@ def report(
 ) -> None:
     """Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, drift."""
     with errors_in_words():
-        check_output("--output", output, (".html",), inputs=[source], force=force)
+        check_output("--output", output, (".html",), inputs=[source], force=force, stdout=True)
 
         from noisediag.reports import page as study
-        from noisediag.reports.files import replacing
+        from noisediag.reports.progress import Waiting
 
-        text = study.page(source, thumbnails=thumbnails)
-        with replacing(output, force=force) as part:
-            part.write_text(text, encoding="utf-8")
+        with Waiting("page"):
+            text = study.page(source, thumbnails=thumbnails)
+        write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)

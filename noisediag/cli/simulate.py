@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from noisediag.cli.common import Force, errors_in_words, panel
+from noisediag.cli.common import Force, completing, errors_in_words, panel
 from noisediag.errors import UsageError
 
 # Those of genome.scenes, which loads torch.
@@ -20,6 +20,10 @@ SCENES = (
 
 _noise = panel("Noise (0: absent), normalised to white - black")
 _file = panel("Scene and file")
+Scene = Annotated[
+    str | None,
+    _file(help=f"Instead of CLEAN: {', '.join(SCENES)}.", metavar="KIND", autocompletion=completing(SCENES)),
+]
 
 
 def simulate(
@@ -40,7 +44,10 @@ def simulate(
     row_noise: Annotated[float | None, _noise(help="Standard deviation of row offsets.")] = None,
     column_noise: Annotated[float | None, _noise(help="Standard deviation of column offsets.")] = None,
     correlation: Annotated[float | None, _noise(help="Width of the noise's kernel, px.")] = None,
-    scene: Annotated[str | None, _file(help=f"Instead of CLEAN: {', '.join(SCENES)}.", metavar="KIND")] = None,
+    scene: Annotated[
+        str | None,
+        _file(help=f"Instead of CLEAN: {', '.join(SCENES)}.", metavar="KIND", autocompletion=completing(SCENES)),
+    ] = None,
     size: Annotated[str, _file(help="Height and width of the scene, px.", metavar="HxW")] = "512x512",
     exposure: Annotated[float, _file(help="Factor on the light before the noise.")] = 1.0,
     bit_depth: Annotated[int, _file(help="Bits of the file's codes, 8 to 16.")] = 16,
@@ -56,6 +63,7 @@ def simulate(
     with errors_in_words():
         from dataclasses import replace
 
+        from noisediag.reports.progress import Waiting
         from noisediag.studies import simulate as study
 
         given = {
@@ -86,7 +94,9 @@ def simulate(
             bleach=bleach,
             force=force,
         )
-        sys.stdout.write(study.run(options).dumps())
+        with Waiting("simulate"):
+            truth = study.run(options)
+        sys.stdout.write(truth.dumps())
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -20,8 +20,8 @@ from noisediag.cli.common import (
     check_numbers,
     check_output,
     check_plot,
-    complain,
     errors_in_words,
+    warn,
     write_file,
 )
 from noisediag.cli.gather import print_or_write
@@ -58,10 +58,11 @@ def verify(
         check_numbers(black, white, None)
         source = file or repeats
         assert source is not None
-        check_output("--output", output, (".json",), inputs=[source], force=force)
+        check_output("--output", output, (".json",), inputs=[source], force=force, stdout=True)
         check_plot("--plot", plot, inputs=[source], force=force)
 
         from noisediag.labels.bursts import ReadOptions, columns_of, read_burst
+        from noisediag.reports.progress import Waiting
         from noisediag.studies.camera import verify as study
         from noisediag.studies.measure import one_burst
 
@@ -75,9 +76,10 @@ def verify(
         else:
             image = reading.read(source)
             columns = columns_of(image)
-        result = study.run(image, columns, pairs, names)
+        with Waiting("verify"):
+            result = study.run(image, columns, pairs, names)
         for warning in result.warnings:
-            complain(f"warning: {warning}", source)
+            warn(warning, source)
         print_or_write(study, result, json=json, output=output, force=force)
         write_file(plot, lambda part: study.plot(result, part), force=force)
         if not result.passes:

@@ -51,6 +51,7 @@ class Rendered:
     resaved: bool | None
     flags: frozenset[str] = frozenset()  # of the closed list: beyond what pictures without them reach
     noise_processed: bool = True  # False: the noise is as a sensor gives it, in the file's codes
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # of each probability: above it it is a flag
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from noisediag import images
 from noisediag.errors import MAX_NAME, InputError, UsageError, is_name
 from noisediag.genome.parameters import NAMES, PARAMETERS, Parameter, parameter
 from noisediag.images.metadata import exif
+from noisediag.images.naming import found
+from noisediag.labels import units
 from noisediag.labels.table import LabelRow, LabelTable
 
 PATH, GROUPS = "path", ("group", "acquisition")
@@ -70,8 +72,8 @@ def read(path: Path) -> LabelTable:
         if group_column is not None and not is_name(group):
             raise UsageError(f"{path}: row {line.number}: {_cut(repr(group))} names no group")
         rows.append(LabelRow(line.path, _values(path, line, columns), group, line.number))
-    units = {c.name: parameter(c.name).unit if c.name in NAMES else c.unit for c in columns}
-    return LabelTable(tuple(c.name for c in columns), units, tuple(rows))
+    of_names = {c.name: parameter(c.name).unit if c.name in NAMES else c.unit for c in columns}
+    return LabelTable(tuple(c.name for c in columns), of_names, tuple(rows))
 
 
 def _content(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -119,6 +121,12 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[list[_Column], int | No
     for column in columns:
         if column.name in NAMES:
             _check_unit(path, column, {c.name for c in columns})
+        elif not units.is_known(column.unit):
+            near = units.nearest(column.unit)
+            raise UsageError(
+                f"{path}: row 1: {column.name}: no unit is called {_cut(repr(column.unit))}; known are, among others, "
+                f"{near}; [] or none for a number without"
+            )
     return columns, group
 
 
@@ -129,6 +137,7 @@ def _table_row(path: Path, number: int, cells: list[str], header: Sequence[str])
     name = cells[place].strip()
     file = path.parent / name
     try:
+        file = found(file) if name else file  # which another system may have spelled
         there = bool(name) and file.is_file()
     except (OSError, ValueError):  # a name that no file can have
         there = False

@@ -50,6 +50,7 @@ class ProcessedReading:
     probability: Mapping[str, float]  # of FLAGS
     raised: frozenset[str]  # flags whose probability is beyond what pictures without them reach
     channels: tuple[float, float, float] | None
+    thresholds: Mapping[str, float]  # of FLAGS
 
     @property
     def processed(self) -> bool:
@@ -162,6 +163,7 @@ def read(
         probability=probability,
         raised=frozenset(name for name in FLAGS if probability[name] > thresholds[name]),
         channels=None if gray else (red_green, green_blue, red_blue),
+        thresholds={name: float(thresholds[name]) for name in FLAGS},
     )
 
 
@@ -191,6 +193,7 @@ def summary(planes: Sequence[PlaneFootprint], reading: ProcessedReading, jpeg: T
         flags=(reading.raised & {"denoised", "upscaled"})
         | (frozenset({"resaved"}) if jpeg is not None and jpeg.resaved else frozenset()),
         noise_processed=reading.processed,
+        thresholds=reading.thresholds,
     )
 
 

@@ -42,5 +42,32 @@ def interval(low: float | None, high: float | None, significant: int) -> str:
     return "-" if low is None or high is None else f"{number(low, significant)} .. {number(high, significant)}"
 
 
+def by_interval(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """`value` and its interval, by the one rule of the first screen: two significant digits of the interval's width.
+
+    All three are rounded at that digit; one that would have fewer than two digits of its own left keeps two. So the
+    value stays inside. Without an interval, or with one of no width, two digits and `` for the interval.
+
+    >>> by_interval(1.503e-4, 1.32e-4, 1.714e-4), by_interval(47619.0, 40000.0, 60100.0)
+    (('1.50e-4', '1.32e-4 .. 1.71e-4'), ('48000', '40000 .. 60000'))
+    >>> by_interval(1e-3, 2.04e-6, 0.1), by_interval(3.14159, None, None)
+    (('0.0010', '2.0e-6 .. 0.100'), ('3.1', ''))
+    """
+    if low is None or high is None or not high > low:
+        return number(value, 2), ""
+    place = _exponent(high - low) - 1
+    value_text, low_text, high_text = (_at_place(one, place) for one in (value, low, high))
+    return value_text, f"{low_text} .. {high_text}"
+
+
+def _at_place(value: float, place: int) -> str:
+    """`value` rounded to 10^`place`, or to two digits where these are finer."""
+    if value == 0:
+        return "0"
+    exponent = _exponent(value)
+    decimals = -min(place, exponent - 1)
+    return number(round(value, decimals), max(1, _exponent(round(value, decimals) or value) + decimals + 1))
+
+
 def _exponent(value: float) -> int:
     return math.floor(math.log10(abs(value)))

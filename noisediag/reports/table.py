@@ -16,7 +16,7 @@ from rich.text import Text
 from noisediag.errors import printable as printable
 from noisediag.footprint.derived import MID_GREY, Derived
 from noisediag.footprint.file import Footprint, Measurement, Rendered
-from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, SampledCurve
+from noisediag.footprint.plane import PRESENT, CurvePoint, Estimate, PlaneFootprint, SampledCurve
 from noisediag.footprint.values import Quantity
 from noisediag.genome.parameters import NAMES
 from noisediag.reports.evidence import evidence
@@ -62,22 +62,22 @@ def render(footprint: Footprint) -> Group:
             f"noise curve of {printable(main.label)}: sigma as a fraction of white - black, and in DN",
             _curve(main),
         ),
-        ("parameters", _parameters(main)),
+        (f"parameters; a noise counts as found from {100 * PRESENT:.0f} % present on", _parameters(main)),
     ]
-    others = _others(footprint)
+    beside = others(footprint)
     rendered = footprint.rendered
     if rendered is not None:
         parts += [
             ("noise over the picture, sigma in DN", _spatial(footprint, rendered)),
             ("processing", _processing(rendered, changed=isinstance(main.law, SampledCurve))),
         ]
-    elif len(others) > 1:
-        parts.append(("planes", _planes(others)))
+    elif len(beside) > 1:
+        parts.append(("planes", _planes(beside)))
     parts.append(("what follows", _consequences(footprint)))
     if footprint.measured is not None:
         frames = footprint.measured.measurement.frames_used if footprint.measured.measurement else 0
         parts.append((f"estimated, and measured from {frames} frames", _beside(footprint, footprint.measured)))
-    lines: list[Text | Table] = [_title(footprint)]
+    lines: list[Text | Table] = [title(footprint)]
     for heading, table in parts:
         lines += [Text(f"\n{heading}", style="bold"), table]
     if footprint.measurement is None:
@@ -100,7 +100,8 @@ def frames_to_average(snr_db: float) -> int:
     return max(1, math.ceil(10 ** ((TARGET_SNR_DB - snr_db) / 10)))
 
 
-def _title(footprint: Footprint) -> Text:
+def title(footprint: Footprint) -> Text:
+    """The file, its camera and ISO, what was read of it, and how it was measured where it was."""
     main, tags = footprint.planes[-1], footprint.acquisition
     camera = [str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)]
     if tags.get("ISO"):
@@ -110,7 +111,9 @@ def _title(footprint: Footprint) -> Text:
         what.append(f"black {main.black_dn:g}, white {main.white_dn:g} DN ({main.scale_source})")
     title = Text(printable(footprint.path or "array"), style="bold")
     how = "" if footprint.measurement is None else _how(footprint.measurement)
-    for line in (" ".join(camera), ", ".join(what), how):
+    camera_line, what_line = " ".join(camera), ", ".join(what)
+    fits = bool(camera_line) and len(camera_line) + len(what_line) + 2 <= WIDTH
+    for line in (f"{camera_line}, {what_line}", how) if fits else (camera_line, what_line, how):
         if line:
             title.append("\n" + printable(line), style="not bold")
     return title
@@ -189,7 +192,7 @@ def _bounds(estimate: Estimate, significant: int) -> str:
     return interval(estimate.low, estimate.high, significant)
 
 
-def _others(footprint: Footprint) -> list[PlaneFootprint]:
+def others(footprint: Footprint) -> list[PlaneFootprint]:
     """The planes beside the file's own footprint, but for each `all` that only repeats the one plane of its channel."""
     members = Counter(plane.channel for plane in footprint.planes if plane.name not in _WHOLES)
     return [p for p in footprint.planes[:-1] if p.name not in _WHOLES or members[p.channel] != 1]
@@ -248,6 +251,8 @@ def _processing(rendered: Rendered, *, changed: bool) -> Table:
             verdict = "the noise is as processing left it" if changed else "the noise is as a sensor gives it"
         else:
             verdict = "flagged" if name in rendered.flags else "not flagged"
+        if name in rendered.thresholds:
+            verdict += f" (from {100 * rendered.thresholds[name]:.0f} %)"
         table.add_row(f"{name}, probability", f"{100 * value:.0f} %", verdict)
     if rendered.jpeg_quality is not None:
         again = {True: "saved more than once", False: "saved once", None: ""}[rendered.resaved]

@@ -18,6 +18,7 @@ from noisediag.benchmark.few_shot import scratch as few_shot_scratch
 from noisediag.benchmark.few_shot import vit
 from noisediag.benchmark.few_shot.run import FewShotOptions, probe
 from noisediag.cli import app
+from noisediag.cli.benchmark import few_shot as command
 from noisediag.errors import UsageError
 from noisediag.genome import scenes
 
@@ -82,6 +83,10 @@ def test_arms_are_kept_and_not_run_again(data: Path, tmp_path: Path, monkeypatch
     journal.write_text("[]\n")
     with pytest.raises(UsageError, match="no journal"):
         few_shot.run(options, quiet)
+
+
+def test_the_command_completes_the_study_s_arms() -> None:
+    assert command._ARMS == few_shot.ARMS
 
 
 def test_labels_are_the_same_in_every_arm() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,42 @@ def test_units_are_converted(folder: Path) -> None:
     assert table.units["shot_gain"] == "1/e-"
     for alias in ("%", "percent"):
         assert csv.read(write(folder, f"path,impulse[{alias}]\na.npy,5\n")).rows[0].values == {"impulse": 0.05}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("e-", "DN/e-", "e-/px/s", "um", "µm", "μm^2", "mJ cm-2", "mJ/cm^2", "DN/sqrt(Hz)", "°C", "degC", "K", "dB"),
+        *("kVp", "mAs", "HU", "ppm", "%", "1", "px", "lp/mm", "cycles/px", "counts/s", "ADU", "stops", "EV", "s⁻¹"),
+        *("MHz", "nm", "mW", "m·s-1", "kg*m/s**2", "days", "e-/(px s)", "mmol/L", "V", "keV", "mGy", "arcsec", ""),
+    ],
+)
+def test_units_in_use_are_known(folder: Path, unit: str) -> None:
+    assert csv.read(write(folder, f"path,dose[{unit}]\na.npy,5\n")).units == {"dose": unit}
+
+
+@pytest.mark.parametrize("unit", ["bananas", "DN/banana", "e-/pixl", "s/", "foo bar", "um^", "mm mm q", "??", "kDN"])
+def test_units_that_nobody_knows_are_refused_with_the_line(folder: Path, unit: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        csv.read(write(folder, f"path,dose[{unit}]\na.npy,5\n"))
+    message = str(raised.value)
+    assert message.startswith(f"{folder / 'labels.csv'}: row 1: dose: no unit is called {unit!r}; known are")
+    assert "\n" not in message
+
+
+def test_a_misspelt_unit_is_told_the_right_one(folder: Path) -> None:
+    with pytest.raises(UsageError, match="among others, photons, "):
+        csv.read(write(folder, "path,dose[photns]\na.npy,5\n"))
+
+
+def test_paths_as_other_systems_write_them(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    for name in ("e", unicodedata.normalize("NFD", "über")):
+        np.save(folder / "sub" / f"{name}.npy", np.zeros((16, 16), np.uint8))
+    table = csv.read(write(folder, f"path,x\nsub\\e.npy,1\nsub/{unicodedata.normalize('NFC', 'über')}.npy,2\n"))
+    assert [row.path.name for row in table.rows] == ["e.npy", unicodedata.normalize("NFD", "über.npy")]
+    with pytest.raises(UsageError, match=r"row 3: .* stands in row 2 already"):
+        csv.read(write(folder, "path,x\nsub\\e.npy,1\nsub/e.npy,2\n"))
 
 
 def test_folders_are_acquisitions_where_there_are_several(folder: Path) -> None:

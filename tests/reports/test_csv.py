@@ -1,5 +1,6 @@
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,12 @@ def test_one_row_a_plane_in_a_fixed_order(footprint):
     assert tuple(rows[0]) == COLUMNS
     assert len(set(COLUMNS)) == len(COLUMNS)
     assert [row["plane"] for row in rows] == ["R", "G1", "G2", "B", "all"]
+
+
+def test_columns_stay_where_they_are():
+    """What scripts count on: new ones come at the end, and none goes."""
+    known = Path(__file__).with_name("columns.txt").read_text("utf-8").split()
+    assert list(COLUMNS[: len(known)]) == known
 
 
 def test_cells_carry_the_numbers(footprint):

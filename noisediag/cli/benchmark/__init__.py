@@ -8,6 +8,7 @@ import typer
 
 from noisediag.cli.benchmark import cost, few_shot, limit, real, rendered, sets, speed, traps
 from noisediag.cli.common import PlainHelp
+from noisediag.cli.dressing import add
 from noisediag.errors import UsageError
 
 _MOVED = {"--limit": "limit", "--real": "real", "--speed": "speed", "--cost": "cost", "--few-shot": "few-shot"}
@@ -49,11 +50,14 @@ def new_spelling(args: list[str]) -> list[str]:
 app = typer.Typer(
     cls=Benchmark, no_args_is_help=True, help="Score the model on pictures with noise of known size, or time it."
 )
-app.command()(sets.sets)
-app.command()(rendered.rendered)
-app.command("few-shot")(few_shot.few_shot)
-app.command(no_args_is_help=True)(real.real)
-app.command()(limit.limit)
-app.command()(speed.speed)
-app.command()(cost.cost)
-app.command()(traps.traps)
+for _name, _function in (
+    ("sets", sets.sets),
+    ("rendered", rendered.rendered),
+    ("few-shot", few_shot.few_shot),
+    ("real", real.real),
+    ("limit", limit.limit),
+    ("speed", speed.speed),
+    ("cost", cost.cost),
+    ("traps", traps.traps),
+):
+    add(app, _function, _name, of="benchmark", no_args_is_help=_name == "real")

@@ -18,9 +18,15 @@ from noisediag.cli.common import (
     Output,
     Plot,
     check_output,
+    completing,
     errors_in_words,
 )
 from noisediag.errors import UsageError
+
+_ARMS = (  # those of the study, which loads torch
+    *(f"cop-{count}" for count in (10, 25, 50, 100, 1000)),
+    *(f"scratch-{count}" for count in (100, 1000, 10000, 100000)),
+)
 
 
 def few_shot(
@@ -32,6 +38,7 @@ def few_shot(
         typer.Option(
             metavar="ARM,...",
             help="cop-10, -25, -50, -100, -1000; scratch-100, -1000, -10000, -100000; all unless given.",
+            autocompletion=completing(_ARMS, several=True),
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Times each arm is run.")] = 3,

@@ -19,7 +19,7 @@ from noisediag.cli.benchmark.common import (
     Split,
     Workers,
 )
-from noisediag.cli.common import Checkpoint, Csv, Device, Force, Json, OnDevice, Output, errors_in_words
+from noisediag.cli.common import Checkpoint, Csv, Device, Force, Json, OnDevice, Output, completing, errors_in_words
 
 
 class Genome(str, Enum):
@@ -34,7 +34,12 @@ def sets(
     data: Data = None,
     own_noise: OwnNoise = None,
     sets: Annotated[
-        str, typer.Option(metavar="SET,...", help="gaussian, poisson-gauss, mixture, clean, flat, raw.")
+        str,
+        typer.Option(
+            metavar="SET,...",
+            help="gaussian, poisson-gauss, mixture, clean, flat, raw.",
+            autocompletion=completing(("gaussian", "poisson-gauss", "mixture", "clean", "flat", "raw"), several=True),
+        ),
     ] = "gaussian,poisson-gauss,mixture,clean,flat",
     draws: Annotated[int, typer.Option(min=1, help="Noise draws a picture.")] = 10,
     seed: Seed = 0,

@@ -21,7 +21,7 @@ Keep = Annotated[
 ]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", help="List each answer that is not right, and why.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option("--verbose", "-v", help="List each answer that is not right, and why.", rich_help_panel=OUTPUT_PANEL),
 ]
 
 
