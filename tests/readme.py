@@ -9,7 +9,7 @@ A block `sh` whose first line is a comment `# takes ...` is run at full size onl
 tests), one that begins with `# needs ...` is not, for it asks for files or hours that a test has not.
 
 Words behind the script's name pick the blocks whose page or commands hold them; `--all`: the slow ones, too;
-`--picture`: the picture of the README instead. Without words the table of formats is written anew, too.
+`--picture`: the picture of the README instead. Without words, or for `formats`, that table is written anew, too.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def main() -> None:
                     text = text[: example.start] + _written(example, printed) + text[example.end :]
             if text != page.read_text("utf-8"):
                 page.write_text(text, "utf-8")
-    if not wanted:
+    if not wanted or "formats" in wanted:
         from noisediag.reports import formats
 
         page = ROOT / "noisediag" / "guide" / "formats.md"
