@@ -139,7 +139,8 @@ def _as_meant(words: Sequence[str]) -> list[str]:
             if naming.is_address(value):
                 complain("is an address, and nothing is downloaded: fetch it, and give the file", value)
                 raise typer.Exit(UsageError.exit_code)
-            value = str(naming.found(Path(value))) if value else value
+            given = Path(value)
+            value = str(there) if value and (there := naming.found(given)) != given else value
         meant.append(f"{option}{equals}{value}")
     return meant
 
