@@ -171,9 +171,8 @@ def _crossing(plane: PlaneFootprint, grows: str, *, rendered: bool) -> str:
         said = f"{grows} above {_percent(at)} signal, if not everywhere" if at < brightest else f"{grows}, as it seems"
     elif at >= brightest:
         seems = "" if low >= brightest else ", as it seems,"
-        said = (
-            f"Read-noise limited{seems} at all signals of the picture, shot noise from {_percent(at)} signal on{wide}"
-        )
+        what = "Read-noise limited" if level**2 >= rounding else "Limited by the step between the codes in use"
+        said = f"{what}{seems} at all signals of the picture, shot noise from {_percent(at)} signal on{wide}"
     else:
         said = f"{grows} above {_percent(at)} signal{wide}"
     gain_noise = plane["multiplicative"].value if _found(plane["multiplicative"]) else None
