@@ -188,11 +188,14 @@ def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), f
         plots.require()
 
 
-def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool) -> None:
-    """Let `write` write to `path`, if there is one: it appears whole or not at all. To stdout where it is `-`."""
+def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool, kind: str = "") -> None:
+    """Let `write` write to `path`, if there is one: it appears whole or not at all.
+
+    To stdout where it is `-`; `kind`: the ending that says what format is wanted then.
+    """
     if path == STDOUT:
         with tempfile.TemporaryDirectory(prefix="noisediag-stdout-") as folder:
-            part = Path(folder, "stdout")
+            part = Path(folder, f"stdout{kind}")
             write(part)
             sys.stdout.flush()
             sys.stdout.buffer.write(part.read_bytes())
