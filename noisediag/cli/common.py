@@ -139,7 +139,8 @@ def _as_meant(words: Sequence[str]) -> list[str]:
             if naming.is_address(value):
                 complain("is an address, and nothing is downloaded: fetch it, and give the file", value)
                 raise typer.Exit(UsageError.exit_code)
-            value = str(naming.found(Path(value))) if value else value
+            given = Path(value)
+            value = str(there) if value and (there := naming.found(given)) != given else value
         meant.append(f"{option}{equals}{value}")
     return meant
 
@@ -187,11 +188,14 @@ def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), f
         plots.require()
 
 
-def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool) -> None:
-    """Let `write` write to `path`, if there is one: it appears whole or not at all. To stdout where it is `-`."""
+def write_file(path: Path | None, write: Callable[[Path], Any], *, force: bool, kind: str = "") -> None:
+    """Let `write` write to `path`, if there is one: it appears whole or not at all.
+
+    To stdout where it is `-`; `kind`: the ending that says what format is wanted then.
+    """
     if path == STDOUT:
         with tempfile.TemporaryDirectory(prefix="noisediag-stdout-") as folder:
-            part = Path(folder, "stdout")
+            part = Path(folder, f"stdout{kind}")
             write(part)
             sys.stdout.flush()
             sys.stdout.buffer.write(part.read_bytes())

@@ -259,14 +259,15 @@ class _Measuring:
         if wanted.curve is not None:
             from noisediag.reports import plots
 
-            write_file(wanted.curve, lambda part: plots.noise_curve(footprint, part), force=wanted.force)
+            write = partial(plots.noise_curve, footprint)
+            write_file(wanted.curve, write, force=wanted.force, kind=".png")
         if wanted.sigma_map is not None:
             from noisediag.reports import maps
 
             sigmas = self.estimator.sigma_map(image, footprint, scale=wanted.scale)
             numpy = wanted.sigma_map.suffix == ".npy"
-            write = maps.sigma_array if numpy else partial(maps.sigma_map, scale=wanted.scale)
-            write_file(wanted.sigma_map, lambda part: write(sigmas, part), force=wanted.force)
+            draw = maps.sigma_array if numpy else partial(maps.sigma_map, scale=wanted.scale)
+            write_file(wanted.sigma_map, lambda part: draw(sigmas, part), force=wanted.force, kind=".tif")
         if wanted.line_of is not None:
             wanted.lines[path] = wanted.line_of(footprint)
         return footprint

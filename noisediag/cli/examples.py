@@ -7,6 +7,7 @@ EXAMPLES = {
     "batch": "noisediag batch photos/ -o report.jsonl -o report.csv",
     "merge": "noisediag merge part1.jsonl part2.jsonl -o report.jsonl",
     "report": "noisediag report report.jsonl -o report.html",
+    "schema": "noisediag schema report",
     "guide": "noisediag guide reading-the-table",
     "profile": "noisediag profile iso100/*.dng iso800/*.dng --to darktable -o noiseprofiles.json",
     "check": "noisediag check photo.dng --against-metadata",

@@ -135,8 +135,12 @@ def _limit(plane: PlaneFootprint, *, rendered: bool) -> str:
             return "What limits the noise cannot be told: too little range of signal to tell shot from read noise"
         if _found(gain_noise):
             return "The noise grows in proportion to the signal, and no shot noise was found"
-        if _found(read):
+        if _found(read) and (read.value or 0.0) ** 2 >= _rounding(plane):
             return "Read-noise limited: no noise that grows with the signal was found"
+        if _found(plane["quantisation"]):
+            return "The step between the codes in use limits: no shot noise was found beside it"
+        if read.flag == "below_floor":
+            return "Neither shot nor read noise was found"
         return "No shot noise was found, and the read noise cannot be told"
     if shot.flag == "weakly_identified":
         return "The noise grows with the signal, but shot and read noise cannot be told apart well"
@@ -148,9 +152,8 @@ def _limit(plane: PlaneFootprint, *, rendered: bool) -> str:
 
 def _crossing(plane: PlaneFootprint, grows: str, *, rendered: bool) -> str:
     """Above which signal shot noise exceeds what does not depend on the signal. Shot noise is there, and known."""
-    shot, read, step = plane["shot_gain"], plane["read_noise"], plane["quantisation"]
+    shot, read, rounding = plane["shot_gain"], plane["read_noise"], _rounding(plane)
     assert shot.value is not None
-    rounding = (step.value or 0.0) ** 2 / 12
     darkest, brightest = plane.curve[0].signal, plane.curve[-1].signal
     known = _found(read)
     level = read.value if known else read.high
@@ -168,15 +171,19 @@ def _crossing(plane: PlaneFootprint, grows: str, *, rendered: bool) -> str:
         said = f"{grows} above {_percent(at)} signal, if not everywhere" if at < brightest else f"{grows}, as it seems"
     elif at >= brightest:
         seems = "" if low >= brightest else ", as it seems,"
-        said = (
-            f"Read-noise limited{seems} at all signals of the picture, shot noise from {_percent(at)} signal on{wide}"
-        )
+        what = "Read-noise limited" if level**2 >= rounding else "Limited by the step between the codes in use"
+        said = f"{what}{seems} at all signals of the picture, shot noise from {_percent(at)} signal on{wide}"
     else:
         said = f"{grows} above {_percent(at)} signal{wide}"
     gain_noise = plane["multiplicative"].value if _found(plane["multiplicative"]) else None
     if gain_noise and shot.value / gain_noise**2 < brightest:
         said += f", and differences in pixel gain above {_percent(max(shot.value / gain_noise**2, at))}"
     return said
+
+
+def _rounding(plane: PlaneFootprint) -> float:
+    """Variance of the rounding to the levels in use; normalised."""
+    return (plane["quantisation"].value or 0.0) ** 2 / 12
 
 
 def _gain(footprint: Footprint) -> Iterator[str]:

@@ -140,6 +140,10 @@ class TestWhatIsSaid:
     def test_without_light_s_own_noise(self, sentence, make_plane):
         silent = make_plane(values={"shot_gain": None})
         assert sentence(silent).startswith("Read-noise limited: no noise that grows with the signal")
+        coarse = {"shot_gain": None, "read_noise": None, "quantisation": 0.02}
+        assert sentence(make_plane(values=coarse)).startswith("The step between the codes in use limits")
+        none = make_plane(values={"shot_gain": None, "read_noise": None})
+        assert sentence(none).startswith("Neither shot nor read noise was found")
 
     def test_doubts_are_said_and_shake_the_sentence(self, make_footprint):
         shaken = make_footprint(flags=("misfit",), warnings=("the noise does not follow the law that was fitted: x",))

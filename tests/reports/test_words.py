@@ -44,7 +44,8 @@ def test_noises_and_laws(name):
         *("No noise was found", "Nothing is told of the noise", "All pixels are equal", "Channel", "e- at white"),
         *("stops of dynamic range", "dB", "sigma of the planes", "Noise2Void", "JPEG quality", "luma", "DN", "sigma"),
         *("raw-linear", "linear", "rendered", "file", "override", "assumed", "black", "white", "Too little range"),
-        *("shared", "wave", "differences in pixel gain"),
+        *("shared", "wave", "differences in pixel gain", "The step between the codes in use limits"),
+        "Neither shot nor read noise was found",
     ],
 )
 def test_other_words(words):
