@@ -12,7 +12,7 @@ from typing import Any
 
 import readme
 
-PICTURE = readme.ROOT / "tests" / "data" / "readme.png"
+PICTURE = readme.ROOT / "tests" / "readme.png"
 SAMPLE = readme.ROOT / "tests" / "data" / "sample.dng"
 CUT = (slice(150, 198), slice(20, 84))  # rows and columns of the green plane that are shown larger
 DPI = 110
