@@ -83,7 +83,7 @@ def estimate(
         black: DN without light; white: DN of saturation. Where nothing says so, black counts as 0 (and the footprint
             has the flag `assumed_scale`: without a black the read noise is unknown), and white as the largest code of
             integers up to 16 bits (255 of uint8, 65535 of uint16), of other types as the power of two at or above the
-            largest value (1 for floats from 0 to 1). Signals and sigmas are fractions of white - black.
+            largest value (1 where that lies between 0.5 and 1). Signals and sigmas are fractions of white - black.
         domain: of an array. "linear": proportional to light; "rendered": as a display takes it, 8-bit colours by
             default; "raw-linear": one plane of a sensor.
         axes: of an array, a letter an axis: Y and X (or H and W) rows and columns, C channels, S the colours of a

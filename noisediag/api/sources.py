@@ -143,7 +143,7 @@ def image_of(source: Source, reading: Reading) -> Image:
         return _of_pil(source, reading)
     if (found := converted(source, reading.axes)) is not None:
         _check_whole(reading, "an array: slice it instead")
-        selection, axes = reading.selection, reading.axes or found.axes
+        selection, axes = reading.selection, found.axes if reading.axes is None else reading.axes
         return images.from_array(
             found.values,
             black=selection.black,

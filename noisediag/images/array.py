@@ -14,7 +14,7 @@ from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Domain, Image, Plane
 from noisediag.images.limits import check_planes
 from noisediag.images.source import LinearScale, check_dtype, check_size, rendered_planes, sampled
-from noisediag.images.stack import Stack
+from noisediag.images.stack import MIN_SIDE_PX, Stack
 
 _COLOURS = frozenset("CS")  # the letters of axes of channels (C) and of a pixel's colours (S)
 
@@ -76,7 +76,7 @@ def _by_shape(shape: tuple[int, ...]) -> str:
     if len(shape) == 2:
         return "YX"
     if len(shape) == 3:
-        return "YXS" if shape[-1] in (1, 3, 4) else "TYX"
+        return "YXS" if shape[-1] in (3, 4) or (shape[-1] == 1 and min(shape[:2]) >= MIN_SIDE_PX) else "TYX"
     raise UnsupportedError(
         f"an array of shape {shape} is neither a picture nor a stack of pictures, unless axes= says what its axes are"
     )

@@ -76,7 +76,7 @@ def line(footprint: Footprint) -> str:
     parts = [
         f"{footprint.domain}, {width} x {height} px",
         f"sigma {number(footprint.derived.sigma_at_18pct, 2)} at 18 % signal",
-        f"found: {', '.join(names[:MOST_NAMES]) or 'nothing'}{more}",
+        f"found: {', '.join(names[:MOST_NAMES])}{more}" if names else _nothing(footprint).lower(),
     ]
     parts += [f"flags: {', '.join(footprint.flags)}"] if footprint.flags else []
     how = "measured, " if footprint.measurement is not None else ""
@@ -96,6 +96,7 @@ def html(footprint: Footprint) -> str:
             about=_about(footprint),
             drawing=_drawing(footprint.curve),
             rows=[_row(one) for one in found],
+            nothing=_nothing(footprint),
             absent=[f"{one.name.replace('_', ' ')} ({_reason(one)})" for one in absent],
             facts=list(_facts(footprint)),
             flags=[FLAG_WORDS.get(flag, flag) for flag in footprint.flags],
@@ -148,6 +149,11 @@ def _environment() -> Environment:
 
 def _name(footprint: Footprint) -> str:
     return "an array" if footprint.path is None else os.path.basename(footprint.path) or footprint.path  # noqa: PTH119
+
+
+def _nothing(footprint: Footprint) -> str:
+    """What is said where no parameter was found."""
+    return "No kind told apart from the others" if footprint.structure.noise_found else "No noise found"
 
 
 def _about(footprint: Footprint) -> str:
