@@ -188,6 +188,8 @@ def _row(one: Estimate) -> Row:
 def _reason(one: Estimate) -> str:
     if one.value is None and one.low == 0 and one.high is not None:
         return f"below {number(one.high, 2)}"
+    if one.name == "quantisation" and one.value is not None:
+        return "no coarser than the codes"
     if one.flag is not None:
         return FLAG_WORDS.get(one.flag, one.flag)
     return "not known" if one.present is None else f"probability {100 * one.present:.0f} %"
