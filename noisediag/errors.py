@@ -26,6 +26,10 @@ class UsageError(NoisediagError):
     exit_code = 2
 
 
+class WrongTypeError(UsageError, TypeError):
+    """A Python function was given something of a kind that it does not take."""
+
+
 class InputError(NoisediagError):
     """One input cannot be used; `code` is one of the error codes of the report schema."""
 
@@ -67,6 +71,10 @@ class LateError(InputError):
     """Reading or measuring the file takes longer than it may."""
 
     code = "timeout"
+
+
+class NoBetterError(NoisediagError):
+    """A fine-tuned head is not shown to be better than what there was."""
 
 
 class CheckpointError(NoisediagError):

@@ -6,12 +6,11 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag import engine, images
+from noisediag import engine
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
@@ -22,7 +21,7 @@ from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
     PlaneFootprint,
 )
-from noisediag.images.image import Domain, Image, Plane
+from noisediag.images.image import Image, Plane
 from noisediag.readout import doubts, emptiness, gauge, kind, masked, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
@@ -216,51 +215,6 @@ class Estimator:
             encoder=encoder,
             other=other,
         )
-
-
-def estimate(
-    source: str | Path | NDArray[Any],
-    *,
-    black: float | None = None,
-    white: float | None = None,
-    domain: Domain = "linear",
-    gain: float | None = None,
-    channel: str | int | None = None,
-    frame: int | None = None,
-    roi: tuple[int, int, int, int] | None = None,
-    linear: bool = False,
-    series: str | int | None = None,
-    z: int | None = None,
-    dataset: str | None = None,
-    checkpoint: Path | None = None,
-    device: str = "auto",
-) -> Footprint:
-    """The noise footprint of a file, or of an array `(H, W)` or `(frames, H, W)` in DN.
-
-    `black`, `white`: DN of no light and of saturation, where the file does not say or says wrongly; `gain`: e-/DN;
-    `domain` applies to arrays; `roi`: x, y, width, height in px; `linear`: the codes are proportional to light in
-    whatever format; `series`, `z`, `dataset`: see `noisediag.images.read`. Raises the errors of `noisediag.errors`.
-    """
-    if isinstance(source, np.ndarray):
-        if any(part is not None for part in (channel, frame, roi, series, z, dataset)):
-            raise UsageError("channel, frame, roi, series, z and dataset select from a file; slice an array instead")
-        if linear and domain == "rendered":
-            raise UsageError("an array is either linear or rendered")
-        image = images.from_array(source, black=black, white=white, domain=domain, linear=linear)
-    else:
-        image = images.read(
-            source,
-            black=black,
-            white=white,
-            channel=channel,
-            frame=frame,
-            roi=roi,
-            linear=linear,
-            series=series,
-            z=z,
-            dataset=dataset,
-        )
-    return Estimator(checkpoint, device).estimate(image, gain=gain)
 
 
 def choose_device(name: str) -> torch.device:

@@ -214,7 +214,7 @@ class TestRefusals:
             choose_device("tpu")
 
     def test_arrays_are_sliced_not_selected_from(self) -> None:
-        with pytest.raises(UsageError, match="slice an array"):
+        with pytest.raises(UsageError, match="slice it instead"):
             noisediag.estimate(np.zeros((64, 64), np.uint16), frame=0)
 
     def test_a_missing_checkpoint(self, tmp_path: Path) -> None:

@@ -25,23 +25,23 @@ def commands():
 
 class TestPublicSurface:
     def test_is_small_and_complete(self):
-        assert sorted(noisediag.__all__) == ["Footprint", "NoisediagError", "__version__", "estimate"]
+        assert sorted(noisediag.__all__) == noisediag.__all__
+        assert set(noisediag.__all__) == {"__version__", *noisediag._HOMES}
         assert dir(noisediag) == noisediag.__all__
         for name in noisediag.__all__:
             assert getattr(noisediag, name) is not None
 
-    def test_estimate_stays_a_function(self):
-        import noisediag.estimator
-
-        assert noisediag.estimate is noisediag.estimator.estimate
+    def test_no_module_takes_the_place_of_a_function(self):
+        modules = {path.stem for path in (ROOT / "noisediag").iterdir()}
+        assert not modules & set(noisediag.__all__)
 
     def test_an_unknown_name_is_an_attribute_error(self):
-        with pytest.raises(AttributeError, match="no attribute 'measure'"):
-            _ = noisediag.measure
+        with pytest.raises(AttributeError, match=r"no attribute 'estimat'; there are: .*estimate"):
+            _ = noisediag.estimat
 
     def test_importing_loads_neither_numpy_nor_torch(self):
         code = "import sys, noisediag; sys.exit(bool({'numpy', 'torch'} & set(sys.modules)))"
-        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+        assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
 
 
 class TestMetadata:

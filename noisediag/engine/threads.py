@@ -5,10 +5,10 @@ It also makes an answer independent of the number of cores, whose shares of a su
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
+
+from noisediag.sharing import Shared
 
 
 @cache
@@ -18,8 +18,5 @@ def _libraries() -> Any:
     return ThreadpoolController()  # looks through all that is loaded, which takes milliseconds
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Numpy's linear algebra on one thread; what was set before comes back."""
-    with _libraries().limit(limits=1, user_api="blas"):
-        yield
+# Numpy's linear algebra on one thread; what was set before comes back.
+one_thread = Shared(lambda: _libraries().limit(limits=1, user_api="blas"))

@@ -47,26 +47,31 @@ def read_clean(path: Path) -> Clean:
     Raises InputError where the file cannot be read, UsageError where it is neither gray nor RGB, or holds floats beyond
     0 to 1, of which nobody can tell what is white.
     """
-    image = images.read(path)
+    return clean_of(images.read(path), str(path))
+
+
+def clean_of(image: images.Image, name: str) -> Clean:
+    """See `read_clean`; `name`: of the picture, in messages."""
     first = [plane for plane in image.planes if plane.frame in (None, image.planes[0].frame)]
-    planes = [_normalised(plane, path) for plane in first]
+    planes = [_normalised(plane, name) for plane in first]
     step = (first[0].step_dn or 0.0) / (first[0].white_dn - first[0].black_dn)
     if len(planes) == 1:
         return Clean(planes[0], step)
     if len(planes) == 3 and len({plane.shape for plane in planes}) == 1:
         return Clean(np.stack(planes, axis=-1), step)
-    raise UsageError(f"{path}: a clean picture has one gray plane or three of colour, not {len(planes)}")
+    raise UsageError(f"{name}: a clean picture has one gray plane or three of colour, not {len(planes)}")
 
 
-def _normalised(plane: images.Plane, path: Path) -> Floats:
+def _normalised(plane: images.Plane, name: str) -> Floats:
     try:
-        values = np.asarray(images.complete(plane), dtype=np.float64)
+        codes = images.complete(plane)
     except UnsupportedError as error:
-        raise UsageError(f"{path}: {error}") from None
-    if plane.white_known or plane.step_dn is not None:
+        raise UsageError(f"{name}: {error}") from None
+    values = np.asarray(codes, dtype=np.float64)
+    if plane.white_known or codes.dtype.kind != "f":
         return (values - plane.black_dn) / (plane.white_dn - plane.black_dn)
     if not (values.min() >= 0 and values.max() <= 1):
-        raise UsageError(f"{path}: floats beyond 0 to 1 ({values.min():g} to {values.max():g}) in a clean picture")
+        raise UsageError(f"{name}: floats beyond 0 to 1 ({values.min():g} to {values.max():g}) in a clean picture")
     return values
 
 

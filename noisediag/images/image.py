@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from noisediag.errors import printable
+
 Codes = NDArray[Any]  # code values (DN) in the file's own dtype: integers or floats
 Domain = Literal["raw-linear", "linear", "rendered"]
 ScaleSource = Literal["file", "override", "assumed"]
@@ -90,7 +92,7 @@ class JpegTables:
     chroma: tuple[int, ...] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Image:
     """A file, or an array, as the estimator sees it."""
 
@@ -109,3 +111,11 @@ class Image:
     luma_only: bool = False  # of a rendered colour picture: its planes are there, but their luma alone is asked for
     warnings: tuple[str, ...] = ()
     siblings: tuple[Path, ...] = ()  # other files that planes of it stand in; `sha256` counts them in
+
+    def __repr__(self) -> str:
+        names = list(dict.fromkeys(plane.name for plane in self.planes))
+        shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        height, width = self.planes[0].shape if self.planes else (0, 0)
+        frames = f", {self.frames} frames" if self.frames > 1 else ""
+        of = "an array" if self.path is None else printable(self.path)
+        return f"<Image of {of}: {self.domain}, planes {printable(shown)} of {width} x {height} px{frames}>"

@@ -10,6 +10,7 @@ import logging
 import math
 import re
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +75,11 @@ class TifffileLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        if record.thread == self._thread:  # others read files of their own
+            self.lines.append(record.getMessage())
 
     def __enter__(self) -> TifffileLog:
         logging.getLogger("tifffile").addHandler(self)

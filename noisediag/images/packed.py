@@ -1,4 +1,4 @@
-"""Files packed with gzip: unpacked to a temporary file, which goes with the last of the planes read from it."""
+"""Files packed with gzip, and content that is in memory: a temporary file, which goes with the last of its planes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PREFIX = "noisediag-"
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The content of a packed file, at `path` for as long as this object lives."""
+    """The content of a packed file, or one in memory, at `path` for as long as this object lives."""
 
     path: Path
 
@@ -39,11 +39,23 @@ def unpacked(path: Path) -> Unpacked:
     Raises TooLargeError for bombs, TruncatedError and UnreadableError for damaged files, UnsupportedError for packed
     files within packed files and for archives of several files.
     """
+    content = _empty()
+    with open(content.path, "wb") as named:
+        _copy(path, named)
+    return content
+
+
+def held(data: bytes) -> Unpacked:
+    """`data` as the content of a temporary file."""
+    content = _empty()
+    content.path.write_bytes(data)
+    return content
+
+
+def _empty() -> Unpacked:
     folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
     content = Unpacked(Path(folder.name, "content"))
     weakref.finalize(content, folder.cleanup)
-    with open(content.path, "wb") as named:
-        _copy(path, named)
     return content
 
 

@@ -19,6 +19,7 @@ from noisediag.images import metadata
 from noisediag.images.declaration import Declaration
 from noisediag.images.image import Codes, Image, JpegTables
 from noisediag.images.source import MAX_PIXELS, LinearScale, check_size, loader, rendered_planes
+from noisediag.sharing import Shared
 
 GAIN_MAP_LEFT_OUT = "an HDR gain map stands beside the picture: the base picture is read, without it"
 # Google's Ultra HDR and Adobe's name space, Apple's auxiliary picture, ISO 21496-1
@@ -76,18 +77,27 @@ def opened(path: Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[PIL.Imag
 
     Pillow's own bomb limit only warns up to twice its value, so it is set to ours for the time being.
     """
-    before = PIL.Image.MAX_IMAGE_PIXELS
-    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     try:
-        with PIL.Image.open(path, formats=formats) as picture:
+        with _own_limit(), PIL.Image.open(path, formats=formats) as picture:
             check_size(picture.height, picture.width)
             yield picture
     except PIL.Image.DecompressionBombError:
         raise TooLargeError(f"declares more than {MAX_PIXELS} pixels (a bomb?)") from None
     except PIL.UnidentifiedImageError:
         raise OSError("the header is damaged") from None
+
+
+@contextlib.contextmanager
+def _raised_limit() -> Iterator[None]:
+    before = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    try:
+        yield
     finally:
         PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+_own_limit = Shared(_raised_limit)
 
 
 def to_pixels(picture: PIL.Image.Image) -> tuple[Codes, list[str]]:

@@ -22,6 +22,7 @@ from noisediag.images import iso_media
 from noisediag.images.image import Codes
 from noisediag.images.metadata import CFA, LINEAR_RAW, TifffileLog, directories, photometric
 from noisediag.images.source import check_dtype, check_size
+from noisediag.sharing import Shared
 
 if TYPE_CHECKING:
     import tifffile
@@ -97,7 +98,7 @@ def _area_by_libraw(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """LibRaw writes to the standard error stream of the process what it stumbles over: its errors say it, too."""
     if sys.stderr is None:  # closed: its number may be that of the very file that is read
         yield
@@ -111,6 +112,9 @@ def silence() -> Iterator[None]:
     finally:
         os.dup2(kept, _STDERR)
         os.close(kept)
+
+
+silence = Shared(_silence)
 
 
 def check_complete(path: Path) -> None:

@@ -8,9 +8,10 @@ import importlib
 import inspect
 import os
 import stat
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,24 @@ from noisediag.images.formats import Format, identify
 from noisediag.images.image import Codes, Domain, Image
 from noisediag.images.selection import Roi, as_linear, at_frame, override, select
 from noisediag.images.source import check_span
+from noisediag.sharing import Shared
 
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options of `read`."""
+
+    black: float | None = None
+    white: float | None = None
+    channel: str | int | None = None
+    frame: int | None = None
+    roi: Roi | None = None
+    linear: bool = False
+    series: str | int | None = None
+    z: int | None = None
+    dataset: str | None = None
 
 
 def read(
@@ -60,30 +77,55 @@ def read(
     InputError, its message `path: reason`, here or at `load`; UsageError for a selection the file cannot satisfy.
     """
     file = Path(path)
-    name = printable(file)
+    return _loaded(file, printable(file), Selection(black, white, channel, frame, roi, linear, series, z, dataset))
+
+
+def read_content(content: bytes, selection: Selection, *, name: str | None = None) -> Image:
+    """What `read` makes of the content of a file; `name`: what it is called in messages and in reports.
+
+    The readers need a file: the content stands in a temporary one for as long as the image is in use. Raises as `read`.
+    """
+    held = packed.held(content)
+    image = _loaded(held.path, name or "the content", selection, held)
+    return replace(image, path=name)
+
+
+def _loaded(file: Path, name: str, selection: Selection, held: packed.Unpacked | None = None) -> Image:
+    """See `read`. `name`: what messages call the file; `held`: what keeps it there, where it is a temporary one."""
+    black, white, linear = selection.black, selection.white, selection.linear
     with _guard(name):
         mode = file.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UnreadableError("is not a regular file")
         content = None
         if stat.S_ISDIR(mode):
-            image = _read_store(file, series, dataset)
+            image = _read_store(file, selection.series, selection.dataset)
         else:
             content = packed.unpacked(file) if packed.is_packed(file) else None
             source = file if content is None else content.path
-            image = replace(_read(source, identify(source), series, dataset), path=str(file))
+            image = replace(
+                _read(source, identify(source), selection.series, selection.dataset),
+                path=str(file),
+            )
             image = replace(image, sha256=_sha256(file, image.siblings))
         if not image.planes:
             raise UnreadableError("holds no picture")
-        image = at_frame(image, frame)
+        image = at_frame(image, selection.frame)
         image = as_linear(image) if linear else image
-        image = select(override(image, black=black, white=white), channel=channel, frame=frame, z=z, roi=roi)
+        image = select(
+            override(image, black=black, white=white),
+            channel=selection.channel,
+            frame=selection.frame,
+            z=selection.z,
+            roi=selection.roi,
+        )
         for plane in image.planes:
             if not plane.black_dn < plane.white_dn < float("inf"):
                 levels = f"black {plane.black_dn:g} is not below white {plane.white_dn:g}"
                 raise UnreadableError(f"says that {levels}: give --black and --white")
             check_span(plane.white_dn - plane.black_dn)
-    planes = tuple(replace(plane, load=_guarded(plane.load, name, content)) for plane in image.planes)
+    kept = content or held
+    planes = tuple(replace(plane, load=_guarded(plane.load, name, kept)) for plane in image.planes)
     return replace(image, planes=planes)
 
 
@@ -125,16 +167,28 @@ def from_array(
     *,
     black: float | None = None,
     white: float | None = None,
-    domain: Domain = "linear",
+    domain: Domain | None = None,
     linear: bool = False,
+    axes: str | None = None,
+    missing_code: float | None = None,
+    reader: str = "array",
 ) -> Image:
     """An array as an image: (height, width); (frames, height, width); colour (height, width, 3 or 4).
 
-    Three axes are colour where the last one is 3 or 4 long and the array is uint8 or `domain` is "rendered"; they are
-    frames otherwise. `linear`: the codes of a colour array are proportional to light. Raises UnsupportedError for other
-    shapes and types.
+    Three axes are colour where the last one is 1, 3 or 4 long, and frames first otherwise. `axes` says what they are: a
+    letter an axis, Y and X (or H and W) for rows and columns, C for channels or S for the colours of a pixel, any other
+    for frames, as in "CYX" or "THWC". `domain` None: "rendered" for colours of 8 bits, else "linear". `linear`: the
+    codes of a colour array are proportional to light. `missing_code`: of pixels that hold no value. Raises
+    UnsupportedError for other shapes and types, UsageError for axes that do not fit.
     """
-    image = array.image(np.asarray(array_), domain=domain, reader="array")
+    linear = linear or domain == "linear"
+    image = array.image(
+        np.asarray(array_),
+        domain=None if linear else domain,
+        reader=reader,
+        axes=axes,
+        missing_code=missing_code,
+    )
     return override(as_linear(image) if linear else image, black=black, white=white)
 
 
@@ -156,12 +210,22 @@ def _sha256(path: Path, others: Sequence[Path]) -> str:
 
 
 @contextlib.contextmanager
+def _ignored() -> Iterator[None]:
+    """Decoders warn of oddities in headers; what matters of it stands in Image.warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# Where warnings are a setting of each context (an option since Python 3.14), another thread could not put it back.
+_silently = _ignored if getattr(sys.flags, "context_aware_warnings", 0) else Shared(_ignored)
+
+
+@contextlib.contextmanager
 def _guard(name: str) -> Iterator[None]:
     """Turn whatever the decoders raise into one InputError whose message starts with the file's name."""
     try:
-        with warnings.catch_warnings():
-            # Decoders warn of oddities in headers; what matters of it stands in Image.warnings.
-            warnings.simplefilter("ignore")
+        with _silently():
             yield
     except InputError as error:
         raise type(error)(f"{name}: {error}") from None

@@ -26,7 +26,13 @@ def noise_curve(footprint: Footprint, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), dpi=150, layout="constrained")
-    axes = figure.add_subplot(xscale="log", yscale="log")
+    draw_noise_curve(footprint, figure.add_subplot())
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def draw_noise_curve(footprint: Footprint, axes: Any) -> None:
+    """Draw what `noise_curve` writes into `axes` of matplotlib."""
+    axes.set(xscale="log", yscale="log")
     for plane in footprint.planes:
         _draw(axes, plane, main=plane is footprint.planes[-1])
     axes.set_xlabel("signal (0 = black, 1 = white)")
@@ -35,7 +41,6 @@ def noise_curve(footprint: Footprint, path: Path) -> None:
     axes.grid(visible=True, which="both", linewidth=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(title="plane, with 90 % interval")
-    figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def _draw(axes: Any, plane: PlaneFootprint, *, main: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class SimulateOptions:
     scene with noise of their own, each `drift_px` further to the right, the last one darker by the share `bleach`.
     """
 
-    output: Path
+    output: Path | None = None  # None: nothing is written
     clean: Path | None = None
     scene: str | None = None
     size: tuple[int, int] = (512, 512)
@@ -90,6 +90,17 @@ class Simulation:
     shape: tuple[int, ...]
     values: tuple[float, ...]
     noise_profile: tuple[float, float]
+    picture: NDArray[np.unsignedinteger[Any]] = field(compare=False, repr=False)  # (H, W), (H, W, 3), (frames, H, W)
+
+    @property
+    def black_dn(self) -> int:
+        """The level without light."""
+        return self.options.black_dn
+
+    @property
+    def truth(self) -> dict[str, float]:
+        """The values by name, in the units of the parameter table."""
+        return dict(zip(NAMES, self.values, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """The truth as printed: `noisediag.simulation/1`."""
@@ -98,7 +109,7 @@ class Simulation:
         return {
             "schema": SCHEMA,
             "noisediag": __version__,
-            "path": str(options.output),
+            "path": None if options.output is None else str(options.output),
             "clean": None if options.clean is None else str(options.clean),
             "scene": options.scene,
             "shape": list(self.shape),
@@ -131,19 +142,21 @@ class Simulation:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def run(options: SimulateOptions) -> Simulation:
+def run(options: SimulateOptions, clean: Floats | None = None) -> Simulation:
     """Write the noisy file and, beside it, its truth, which is returned; the same options give the same bytes.
+
+    `clean`: a signal (H, W) or (H, W, 3) in [0, 1] that is at hand, instead of a file or a scene.
 
     A DNG is an RGGB mosaic: row and column offsets run through the whole mosaic, while correlation acts within each
     colour plane, in pixels of that plane, as a plane is what an estimate looks at. A colour TIFF or PNG has three
     channels of independent noise. Raises UsageError for options that cannot be carried out and InputError for a clean
     picture that cannot be read.
     """
-    white = _check(options)
+    white = _check(options, clean)
     generator = torch.Generator().manual_seed(options.seed)
-    signal = _signal(options, generator) * options.exposure
+    signal = (_signal(options, generator) if clean is None else np.clip(clean, 0, 1)) * options.exposure
     colour = signal.ndim == 3
-    is_dng = options.output.suffix.lower() == ".dng"
+    is_dng = options.output is not None and options.output.suffix.lower() == ".dng"
     if is_dng:
         signal = mosaic(signal)
     if colour and options.frames > 1:
@@ -162,15 +175,18 @@ def run(options: SimulateOptions) -> Simulation:
     profile = noise_profile([_planted(values, options, white)])
     one_byte = options.bit_depth == 8 and not is_dng
     container: NDArray[np.unsignedinteger[Any]] = codes.astype(np.uint8 if one_byte else np.uint16)
-    one = (*container.shape[1:], 3) if len(container) == 3 and colour else container.shape[1:]
-    shape = container.shape if options.frames > 1 else one
-    simulation = Simulation(options, white, shape, tuple(values[name] for name in NAMES), profile)
-    with (
-        files.replacing(truth_path(options.output), force=options.force) as beside,
-        files.replacing(options.output, force=options.force) as part,
-    ):
-        _write(part, container, options, white, colour, profile)
-        beside.write_text(simulation.dumps(), encoding="utf-8")
+    coloured = len(container) == 3 and colour
+    one = np.ascontiguousarray(container.transpose(1, 2, 0)) if coloured else container[0]
+    picture = container if options.frames > 1 else one
+    found = tuple(values[name] for name in NAMES)
+    simulation = Simulation(options, white, picture.shape, found, profile, picture)
+    if options.output is not None:
+        with (
+            files.replacing(truth_path(options.output), force=options.force) as beside,
+            files.replacing(options.output, force=options.force) as part,
+        ):
+            _write(part, options.output.suffix.lower(), simulation, colour)
+            beside.write_text(simulation.dumps(), encoding="utf-8")
     return simulation
 
 
@@ -199,31 +215,34 @@ def read_noise_options(report: Path) -> NoiseOptions:
 
     Unknown values and noises that the report calls absent are left out. Raises UnreadableError for anything else.
     """
+    image = first_image(report)
     try:
-        image = first_image(report)
-        found = {entry["name"]: entry for entry in (image["planes"][-1] if "planes" in image else image)["parameters"]}
-        values = {
-            name: float(found[name]["value"])
-            for name in NAMES
-            if name in found and counts_as_found(found[name]["value"], found[name].get("present"))
-        }
-        if (
-            "planes" not in image
-            and values.get("quantisation", 1.0) * (image["white_dn"] - image["black_dn"]) < COARSER
-        ):
-            del values["quantisation"]  # the codes of that file, no noise of it
+        return noise_of(image)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UnreadableError(f"{report}: is no noisediag report with an estimate in it") from error
+
+
+def noise_of(image: dict[str, Any]) -> NoiseOptions:
+    """The noise of one of the `images` of a report, or of a simulation's truth. Raises LookupErrors for others."""
+    found = {entry["name"]: entry for entry in (image["planes"][-1] if "planes" in image else image)["parameters"]}
+    values = {
+        name: float(found[name]["value"])
+        for name in NAMES
+        if name in found and counts_as_found(found[name]["value"], found[name].get("present"))
+    }
+    if "planes" not in image and values.get("quantisation", 1.0) * (image["white_dn"] - image["black_dn"]) < COARSER:
+        del values["quantisation"]  # the codes of that file, no noise of it
     return NoiseOptions(**values)
 
 
-def _check(options: SimulateOptions) -> int:
+def _check(options: SimulateOptions, clean: Floats | None) -> int:
     """White in DN, once everything that can be refused before the work has been."""
-    if (options.clean is None) == (options.scene is None):
+    if sum(source is not None for source in (options.clean, options.scene, clean)) != 1:
         raise UsageError("a clean picture or --scene is needed, and not both")
     if options.scene is not None and options.scene not in scenes.KINDS:
         raise UsageError(f"no scene is called {options.scene!r}; there are: {', '.join(scenes.KINDS)}")
-    if options.output.suffix.lower() not in FORMATS:
+    suffix = "" if options.output is None else options.output.suffix.lower()
+    if options.output is not None and suffix not in FORMATS:
         raise UsageError(f"{options.output}: the noisy file is one of {', '.join(FORMATS)}")
     if any(side not in SIDE_PX for side in options.size):
         raise UsageError(f"--size: sides of {SIDE_PX.start} to {SIDE_PX.stop - 1} pixels")
@@ -234,7 +253,7 @@ def _check(options: SimulateOptions) -> int:
         raise UsageError(f"0 <= black < white < 2^{options.bit_depth} does not hold for {options.black_dn} and {white}")
     if not (math.isfinite(options.exposure) and options.exposure > 0):
         raise UsageError("--exposure: a factor above 0")
-    if options.frames not in FRAMES or (options.frames > 1 and options.output.suffix.lower() not in (".tif", ".tiff")):
+    if options.frames not in FRAMES or (options.frames > 1 and suffix not in ("", ".tif", ".tiff")):
         raise UsageError(f"--frames: {FRAMES.start} to {FRAMES.stop - 1}, and a stack is a .tif")
     if not (math.isfinite(options.drift_px) and 0 <= options.bleach < 1):
         raise UsageError("--drift: pixels a frame; --bleach: a share of 0 to below 1")
@@ -246,8 +265,9 @@ def _check(options: SimulateOptions) -> int:
     if 0 < options.noise.quantisation < 1 / (white - options.black_dn):
         raise UsageError("--quantisation: finer than the steps of the file; leave it out or raise --bit-depth")
     sources = () if options.clean is None else (options.clean,)
-    files.check(options.output, inputs=sources, force=options.force)
-    files.check(truth_path(options.output), force=options.force)
+    if options.output is not None:
+        files.check(options.output, inputs=sources, force=options.force)
+        files.check(truth_path(options.output), force=options.force)
     return white
 
 
@@ -309,30 +329,21 @@ def _planted(values: dict[str, float], options: SimulateOptions, white: int) -> 
     )
 
 
-def _write(
-    path: Path,
-    codes: NDArray[np.unsignedinteger[Any]],
-    options: SimulateOptions,
-    white: int,
-    colour: bool,
-    profile: tuple[float, float],
-) -> None:
-    suffix = options.output.suffix.lower()
+def _write(path: Path, suffix: str, simulation: Simulation, colour: bool) -> None:
+    options, white, picture = simulation.options, simulation.white_dn, simulation.picture
     if suffix == ".dng":
         iso = 100 * max(options.noise.shot_gain / BASE_ISO_GAIN, 1)
         tags = DngTags(
             black_dn=options.black_dn,
             white_dn=white,
             neutral=NEUTRAL if colour else (1.0, 1.0, 1.0),
-            noise_profile=(profile,) * 3,
+            noise_profile=(simulation.noise_profile,) * 3,
             iso=min(round(iso), 65535),
             exposure_s=0.01 * options.exposure,
             f_number=2.8,
         )
-        write_dng(path, codes[0].astype(np.uint16), tags)
+        write_dng(path, picture.astype(np.uint16), tags)
         return
-    one = codes[0] if len(codes) == 1 else codes
-    picture = np.ascontiguousarray(codes.transpose(1, 2, 0)) if colour else one
     if suffix == ".png":
         path.write_bytes(imagecodecs.png_encode(picture, level=6))
         return

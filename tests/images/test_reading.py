@@ -40,11 +40,12 @@ def test_npy(tmp_path: Path, rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(plane.load(), values[index])
 
 
-def test_npy_colour_and_frames_of_three_columns(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_npy_colour(tmp_path: Path, rng: np.random.Generator) -> None:
     colour = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     assert [plane.name for plane in read(save(tmp_path / "c.npy", colour)).planes] == ["R", "G", "B"]
-    stack = read(save(tmp_path / "f.npy", colour.astype(np.uint16)))
-    assert (stack.frames, stack.planes[0].shape) == (SIZE[0], (SIZE[1], 3))
+    linear = read(save(tmp_path / "f.npy", colour.astype(np.uint16)))  # of more than 8 bits: light, as in a TIFF
+    assert (linear.frames, linear.domain, linear.planes[0].shape) == (1, "linear", SIZE)
+    assert [plane.channel for plane in linear.planes] == ["R", "G", "B"]
 
 
 def test_npy_refusals(tmp_path: Path) -> None:

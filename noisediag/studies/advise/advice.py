@@ -41,10 +41,18 @@ class _Stack:
 def advise(path: Path, options: AdviseOptions, estimator: Estimator) -> Advice:
     """The advice that one file gives.
 
-    Raises the InputErrors of reading it, UnsupportedError for rendered pictures and pictures that show no noise, and
-    for a sky without a gain, UsageError for options that do not fit it.
+    Raises the InputErrors of reading it and what `advise_on` raises.
     """
     image = images.read(path, black=options.black, white=options.white, channel=options.channel, roi=options.roi)
+    return advise_on(image, str(path), options, estimator)
+
+
+def advise_on(image: Image, path: str, options: AdviseOptions, estimator: Estimator) -> Advice:
+    """The advice that a picture, or a stack, gives, which was read with the `options`; `path` names it.
+
+    Raises UnsupportedError for rendered pictures and pictures that show no noise, and for a sky without a gain,
+    UsageError for options that do not fit it.
+    """
     if image.domain == "rendered":
         raise UnsupportedError("a rendered picture has no photons to count")
     image = over_time(image, single=True)
@@ -60,10 +68,10 @@ def advise(path: Path, options: AdviseOptions, estimator: Estimator) -> Advice:
     return _with_gain(nothing, stack, options, estimator)
 
 
-def _nothing_known(path: Path, stack: _Stack, options: AdviseOptions, estimator: Estimator) -> Advice:
+def _nothing_known(path: str, stack: _Stack, options: AdviseOptions, estimator: Estimator) -> Advice:
     """The advice on `stack` without anything that its noise would say."""
     return Advice(
-        path=str(path),
+        path=path,
         how=stack.reading.how,
         frames=len(stack.planes),
         effective=options.excess_noise is None and options.detector not in NO_EXCESS,

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from noisediag.cop.encoder import Encoder
-from noisediag.errors import NoisediagError
+from noisediag.errors import NoBetterError as NoBetterError
 from noisediag.footprint.file import CheckpointId
 from noisediag.training.few_shot_encoder import EncoderTuning
 
 SCHEMA = "noisediag.finetune/1"
-
-
-class NoBetterError(NoisediagError):
-    """The new head is not shown to be better than what there was; exit code 1."""
 
 
 @dataclass(frozen=True)
