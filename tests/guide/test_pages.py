@@ -80,7 +80,7 @@ class TestCommands:
         for page, text in TEXTS.items():
             assert not re.search(r"^ {4}noisediag ", text, flags=re.MULTILINE), page
             for language in re.findall(r"^```(.+)$", text, flags=re.MULTILINE):
-                assert language in ("sh", "text", "console", "python", "json", "csv"), (page, language)
+                assert language in ("sh", "text", "console", "python", "py", "pycon", "json", "csv"), (page, language)
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
     def test_exist_with_their_options(self, page: Path) -> None:
@@ -178,6 +178,18 @@ class TestHandbook:
     def test_lists_the_formats_as_they_are_declared(self) -> None:
         """`python tests/readme.py` writes them anew."""
         assert formats.markdown() in TEXTS[FOLDER / "formats.md"]
+
+    def test_lists_every_extra(self) -> None:
+        told = set(re.findall(r"^\| `([a-z0-9]+)` \| .{4,} \|$", TEXTS[FOLDER / "install.md"], flags=re.MULTILINE))
+        section = (
+            (ROOT / "pyproject.toml").read_text("utf-8").split("\n[project.optional-dependencies]\n")[1].split("\n[")[0]
+        )
+        assert told | {"all"} == set(re.findall(r"^([a-z0-9]+) = ", section, flags=re.MULTILINE))
+
+    def test_lists_every_room(self) -> None:
+        rooms = [place for place in (ROOT / "noisediag").iterdir() if (place / "__init__.py").exists()]
+        for room in rooms:
+            assert f"`{room.name}/`" in TEXTS[FOLDER / "development.md"], room.name
 
     @pytest.mark.parametrize("flag", FLAGS)
     def test_explains_every_flag(self, flag: str) -> None:
