@@ -143,13 +143,8 @@ def batch(
 
         outputs = tuple(output or ())
         viewed = not outputs or STDOUT in outputs
-        if viewed:
-            wanted = {"--resume": resume, "--force": force, "--by-digest": by_digest, "--shard": shard is not None}
-            _check_view(outputs, wanted, sort)
-        elif sort is not None:
-            raise UsageError("--sort is for the lines that are printed without -o: reports have the order of the paths")
-        if reverse and sort is None:
-            raise UsageError("--reverse turns the order of --sort about")
+        of_reports = {"--resume": resume, "--force": force, "--by-digest": by_digest}
+        _check_kind(outputs, of_reports | {"--shard": shard is not None}, sort, reverse=reverse)
 
         from noisediag.batch import run as study
         from noisediag.batch import view
@@ -200,8 +195,14 @@ def batch(
         finish(summary)
 
 
-def _check_view(outputs: Sequence[Path], given: Mapping[str, bool], sort: Sort | None) -> None:
-    """Raise UsageError for options that only reports in files have."""
+def _check_kind(outputs: Sequence[Path], given: Mapping[str, bool], sort: Sort | None, *, reverse: bool) -> None:
+    """Raise UsageError for options that only reports in files have, or only lines on stdout."""
+    if reverse and sort is None:
+        raise UsageError("--reverse turns the order of --sort about")
+    if outputs and STDOUT not in outputs:
+        if sort is not None:
+            raise UsageError("--sort is for the lines that are printed without -o: reports have the order of the paths")
+        return
     if len(outputs) > 1:
         raise UsageError("-o - stands alone")
     if outputs and sort is not None:
