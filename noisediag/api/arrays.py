@@ -81,7 +81,11 @@ def _tensor(tensor: Any, axes: str | None) -> Array:
     found = tensor.detach().cpu()
     if str(found.dtype) == "torch.bfloat16":  # which numpy does not have
         found = found.float()
-    return Array(_native(np.asarray(found.resolve_conj().resolve_neg().numpy())))
+    try:
+        values = found.resolve_conj().resolve_neg().numpy()
+    except (TypeError, RuntimeError) as error:  # of sparse, quantised or nested tensors
+        raise WrongTypeError(f"the tensor does not become an array of numpy's: {error}") from None
+    return Array(_native(values))
 
 
 def _native(values: NDArray[Any]) -> NDArray[Any]:

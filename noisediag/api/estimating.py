@@ -90,8 +90,7 @@ def estimate(
             pixel, any other letter frames, as in "CYX" or "THWC".
         gain: conversion gain in e-/DN, where it is known.
         channel, frame, roi: a part of a file: name or number, number from 0, (x, y, width, height) in px.
-        linear: the codes are proportional to light, whatever the format.
-        series, z, dataset: which picture of a file of several, see `noisediag.read`.
+        linear: the codes are proportional to light, whatever the format; series, z, dataset: see `noisediag.read`.
         checkpoint: a model of your own, from `noisediag.finetune`, instead of the one that we ship.
         device: where the model runs; auto takes CUDA where there is one.
 
@@ -105,7 +104,7 @@ def estimate(
         NoisediagError: `InputError` for a picture that cannot be read, `UsageError` for options that do not fit it or
             each other, `CheckpointError` for a model that is missing or damaged. The message is one line.
 
-    Safe to call from several threads. The model is loaded once a process.
+    Safe in several threads. The model is loaded once a process.
 
     >>> import numpy as np, noisediag
     >>> light = np.linspace(100, 3000, 256 * 256).reshape(256, 256)  # electrons
@@ -271,6 +270,8 @@ def estimator_of(checkpoint: str | os.PathLike[str] | None, device: str) -> Esti
 def several(sources: Any) -> Iterator[Source]:
     """The items of `sources`. Raises WrongTypeError for one picture, and for tables of which nobody knows the order."""
     if is_path(sources) or isinstance(sources, (bytes, bytearray, Image)) or hasattr(sources, "read"):
+        if is_path(sources) and os.path.isdir(sources):  # noqa: PTH112
+            raise WrongTypeError(f"several pictures are taken: sorted(Path({os.fspath(sources)!r}).glob('*.tif'))")
         raise WrongTypeError("several pictures are taken, as a list of paths: for a single one there is estimate")
     if isinstance(sources, Mapping) or hasattr(sources, "columns"):
         raise WrongTypeError("a list of pictures is taken: of a mapping its values(), of a table one of its columns")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisediag.api.estimating import DEVICES
 from noisediag.api.signatures import check_choice, check_number, public
@@ -67,17 +68,16 @@ def simulate(
 
     Args:
         clean: gray or RGB, as `estimate` takes it: floats from 0 to 1 are light, codes are divided by their white.
-        output: a .tif, .png or .dng (Bayer) to write, with its truth beside it; None: nothing is written.
+        output: a .tif, .png or .dng (Bayer) to write, with its truth beside it; force: overwrite it.
         scene: instead of `clean`, a procedural scene, as "photo" or "fluorescence", of `size` (height, width) px.
-        like: the noise of a footprint, or of a report (.json); the following replace what it says.
+        like: the noise of a footprint, or of a report (.json); what follows replaces it.
         shot_gain: S, 1/e-: the shot noise has the variance S * signal.
         read_noise, row_noise, column_noise, quantisation: standard deviations and step, fractions of white - black.
         multiplicative: standard deviation of a gain of mean 1; correlation: width of the noise's kernel, px.
         impulse: share of pixels replaced, of them salt_share by white.
         exposure: factor on the light before the noise.
-        bit_depth, black, white: of the codes: 8 to 16 bits, levels in DN; white is the largest code unless given.
+        bit_depth, black, white: of the codes, 8 to 16 bits, DN; white is the largest code unless given.
         frames: of a stack, with noise of their own; drift: px a frame; bleach: share of the light gone at the end.
-        force: overwrite output.
 
     Returns:
         `Simulation`: `picture`, the codes, `(H, W)`, `(H, W, 3)` or `(frames, H, W)`; `black_dn`, `white_dn`; `truth`,
@@ -99,14 +99,8 @@ def simulate(
         "column_noise": column_noise,
         "correlation": correlation,
     }
-    numbers = {**given, "exposure": exposure, "bit_depth": bit_depth, "black": black, "white": white, "frames": frames}
-    for name, value in {**numbers, "drift": drift, "bleach": bleach, "seed": seed}.items():
-        check_number(name, value)
-    signal = None
-    if clean is not None and not is_path(clean):
-        from noisediag.genome.clean import clean_of
-
-        signal = clean_of(image_of(clean, Reading()), "the clean picture").signal
+    numbers = {"exposure": exposure, "bit_depth": bit_depth, "black": black, "white": white, "frames": frames}
+    _check_numbers({**given, **numbers, "drift": drift, "bleach": bleach, "seed": seed})
     options = study.SimulateOptions(
         output=None if output is None else Path(output),
         clean=Path(clean) if is_path(clean) else None,
@@ -123,7 +117,21 @@ def simulate(
         bleach=bleach,
         force=force,
     )
-    return study.run(options, signal)
+    return study.run(options, _signal_of(clean))
+
+
+def _check_numbers(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        check_number(name, value)
+
+
+def _signal_of(clean: Source | None) -> NDArray[np.float64] | None:
+    """The light of a clean picture that is no file."""
+    if clean is None or is_path(clean):
+        return None
+    from noisediag.genome.clean import clean_of
+
+    return clean_of(image_of(clean, Reading()), "the clean picture").signal
 
 
 def _noise_of(like: Footprint | str | os.PathLike[str] | None) -> NoiseOptions:

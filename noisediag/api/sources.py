@@ -169,8 +169,10 @@ def kept(source: Source, image: Image, reading: Reading) -> Callable[[], Image]:
 def picture_of(footprint: Footprint, picture: Source | None, options: dict[str, Any]) -> Image:
     """The picture of `footprint`, or `picture`, read with `options`, which stand for it.
 
-    Raises UsageError where there is none, or where it has other planes.
+    Raises UsageError where there is none, or where it has other planes; WrongTypeError for unknown options.
     """
+    for name in options:
+        check_choice("keyword", name, _READ)
     if picture is None:
         if footprint.picture is None:
             raise UsageError("the footprint does not hold its picture: hand it over, fp.sigma_map(picture)")

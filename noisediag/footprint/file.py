@@ -157,6 +157,9 @@ class Footprint:
         """The estimate called `name`, or `default` where there is none."""
         return next((estimate for estimate in self.values() if estimate.name == name), default)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.keys())
+
     def __eq__(self, other: object) -> bool:
         return self._compared() == other._compared() if isinstance(other, Footprint) else NotImplemented
 
@@ -216,9 +219,11 @@ class Footprint:
 
         Raises UsageError where there is no picture, or where the file is another one by now.
         """
+        from noisediag.api.signatures import check_number
         from noisediag.api.sources import picture_of
         from noisediag.readout.sigma_map import sigma_map
 
+        check_number("scale", scale, positive=True)
         return sigma_map(picture_of(self, picture, options), self, scale)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:

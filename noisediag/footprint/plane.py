@@ -11,6 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.errors import printable
 from noisediag.footprint.values import LEVEL, Quantity
 from noisediag.genome.parameters import parameter
 from noisediag.traces.hot_pixels import HotPixels
@@ -188,7 +189,7 @@ class BlackCheck:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlaneFootprint:
     """The footprint of one plane, or of one bag of planes (`all`, `luma`)."""
 
@@ -234,6 +235,12 @@ class PlaneFootprint:
         """Whether it is empty, or nearly so: no parameter was looked for, and nothing can be held against it."""
         unknown = (e.value is None and e.present is None and e.flag == "weakly_identified" for e in self.parameters)
         return bool(self.parameters) and all(unknown)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        sigma = self.law.sigma(self.signal_median)
+        at = f"sigma {sigma:.2g} at its median signal {self.signal_median:.2g}"
+        return printable(f"<PlaneFootprint {self.label}: {width} x {height} px, {at}>")
 
     def __getitem__(self, name: str) -> Estimate:
         """The estimate called `name`. Raises KeyError, naming what there is."""

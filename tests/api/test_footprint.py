@@ -101,6 +101,10 @@ class TestText:
         for part in ("raw-linear", "3020 x 2012 px", "sigma", "shot_gain, read_noise, row_noise", "clipped"):
             assert part in text
 
+    def test_planes_are_short_too(self, footprint: Footprint) -> None:
+        assert repr(footprint.planes[0]).startswith("<PlaneFootprint R: 3020 x 2012 px, sigma ")
+        assert footprint._ipython_key_completions_() == list(NAMES)
+
     def test_says_where_nothing_was_found(self, make_footprint: Callable[..., Footprint], make_plane: Any) -> None:
         silent = make_plane(values={"shot_gain": None, "read_noise": None, "row_noise": None})
         assert "no noise found" in repr(make_footprint(planes=(silent,)))
@@ -254,6 +258,10 @@ class TestMap:
             np.testing.assert_array_equal(other.sigma_map(picture, black=100, white=4095), fp.sigma_map())
         with pytest.raises(noisediag.UsageError, match="of another one"):
             fp.sigma_map(picture[:32])
+        with pytest.raises(noisediag.UsageError, match="unknown keyword 'blck': black, white"):
+            fp.sigma_map(picture, blck=3)
+        with pytest.raises(noisediag.UsageError, match="scale is a positive number"):
+            fp.sigma_map(scale=0)
 
     def test_a_file_that_has_changed_is_told(self, picture: np.ndarray, tmp_path: Path) -> None:
         path = tmp_path / "a.png"

@@ -72,6 +72,7 @@ class TestMany:
         ("sources", "options", "words"),
         [
             ("a.png", {}, "for a single one there is estimate"),
+            ("tests", {}, r"sorted\(Path\('tests'\)\.glob"),
             ({"a": 1}, {}, "values()"),
             (3, {}, "not int"),
             ([], {"workers": 0}, "workers"),
@@ -79,7 +80,10 @@ class TestMany:
             ([], {"worker": 2}, "did you mean 'workers'"),
         ],
     )
-    def test_refusals_come_with_the_call(self, sources: object, options: dict[str, object], words: str) -> None:
+    def test_refusals_come_with_the_call(
+        self, sources: object, options: dict[str, object], words: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(SAMPLE.parents[2])
         with pytest.raises(noisediag.UsageError, match=words):
             noisediag.estimate_many(sources, **options)  # type: ignore[arg-type]
 

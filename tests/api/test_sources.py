@@ -138,6 +138,8 @@ class TestOtherLibraries:
             noisediag.read(planes)
         np.testing.assert_array_equal(codes(noisediag.read(planes, axes="CHW"))[1], colour[..., 1])
         assert noisediag.read(planes, axes="THW").frames == 3
+        with pytest.raises(TypeError, match="the tensor does not become"):
+            noisediag.read(tensor.to_sparse())
 
     def test_names_of_dimensions_are_axes(self, gray: np.ndarray) -> None:
         xarray = pytest.importorskip("xarray")
