@@ -25,6 +25,6 @@ def report(
         from noisediag.reports import page as study
         from noisediag.reports.files import replacing
 
-        text = study.page(source, thumbnails=thumbnails)
+        text = study.page(source, thumbnails=thumbnails, folder=output.parent.absolute())
         with replacing(output, force=force) as part:
             part.write_text(text, encoding="utf-8")
