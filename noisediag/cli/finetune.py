@@ -72,7 +72,7 @@ EncoderOption = Annotated[
         "encoder, paper-encoder. Without it the shots choose: the model's own, paper-encoder, or both.",
     ),
 ]
-Curve = Annotated[Path | None, panel(OUTPUT_PANEL)(metavar="FILE.png", help="Draw the learning curve.")]
+Curve = Annotated[Path | None, panel(OUTPUT_PANEL)(metavar="FILE.png|.svg|.pdf", help="Draw the learning curve.")]
 
 
 def finetune(

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from noisediag.reports import figures
+from noisediag.reports import figures, plots
 from noisediag.reports.charts import COLOURS
 from noisediag.reports.figures import decimal, number_table, percent
 from noisediag.reports.table import number, printable
@@ -94,7 +94,7 @@ def dumps_csv(result: FinetuneResult) -> str:
 
 
 def draw(result: FinetuneResult, path: Path) -> None:
-    """Write a PNG: the error with ever more shots, as a share of the mean predictor's."""
+    """Write a plot: the error with ever more shots, as a share of the mean predictor's."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
@@ -122,4 +122,4 @@ def draw(result: FinetuneResult, path: Path) -> None:
     axes.set_ylabel("RMSE / mean predictor's (dotted: before)")
     axes.legend(fontsize="small")
     axes.grid(linewidth=0.3)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)
