@@ -23,6 +23,7 @@ COMMANDS = {
     "merge": "Join the PARTs of a sharded batch; print the summary of the whole.",
     "report": "Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, "
     "drift.",
+    "schema": "Print the JSON Schema of a document that noisediag writes, or the list of them.",
     "simulate": "Write a noisy picture, or a stack, with a known footprint; print its truth as JSON, also written "
     "beside it.",
     "benchmark": "Score the model on pictures with noise of known size, or time it.",
@@ -42,6 +43,7 @@ COMMANDS = {
     "estimate.",
 }
 _WITH_MANY_VALUES = frozenset({"measure", "finetune"})
+_WITHOUT_ARGUMENTS = frozenset({"schema"})  # which say something when called without any
 
 
 class Commands(PlainHelp):
@@ -68,7 +70,7 @@ def _load(name: str) -> Any:
     if group is None:
         group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         kind = ManyValues if name in _WITH_MANY_VALUES else None
-        group.command(name, no_args_is_help=True, cls=kind)(getattr(module, name))
+        group.command(name, no_args_is_help=name not in _WITHOUT_ARGUMENTS, cls=kind)(getattr(module, name))
     return typer.main.get_command(group)
 
 
