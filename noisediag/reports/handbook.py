@@ -29,15 +29,23 @@ $ noisediag schema check | head -n 5
 digits, and what is unknown is `null`, never 0. Signals and sigmas are fractions of white - black (0 is black, 1 is
 white) unless a name or a unit says otherwise.
 
-A document says under `schema` which one it follows. Under the same number keys may be added, so pass over those that you
-do not know; none is taken away or changes its meaning without a new number. A path that is not UTF-8 has `\\xNN` escapes,
-and its bytes stand beside it in base64.
+A document says under `schema` which one it follows. Under the same number keys may be added, so pass over those that
+you do not know; none is taken away or changes its meaning without a new number. A path that is not UTF-8 has `\\xNN`
+escapes, and its bytes stand beside it in base64.
+"""
+_LINES = """## row, part
+
+A line of JSONL, `row`, is an `image` or a `failed` of the report, with `schema` and `checkpoint` before it.
+
+The file of a shard, `part`, begins with a line that says which part of which run it is. Its other lines are rows with
+`cells`, the lines of the CSV report, and each line ends with its checksum, `crc32`. `merge` reads it. Journals, which
+`--resume` goes on from, are no documents: their form may change at any time.
 """
 _CSV = """## CSV and Parquet
 
 One line a file and plane, in this order; the last line of each file is its own footprint. A file that failed has one
-line with `status`, `error_code` and `error_message`. An empty cell is unknown. New columns come at the end. A text that a
-spreadsheet would take for a formula has an apostrophe in front.
+line with `status`, `error_code` and `error_message`. An empty cell is unknown. New columns come at the end. A text that
+a spreadsheet would take for a formula has an apostrophe in front.
 """
 
 
@@ -45,7 +53,11 @@ def page() -> str:
     """The page as Markdown."""
     parts = [_HEAD, "## The documents\n", _list_of_documents()]
     parts += [_section(name) for name in schemas.names() if name not in (schemas.ROW, schemas.PART)]
-    parts += [_lines(), _CSV, _table(("column", "type", "what it says"), columns.described())]
+    parts += [_LINES, _keys(schemas.load(schemas.PART)["$defs"]["head"]["properties"]["part"])]
+    parts += [
+        _CSV,
+        _table(("column", "type", "what it says"), ((f"`{one}`", *more) for one, *more in columns.described())),
+    ]
     return "\n".join(parts)
 
 
@@ -61,12 +73,16 @@ def _section(name: str) -> str:
         parts += [f"### {title}\n"] if title else []
         if title and "description" in entry:
             parts.append(f"{_sentence(entry['description'])}\n")
-        rows = (
-            (f"`{key}`" + ("" if key in entry.get("required", ()) else " (may be absent)"), _type(value), _about(value))
-            for key, value in entry["properties"].items()
-        )
-        parts.append(_table(("key", "type", "what it says"), rows))
+        parts.append(_keys(entry))
     return "\n".join(parts)
+
+
+def _keys(entry: Mapping[str, Any]) -> str:
+    rows = (
+        (f"`{key}`" + ("" if key in entry.get("required", ()) else " (may be absent)"), _type(value), _about(value))
+        for key, value in entry["properties"].items()
+    )
+    return _table(("key", "type", "what it says"), rows)
 
 
 def _objects(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -99,7 +115,7 @@ def _parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _type(value: Mapping[str, Any]) -> str:
     if "$ref" in value:
-        return value["$ref"].rsplit("/", 1)[-1]
+        return str(value["$ref"]).rsplit("/", 1)[-1]
     if "const" in value:
         return f"`{value['const']}`"
     if "enum" in value:
@@ -129,15 +145,6 @@ def _about(value: Mapping[str, Any]) -> str:
         if "description" in found:
             return str(found["description"])
     return ""
-
-
-def _lines() -> str:
-    return (
-        "## row, part\n\n"
-        "A line of JSONL, `row`, is an `image` or a `failed` of the report, with `schema` and `checkpoint` before it.\n\n"
-        "The file of a shard, `part`, begins with a line that says which part of which run it is. Its other lines are\n"
-        "rows with `cells`, the lines of the CSV report, and each line ends with its checksum, `crc32`. `merge` reads it.\n"
-    )
 
 
 def _sentence(text: str) -> str:
