@@ -17,12 +17,13 @@ This page is made from the schemas that travel with the package. Print one of th
 with:
 
 ```console
-$ noisediag schema check | head -n 5
+$ noisediag schema check
 {
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "noisediag.check/1",
   "type": "object",
   "description": "What `check --json` prints: stated numbers beside estimated ones.",
+...
 ```
 
 `noisediag schema` without a name lists them. All JSON is UTF-8 without NaN or Infinity, numbers have six significant
