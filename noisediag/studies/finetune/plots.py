@@ -25,7 +25,7 @@ def draw_predictions(result: FinetuneResult, path: Path) -> None:
     """Write a plot: predicted against true of every picture that judged, with 90 % intervals, a panel a name."""
     from matplotlib.figure import Figure
 
-    across = min(3, len(result.verdicts))
+    across = 2 if len(result.verdicts) == 4 else min(3, len(result.verdicts))
     down = math.ceil(len(result.verdicts) / across)
     figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 0.4), dpi=150, layout="constrained")
     panels: Any = figure.subplots(down, across, squeeze=False).ravel()
@@ -79,7 +79,7 @@ def _draw_numbers(axes: Any, verdict: Verdict, points: Sequence[Prediction]) -> 
     known = [one for one in points if not log or (float(one.truth) > 0 and float(one.value) > 0)]
     for covered, (colour, marker), label in (
         (True, WITHIN, "interval holds the label"),
-        (False, OUTSIDE, "it does not"),
+        (False, OUTSIDE, "interval misses it"),
     ):
         chosen = [one for one in known if _holds(one) is covered]
         if chosen:
@@ -92,8 +92,7 @@ def _draw_numbers(axes: Any, verdict: Verdict, points: Sequence[Prediction]) -> 
     if unsure:
         x, y = ([float(value) for value in of] for of in zip(*((one.truth, one.value) for one in unsure), strict=True))
         axes.plot(x, y, "D", color="0.35", markersize=4, label="no interval")
-    ends = [float(value) for one in known for value in (one.truth, one.value)]
-    low, high = _limits(ends, log=log)
+    low, high = _limits(known, log=log)
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -119,7 +118,7 @@ def _draw_words(axes: Any, verdict: Verdict, points: Sequence[Prediction]) -> No
         counts[words.index(str(one.truth))][words.index(str(one.value))] += 1
     most = max(max(row) for row in counts)
     axes.imshow(counts, cmap="Blues", vmin=0, vmax=1.6 * most)
-    named = [_plain(shortened(printable(word), WORD_CHARACTERS)) for word in words]
+    named = [_plain(word if len(word) <= WORD_CHARACTERS else f"{word[: WORD_CHARACTERS - 1]}…") for word in words]
     if len(words) <= MOST_WORDS:
         axes.set_xticks(range(len(words)), named, rotation=40, ha="right", fontsize="small")
         axes.set_yticks(range(len(words)), named, fontsize="small")
@@ -153,8 +152,13 @@ def _end(end: float | None, value: float) -> float:
     return value if end is None else end
 
 
-def _limits(values: Sequence[float], *, log: bool) -> tuple[float, float]:
+def _limits(points: Sequence[Prediction], *, log: bool) -> tuple[float, float]:
+    """The ends of both axes: all labels and readings, and their intervals as far as these are not out of proportion."""
+    values = [float(value) for one in points for value in (one.truth, one.value)]
     low, high = min(values), max(values)
+    least, most = (low / 3, high * 3) if log else (2 * low - high, 2 * high - low)
+    ends = [end for one in points for end in (one.low, one.high) if end is not None]
+    low, high = min(low, *(max(end, least) for end in ends), high), max(high, *(min(end, most) for end in ends), low)
     if log:
         return low / 1.3, high * 1.3
     room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
