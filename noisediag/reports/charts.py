@@ -96,10 +96,14 @@ class Scale:
         room = 0.04 * (high - low) or abs(high) * 0.1 or 1.0
         return cls(low - room, high + room, start, end, False)
 
+    def share(self, value: float) -> float:
+        """Where `value` lies, from 0 at `low` to 1 at `high`."""
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return (value - low) / (high - low)
+
     def at(self, value: float) -> float:
         """Where `value` lies, px."""
-        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
+        return round(self.start + self.share(value) * (self.end - self.start), 1)
 
     def ticks(self, gap: float) -> tuple[Tick, ...]:
         """Marks at round values, two at least, no nearer than `gap` px as far as two allow it."""
@@ -230,7 +234,7 @@ def histogram(values: Sequence[float], layout: Layout = WIDE, *, title: str, uni
     x = Scale.around(values, layout.left, layout.width - RIGHT, log=True)
     counts = [0] * bins
     for value in values:
-        counts[min(bins - 1, int((x.at(value) - x.start) / (x.end - x.start) * bins))] += 1
+        counts[min(bins - 1, int(x.share(value) * bins))] += 1
     top, floor = TOP + 14, HISTOGRAM_HEIGHT - BOTTOM
     wide, y = (x.end - x.start) / bins, Scale(0, max(counts), floor, top, False)
     bars = []

@@ -20,7 +20,7 @@ from noisediag.reports.numbers import number
 from noisediag.reports.thumbnails import Thumbnail
 from noisediag.reports.ticks import moment
 
-LISTED_FAILURES = 500
+LISTED_FAILURES, LISTED_OUTLIERS = 500, 200
 FAILURES_IN_SIGHT = 20
 
 
@@ -107,6 +107,7 @@ def render(page: Page) -> str:
         "moment": lambda seconds: moment(seconds, "%Y-%m-%d %H:%M"),
         "signal": lambda value: number(value, 3),
         "most_failures": LISTED_FAILURES,
+        "most_outliers": LISTED_OUTLIERS,
         "failures_in_sight": FAILURES_IN_SIGHT,
         "script": Markup(script),
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),

@@ -12,7 +12,7 @@ import numpy as np
 
 from noisediag.genome.parameters import PARAMETERS
 from noisediag.reports.charts import BandCurve, BandPoint, Group
-from noisediag.reports.html import FailedFile, Grouping, Outlier, Page, Section, render
+from noisediag.reports.html import LISTED_OUTLIERS, FailedFile, Grouping, Outlier, Page, Section, render
 from noisediag.reports.listing import lead, link, listing, no_outliers, scores_of
 from noisediag.reports.outliers import OUTLYING
 from noisediag.reports.records import SIGMA, Record, kind_name, load, outliers
@@ -21,7 +21,7 @@ from noisediag.reports.thumbnails import thumbnail
 MOST_GROUPS = 14  # of one chart
 MOST_LINES = 6  # of one chart
 MOST_POINTS = 2000
-PICTURED, LISTED = 24, 200  # outliers with pictures, and in all
+PICTURED = 24  # outliers with pictures
 CURVE_POINTS = 24  # of a pooled noise curve
 DRIFT_BINS = 40  # at most, each of about 8 files
 FEWEST_DATES = 3  # spans of time that make a drift
@@ -163,7 +163,7 @@ def _seconds(date: datetime | None) -> float:
 def _outliers(
     found: Sequence[tuple[float, float, Record]], folder: Path | None, *, thumbnails: bool
 ) -> Iterator[Outlier]:
-    for rank, (score, times, record) in enumerate(found[:LISTED]):
+    for rank, (score, times, record) in enumerate(found[:LISTED_OUTLIERS]):
         if abs(score) <= OUTLYING:
             return
         picture = thumbnail(record.path, record.sha256) if thumbnails and rank < PICTURED else None
