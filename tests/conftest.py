@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,13 @@ from noisediag import engine
 from noisediag.footprint.file import CheckpointId, Footprint
 from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, VarianceLaw
 from noisediag.genome.parameters import PARAMETERS, parameter
+
+_spec = importlib.util.spec_from_file_location("validated", Path(__file__).with_name("validated.py"))
+assert _spec is not None
+assert _spec.loader is not None
+validated = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(validated)
+validated.watch()  # before any test imports what writes JSON
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, each test has a core of its own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -123,3 +131,9 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("shared data are not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def check_document() -> Callable[..., str]:
+    """`check_document(document, name=None)`: raise where a document does not fit its schema; the schema's name."""
+    return validated.check

@@ -31,7 +31,7 @@ from noisediag.benchmark.speed import Format
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
 from noisediag.images.dng_writing import DngTags, write_dng
-from noisediag.reports import figures
+from noisediag.reports import figures, plots
 from noisediag.reports.figures import number_table
 from noisediag.reports.progress import Progress
 
@@ -190,7 +190,7 @@ def render(result: CostResult) -> Group:
 
 
 def draw(result: CostResult, path: Path) -> None:
-    """Plot all measured points, and the line of the batches, as PNG."""
+    """Plot all measured points, and the line of the batches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), dpi=150, layout="constrained")
@@ -210,7 +210,7 @@ def draw(result: CostResult, path: Path) -> None:
     files.legend()
     for axes in (pixels, files):
         axes.grid(visible=True, linewidth=0.3)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)
 
 
 def dumps(result: CostResult) -> str:

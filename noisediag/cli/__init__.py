@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "merge": "Join the PARTs of a sharded batch; print the summary of the whole.",
         "report": "Write a self-contained page: distributions by folder, camera, ISO and date, outliers, noise curves, "
         "drift.",
+        "schema": "Print the JSON Schema of a document that noisediag writes, or the list of them.",
         "guide": "Show a page of the handbook, or list its pages.",
     },
     "Cameras and microscopes": {
@@ -54,6 +55,7 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 COMMANDS = {name: said for commands in GROUPS.values() for name, said in commands.items()}
 _WITH_MANY_VALUES = frozenset({"measure", "finetune", "guide"})
+_WITHOUT_ARGUMENTS = frozenset({"guide", "schema"})  # which say something when called without any
 
 
 class Commands(PlainHelp):
@@ -82,7 +84,13 @@ def _load(name: str) -> Any:
         from noisediag.cli.dressing import add
 
         group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        add(group, getattr(module, name), name, no_args_is_help=name != "guide", many=name in _WITH_MANY_VALUES)
+        add(
+            group,
+            getattr(module, name),
+            name,
+            no_args_is_help=name not in _WITHOUT_ARGUMENTS,
+            many=name in _WITH_MANY_VALUES,
+        )
     return typer.main.get_command(group)
 
 

@@ -53,7 +53,7 @@ Output = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output.", rich_help_panel=OUTPUT_PANEL)]
 Plot = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="FILE.png", help="Draw the result.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option("--plot", metavar="FILE.png|.svg|.pdf", help="Draw the result.", rich_help_panel=OUTPUT_PANEL),
 ]
 Checkpoint = Annotated[
     Path | None,
@@ -184,7 +184,7 @@ def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), f
     if path is not None:
         from noisediag.reports import plots
 
-        check_output(option, path, (".png",), inputs=inputs, force=force)
+        check_output(option, path, plots.SUFFIXES, inputs=inputs, force=force)
         plots.require()
 
 

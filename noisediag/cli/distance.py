@@ -37,7 +37,9 @@ def distance(
     output: Output = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw both folders in the embedding.", rich_help_panel=OUTPUT_PANEL),
+        typer.Option(
+            metavar="FILE.png|.svg|.pdf", help="Draw both folders in the embedding.", rich_help_panel=OUTPUT_PANEL
+        ),
     ] = None,
     force: Force = False,
     permutations: Annotated[int, typer.Option(min=99, max=1_000_000, help="Of the test.")] = 2000,

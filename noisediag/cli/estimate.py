@@ -80,7 +80,7 @@ class Handover(str, Enum):
 
 _output = panel(OUTPUT_PANEL)
 Details = Annotated[bool, _output("--details", help="All numbers of each FILE, in tables.")]
-Curve = Annotated[Path | None, _output(metavar="FILE.png", help="Plot the noise curve of the one FILE.")]
+Curve = Annotated[Path | None, _output(metavar="FILE.png|.svg|.pdf", help="Plot the noise curve of the one FILE.")]
 SigmaMap = Annotated[
     Path | None,
     _output("--map", metavar="FILE.tif|.npy", help="Sigma of every pixel of the one FILE, in DN or --scale."),

@@ -74,7 +74,12 @@ EncoderOption = Annotated[
         "encoder, paper-encoder. Without it the shots choose: the model's own, paper-encoder, or both.",
     ),
 ]
-Curve = Annotated[Path | None, panel(OUTPUT_PANEL)(metavar="FILE.png", help="Draw the learning curve.")]
+_PLOT = "FILE.png|.svg|.pdf"
+Curve = Annotated[Path | None, panel(OUTPUT_PANEL)(metavar=_PLOT, help="Draw the learning curve.")]
+Predictions = Annotated[
+    Path | None,
+    panel(OUTPUT_PANEL)("--plot", metavar=_PLOT, help="Draw predicted against true, with intervals, a panel a name."),
+]
 
 
 def finetune(
@@ -96,6 +101,7 @@ def finetune(
     json: Json = False,
     csv: Csv = False,
     curve: Curve = None,
+    plot: Predictions = None,
     force: Force = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
@@ -116,6 +122,7 @@ def finetune(
         inputs = [*routes.inputs, *stated, *(path for path in (labels, checkpoint) if path is not None)]
         check_output("--output", output, (".safetensors",), inputs=inputs, force=force)
         check_plot("--curve", curve, inputs=inputs, force=force)
+        check_plot("--plot", plot, inputs=inputs, force=force)
         if (clean is None) != (genome is None):
             raise UsageError("--clean and --genome go together")
         if full and encoder is not None:
@@ -126,7 +133,7 @@ def finetune(
         engine.use("torch")
         from noisediag.estimator import Estimator
         from noisediag.reports.progress import console_progress
-        from noisediag.studies.finetune import labelled, report, study
+        from noisediag.studies.finetune import labelled, plots, report, study
         from noisediag.studies.finetune.result import FinetuneOptions
         from noisediag.studies.finetune.shots import WEAK_ALONE
 
@@ -145,7 +152,8 @@ def finetune(
         )
         made = study.run(sources, options, estimator, console_progress)
         write_file(output, lambda part: study.save(made, sources, estimator, part), force=force)
-        write_file(curve, lambda part: report.draw(made.result, part), force=force)
+        write_file(curve, lambda part: plots.draw_curve(made.result, part), force=force)
+        write_file(plot, lambda part: plots.draw_predictions(made.result, part), force=force)
         for verdict in made.result.verdicts:
             if not verdict.better:
                 warn(f"{verdict.name}: not shown to be better, left out")

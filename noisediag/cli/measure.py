@@ -55,7 +55,8 @@ def measure(
     csv: Csv = False,
     output: Output = None,
     curve: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Plot the noise curve.", rich_help_panel=OUTPUT_PANEL)
+        Path | None,
+        typer.Option(metavar="FILE.png|.svg|.pdf", help="Plot the noise curve.", rich_help_panel=OUTPUT_PANEL),
     ] = None,
     force: Force = False,
     black: Black = None,

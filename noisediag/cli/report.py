@@ -26,5 +26,5 @@ def report(
         from noisediag.reports.progress import Waiting
 
         with Waiting("page"):
-            text = study.page(source, thumbnails=thumbnails)
+            text = study.page(source, thumbnails=thumbnails, folder=output.parent.absolute())
         write_file(output, lambda part: part.write_text(text, encoding="utf-8"), force=force)

@@ -1,23 +1,53 @@
-"""Where everything stands in the page's charts, in pixels; templates/charts.svg.j2 draws them."""
+"""Where everything stands in the page's charts, in pixels; templates/charts.svg.j2 draws them.
+
+Each chart is laid out twice, WIDE and NARROW: a page shows the one that fits, so that no text is scaled down.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from noisediag.reports.table import number
+from noisediag.reports.ticks import even_ticks, labels, log_ticks, time_ticks
 
-WIDTH = 720
-LEFT, RIGHT, TOP, BOTTOM = 190, 20, 8, 34  # margins; LEFT holds the names of groups
-NARROW_LEFT, LABELS_RIGHT = 70, 260  # margins of charts whose labels stand at the right ends of their curves
-ROW = 22  # height of a group
+RIGHT, TOP, BOTTOM = 20, 8, 38  # margins
 HISTOGRAM_HEIGHT, CURVES_HEIGHT = 150, 340
-LABEL_GAP = 13  # least distance between the labels of two curves
+LABEL_GAP = 16  # least distance between the labels of two curves
+CHARACTER = 6.6  # wide, at 12 px
+TICK_GAP, LINE_GAP = 62, 26  # least distance of two labels of the axes
 # Okabe and Ito 2008, which all kinds of colour vision tell apart; dashes and labels say the same without any.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "14 4", "4 2 1 2", "1 1", "3 6")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a chart has room for. `left`: margin of histograms and boxes, `near`: of curves and dots."""
+
+    name: str
+    width: int
+    left: int
+    near: int
+    row: int  # height of a group of a box plot
+    names_beside: bool  # names of groups and curves; otherwise they stand above, and below
+
+    @property
+    def labels_right(self) -> int:
+        """Margin for the names of curves."""
+        return 260 if self.names_beside else RIGHT
+
+    @property
+    def characters(self) -> int:
+        """Of a name."""
+        return 22 if self.names_beside else 40
+
+
+WIDE = Layout("wide", 760, 196, 70, 22, True)
+NARROW = Layout("narrow", 358, 52, 52, 38, False)
+LAYOUTS = (WIDE, NARROW)
 
 
 @dataclass(frozen=True)
@@ -66,24 +96,24 @@ class Scale:
         room = 0.04 * (high - low) or abs(high) * 0.1 or 1.0
         return cls(low - room, high + room, start, end, False)
 
+    def share(self, value: float) -> float:
+        """Where `value` lies, from 0 at `low` to 1 at `high`."""
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return (value - low) / (high - low)
+
     def at(self, value: float) -> float:
         """Where `value` lies, px."""
-        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
+        return round(self.start + self.share(value) * (self.end - self.start), 1)
 
-    def ticks(self) -> list[float]:
-        """Round values within, about four to eight of them."""
-        if self.log:
-            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-            steps = (1, 2, 5) if last - first <= 3 else (1,)
-            marks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-            marks = marks[:: max(1, len([m for m in marks if self.low <= m <= self.high]) // 8)]
-        else:
-            raw = (self.high - self.low) / 5
-            unit = 10.0 ** math.floor(math.log10(raw))
-            step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
-            marks = [step * index for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
-        return [mark for mark in marks if self.low <= mark <= self.high]
+    def ticks(self, gap: float) -> tuple[Tick, ...]:
+        """Marks at round values, two at least, no nearer than `gap` px as far as two allow it."""
+        most = max(2, int(abs(self.end - self.start) / gap))
+        while True:
+            marks = (log_ticks if self.log else even_ticks)(self.low, self.high, most)
+            ticks = tuple(Tick(self.at(mark), text) for mark, text in zip(marks, labels(marks), strict=True))
+            if len(ticks) == 2 or all(abs(b.at - a.at) >= gap for a, b in itertools.pairwise(ticks)):
+                return ticks
+            most = len(ticks) - 1
 
 
 @dataclass(frozen=True)
@@ -113,7 +143,6 @@ class YAxis:
     right: float
     ticks: tuple[Tick, ...]
     title: str
-    title_y: float = TOP + 4
 
 
 @dataclass(frozen=True)
@@ -128,19 +157,19 @@ class Bar:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often which value occurs; `highest`: files of the highest bar."""
+    """How often which value occurs."""
 
     title: str
     height: float
     bars: tuple[Bar, ...]
-    highest: int
     x: XAxis
-    width: int = WIDTH
+    y: YAxis
+    layout: Layout
 
 
 @dataclass(frozen=True)
 class Box:
-    """One group of a box plot: its quantiles 10, 25, 50, 75, 90 % stand `at`."""
+    """One group of a box plot: its quantiles 10, 25, 50, 75, 90 % stand `at`; its name at `name_x`, `name_y`."""
 
     name: str
     count: int
@@ -148,6 +177,8 @@ class Box:
     y: float
     at: tuple[float, ...]
     width: float  # of the middle half
+    name_x: float
+    name_y: float
 
 
 @dataclass(frozen=True)
@@ -158,142 +189,164 @@ class BoxPlot:
     height: float
     boxes: tuple[Box, ...]
     x: XAxis
-    width: int = WIDTH
+    layout: Layout
 
 
 @dataclass(frozen=True)
 class DrawnCurve:
-    """A curve: `band` and `middle` are the points of an SVG polygon and polyline."""
+    """A curve: `band` and `middle` are the points of an SVG polygon and polyline; its label begins at `label_x`."""
 
     name: str
-    colour: str
+    number: int  # of its colour
     dash: str
     band: str
     middle: str
+    label_x: float
     label_y: float
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves with bands, told apart by colour, dash and a label at the end."""
+    """Curves with bands, told apart by colour, dash and a label."""
 
     title: str
     height: float
     curves: tuple[DrawnCurve, ...]
     x: XAxis
     y: YAxis
-    width: int = WIDTH
+    layout: Layout
 
 
 @dataclass(frozen=True)
 class Dots:
-    """A dot a file."""
+    """A dot a file: `path` is the data of an SVG path."""
 
     title: str
     height: float
-    dots: tuple[tuple[float, float], ...]
+    path: str
     x: XAxis
     y: YAxis
-    width: int = WIDTH
+    layout: Layout
 
 
-def histogram(values: Sequence[float], *, title: str, unit: str, bins: int = 40) -> Histogram:
+def histogram(values: Sequence[float], layout: Layout = WIDE, *, title: str, unit: str, bins: int = 40) -> Histogram:
     """How often which value occurs, on a logarithmic axis."""
-    x = Scale.around(values, LEFT, WIDTH - RIGHT, log=True)
+    x = Scale.around(values, layout.left, layout.width - RIGHT, log=True)
     counts = [0] * bins
     for value in values:
-        counts[min(bins - 1, int((x.at(value) - x.start) / (x.end - x.start) * bins))] += 1
-    wide, highest, floor = (x.end - x.start) / bins, max(counts), HISTOGRAM_HEIGHT - BOTTOM
+        counts[min(bins - 1, int(x.share(value) * bins))] += 1
+    top, floor = TOP + 14, HISTOGRAM_HEIGHT - BOTTOM
+    wide, y = (x.end - x.start) / bins, Scale(0, max(counts), floor, top, False)
     bars = []
     for index, count in enumerate(counts):
-        tall = count / highest * (floor - TOP)
         if count:
             left = x.start + index * wide + 0.5
-            bars.append(Bar(round(left, 1), round(floor - tall, 1), round(wide - 1, 1), round(tall, 1)))
-    return Histogram(title, HISTOGRAM_HEIGHT, tuple(bars), highest, _x_axis(x, floor, unit))
+            bars.append(Bar(round(left, 1), y.at(count), round(wide - 1, 1), round(floor - y.at(count), 1)))
+    ticks = tuple(tick for tick in y.ticks(LINE_GAP) if "." not in tick.text)  # files are whole
+    y_axis = YAxis(x.start, x.end, ticks, "files")
+    return Histogram(title, HISTOGRAM_HEIGHT, tuple(bars), _x_axis(x, floor, unit), y_axis, layout)
 
 
-def boxes(groups: Sequence[Group], *, title: str, unit: str) -> BoxPlot:
-    """A row a group, on a logarithmic axis: median, middle half and middle four fifths."""
-    height = TOP + ROW * len(groups) + BOTTOM
-    x = Scale.around([value for group in groups for value in group.quantiles], LEFT, WIDTH - RIGHT, log=True)
+def boxes(
+    groups: Sequence[Group], layout: Layout = WIDE, *, title: str, unit: str, values: Sequence[float] = ()
+) -> BoxPlot:
+    """A row a group, on the logarithmic axis of all `values`: median, middle half and middle four fifths."""
+    height = TOP + layout.row * len(groups) + BOTTOM
+    held = [*values, *(value for group in groups for value in group.quantiles)]
+    x = Scale.around(held, layout.left, layout.width - RIGHT, log=True)
     drawn = []
     for index, group in enumerate(groups):
-        at = tuple(x.at(value) for value in group.quantiles)
+        at, bottom = tuple(x.at(value) for value in group.quantiles), TOP + layout.row * (index + 1)
+        y = bottom - 11
+        name_x, name_y = (x.start - 8, y + 4) if layout.names_beside else (4, bottom - 24)
         width = round(max(at[3] - at[1], 1), 1)
-        drawn.append(Box(group.name, group.count, group.quantiles[2], TOP + ROW * index + ROW / 2, at, width))
-    return BoxPlot(title, height, tuple(drawn), _x_axis(x, height - BOTTOM, unit))
+        drawn.append(Box(group.name, group.count, group.quantiles[2], y, at, width, name_x, name_y))
+    return BoxPlot(title, height, tuple(drawn), _x_axis(x, height - BOTTOM, unit), layout)
 
 
-def curves(lines: Sequence[BandCurve], *, title: str, x_title: str, y_title: str) -> Curves:
+def curves(lines: Sequence[BandCurve], layout: Layout = WIDE, *, title: str, x_title: str, y_title: str) -> Curves:
     """Curves over a logarithmic axis."""
-    x = Scale.around(_all_x(lines), NARROW_LEFT, WIDTH - LABELS_RIGHT, log=True)
-    ticks = _ticks(x, ((tick, number(tick, 2)) for tick in x.ticks()))
-    return _curves(lines, x, ticks, title=title, x_title=x_title, y_title=y_title)
+    x = Scale.around(_all_x(lines), layout.near, layout.width - layout.labels_right, log=True)
+    return _curves(lines, layout, x, x.ticks(TICK_GAP), title=title, x_title=x_title, y_title=y_title)
 
 
-def drift(lines: Sequence[BandCurve], *, title: str, x_title: str, y_title: str) -> Curves:
+def drift(lines: Sequence[BandCurve], layout: Layout = WIDE, *, title: str, x_title: str, y_title: str) -> Curves:
     """Curves over time, whose x is in seconds since 1970."""
-    times = _all_x(lines)
-    x = Scale.around(times, NARROW_LEFT, WIDTH - LABELS_RIGHT, log=False)
-    first, span = min(times), max(times) - min(times)
-    dates = (first + span * share for share in (0, 1 / 3, 2 / 3, 1))
-    ticks = _ticks(x, ((date, day(date)) for date in dates))
-    return _curves(lines, x, ticks, title=title, x_title=x_title, y_title=y_title)
+    x = Scale.around(_all_x(lines), layout.near, layout.width - layout.labels_right, log=False)
+    dates = time_ticks(x.low, x.high, max(2, int((x.end - x.start) / (1.5 * TICK_GAP))))
+    ticks = tuple(Tick(x.at(at), text) for at, text in dates)
+    return _curves(lines, layout, x, ticks, title=title, x_title=x_title, y_title=y_title)
 
 
-def dots(pairs: Sequence[tuple[float, float]], *, title: str, x_title: str, y_title: str) -> Dots:
+def dots(
+    pairs: Sequence[tuple[float, float]], layout: Layout = WIDE, *, title: str, x_title: str, y_title: str
+) -> Dots:
     """A dot a pair, both axes logarithmic."""
     floor = CURVES_HEIGHT - BOTTOM
-    x = Scale.around([pair[0] for pair in pairs], NARROW_LEFT, WIDTH - RIGHT, log=True)
-    y = Scale.around([pair[1] for pair in pairs], floor, TOP, log=True)
-    places = tuple((x.at(a), y.at(b)) for a, b in pairs)
-    return Dots(title, CURVES_HEIGHT, places, _x_axis(x, floor, x_title), _y_axis(y, x, y_title))
-
-
-def day(seconds: float) -> str:
-    """The date of so many seconds since 1970.
-
-    >>> day(1e9)
-    '2001-09-09'
-    """
-    return (datetime(1970, 1, 1) + timedelta(seconds=seconds)).strftime("%Y-%m-%d")
+    x = Scale.around([pair[0] for pair in pairs], layout.near, layout.width - RIGHT, log=True)
+    y = Scale.around([pair[1] for pair in pairs], floor, TOP + 22, log=True)
+    path = "".join(f"M{x.at(a)} {y.at(b)}h0" for a, b in pairs)
+    return Dots(title, CURVES_HEIGHT, path, _x_axis(x, floor, x_title), _y_axis(y, x, y_title), layout)
 
 
 def shortened(name: str, length: int) -> str:
-    """The end of a long name, which tells folders apart.
+    """The end of a long name, which tells folders apart; characters that are twice as wide count twice.
 
-    >>> shortened("photographs/2024/january", 12)
-    '…024/january'
+    >>> shortened("photographs/2024/january", 12), shortened("写真/二〇二四/一月", 12)
+    ('…024/january', '…〇二四/一月')
     """
-    return name if len(name) <= length else "…" + name[1 - length :]
+    if _width(name) <= length:
+        return name
+    end = name
+    while _width(end) > length - 1:
+        end = end[1:]
+    return "…" + end
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _curves(
-    lines: Sequence[BandCurve], x: Scale, ticks: tuple[Tick, ...], *, title: str, x_title: str, y_title: str
+    lines: Sequence[BandCurve],
+    layout: Layout,
+    x: Scale,
+    ticks: tuple[Tick, ...],
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
 ) -> Curves:
     floor = CURVES_HEIGHT - BOTTOM
     points = [point for line in lines for point in line.points]
-    y = Scale.around([value for p in points for value in (p.middle, p.low, p.high)], floor, TOP, log=True)
-    drawn: list[DrawnCurve] = []
-    for index, line in enumerate(lines):
+    y = Scale.around([value for p in points for value in (p.middle, p.low, p.high)], floor, TOP + 22, log=True)
+    if layout.names_beside:
+        height, label_x = float(CURVES_HEIGHT), x.end + 6
+        places = _apart([y.at(line.points[-1].middle) for line in lines], TOP + 22, floor)
+    else:
+        height, label_x = CURVES_HEIGHT + LABEL_GAP * len(lines), 4.0
+        places = [CURVES_HEIGHT + LABEL_GAP * (index + 0.5) for index in range(len(lines))]
+    drawn = []
+    for index, (line, place) in enumerate(zip(lines, places, strict=True)):
         upper = [f"{x.at(p.x)},{y.at(p.high)}" for p in line.points]
         lower = [f"{x.at(p.x)},{y.at(p.low)}" for p in reversed(line.points)]
-        label_y = y.at(line.points[-1].middle)
-        while any(abs(label_y - other.label_y) < LABEL_GAP for other in drawn):
-            label_y += LABEL_GAP
-        drawn.append(
-            DrawnCurve(
-                name=line.name,
-                colour=COLOURS[index % len(COLOURS)],
-                dash=DASHES[index % len(DASHES)],
-                band=" ".join(upper + lower),
-                middle=" ".join(f"{x.at(p.x)},{y.at(p.middle)}" for p in line.points),
-                label_y=round(label_y, 1),
-            )
-        )
+        middle = " ".join(f"{x.at(p.x)},{y.at(p.middle)}" for p in line.points)
+        dash = DASHES[index % len(DASHES)]
+        drawn.append(DrawnCurve(line.name, index, dash, " ".join(upper + lower), middle, label_x, round(place, 1)))
     axis = XAxis(x.start, x.end, floor, ticks, x_title)
-    return Curves(title, CURVES_HEIGHT, tuple(drawn), axis, _y_axis(y, x, y_title))
+    return Curves(title, height, tuple(drawn), axis, _y_axis(y, x, y_title), layout)
+
+
+def _apart(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
+    """Places near those that are `wanted`, no two nearer than LABEL_GAP, from `top` to `bottom` if they fit there."""
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    places = list(wanted)
+    below = bottom - LABEL_GAP * (len(order) - 1)
+    least = top
+    for index in order:
+        places[index] = least = max(least, min(places[index], below))
+        least, below = least + LABEL_GAP, below + LABEL_GAP
+    return places
 
 
 def _all_x(lines: Iterable[BandCurve]) -> list[float]:
@@ -301,12 +354,8 @@ def _all_x(lines: Iterable[BandCurve]) -> list[float]:
 
 
 def _x_axis(x: Scale, y: float, title: str) -> XAxis:
-    return XAxis(x.start, x.end, y, _ticks(x, ((tick, number(tick, 2)) for tick in x.ticks())), title)
+    return XAxis(x.start, x.end, y, x.ticks(TICK_GAP), title)
 
 
 def _y_axis(y: Scale, x: Scale, title: str) -> YAxis:
-    return YAxis(x.start, x.end, _ticks(y, ((tick, number(tick, 2)) for tick in y.ticks())), title)
-
-
-def _ticks(scale: Scale, marks: Iterable[tuple[float, str]]) -> tuple[Tick, ...]:
-    return tuple(Tick(scale.at(value), text) for value, text in marks)
+    return YAxis(x.start, x.end, y.ticks(LINE_GAP), title)

@@ -49,6 +49,16 @@ def replacing(path: Path, *, force: bool = False) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def final_suffix(path: Path) -> str:
+    """The ending of `path`, or, where `replacing` gave it, of the name that it will have.
+
+    >>> final_suffix(Path(f".a.svg.{'0' * 32}.part")), final_suffix(Path("a.png"))
+    ('.svg', '.png')
+    """
+    name = re.sub(r"\.[0-9a-f]{32}\.part$", "", path.name)
+    return Path(name).suffix
+
+
 def remove_parts(path: Path) -> None:
     """Remove what writers of `path` that were killed have left. None may be at work."""
     ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.part")

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from noisediag.errors import printable
-from noisediag.reports import Failure, charts
-from noisediag.reports.table import number
+from noisediag.reports import charts
+from noisediag.reports.listing import Listing
+from noisediag.reports.numbers import number
+from noisediag.reports.thumbnails import Thumbnail
+from noisediag.reports.ticks import moment
 
-LISTED_FAILURES = 500
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """PNGs of a whole picture and of its middle, pixel by pixel; or why there is none."""
-
-    whole: bytes | None
-    middle: bytes | None
-    reason: str | None
+LISTED_FAILURES, LISTED_OUTLIERS = 500, 200
+FAILURES_IN_SIGHT = 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,17 @@ class Outlier:
     times_median: float
     score: float
     thumbnail: Thumbnail | None
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedFile:
+    """A file that could not be measured, and why."""
+
+    path: str
+    href: str | None
+    code: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -61,13 +70,16 @@ class Page:
     """Everything that the page shows."""
 
     title: str
-    counts: tuple[tuple[str, int], ...]
-    failures: tuple[Failure, ...]
+    lead: str  # a sentence
+    failures: tuple[FailedFile, ...]
     sections: tuple[Section, ...]
     curves: tuple[charts.BandCurve, ...]
     points: tuple[tuple[float, float], ...]  # median signal and sigma there, where there are no curves
     drifts: tuple[charts.BandCurve, ...]  # over seconds since 1970
     outliers: tuple[Outlier, ...]
+    listing: Listing
+    points_left_out: bool = False
+    no_outliers: str = ""  # why there are none
 
 
 def render(page: Page) -> str:
@@ -80,6 +92,8 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
         finalize=_shown,
     )
+    # As it is: what a browser compares with the digest in the page's own policy is every byte.
+    script = resources.files(__package__).joinpath("templates", "page.js").read_text("utf-8")
     environment.filters |= {
         "number": number,
         "thousands": "{:,}".format,
@@ -90,9 +104,13 @@ def render(page: Page) -> str:
     environment.globals |= {
         "page": page,
         "charts": charts,
-        "day": charts.day,
+        "moment": lambda seconds: moment(seconds, "%Y-%m-%d %H:%M"),
         "signal": lambda value: number(value, 3),
         "most_failures": LISTED_FAILURES,
+        "most_outliers": LISTED_OUTLIERS,
+        "failures_in_sight": FAILURES_IN_SIGHT,
+        "script": Markup(script),
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     }
     return environment.get_template("page.html.j2").render().lstrip() + "\n"
 

@@ -2,134 +2,54 @@
 
 from __future__ import annotations
 
-import io
-import math
 import os
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from noisediag.errors import OUT_OF_MEMORY, InputError, UnreadableError
-from noisediag.footprint.plane import counts_as_found
 from noisediag.genome.parameters import PARAMETERS
-from noisediag.images import Plane, missing_pixels, read
-from noisediag.reports import Failure
 from noisediag.reports.charts import BandCurve, BandPoint, Group
-from noisediag.reports.deadline import deadline
-from noisediag.reports.document import path_fields
-from noisediag.reports.html import Grouping, Outlier, Page, Section, Thumbnail, render
-from noisediag.reports.outliers import FEWEST_FILES, OUTLYING, robust_scores
-from noisediag.reports.reading import FileRow, rows
+from noisediag.reports.html import LISTED_OUTLIERS, FailedFile, Grouping, Outlier, Page, Section, render
+from noisediag.reports.listing import lead, link, listing, no_outliers, scores_of
+from noisediag.reports.outliers import OUTLYING
+from noisediag.reports.records import SIGMA, Record, kind_name, load, outliers
+from noisediag.reports.thumbnails import thumbnail
 
 MOST_GROUPS = 14  # of one chart
 MOST_LINES = 6  # of one chart
-THUMBNAIL_S = 30.0  # that reading a picture of an outlier may take
-PICTURED, LISTED = 24, 200  # outliers with pictures, and in all
+MOST_POINTS = 2000
+PICTURED = 24  # outliers with pictures
 CURVE_POINTS = 24  # of a pooled noise curve
 DRIFT_BINS = 40  # at most, each of about 8 files
 FEWEST_DATES = 3  # spans of time that make a drift
-DATE_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d")
-SIGMA = "sigma"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One file that was measured: its own footprint in a few numbers, unknown ones left out."""
-
-    path: str
-    domain: str
-    camera: str | None
-    iso: float | None
-    date: datetime | None
-    values: Mapping[str, float]  # by quantity: "sigma" (effective, normalised), names of parameters
-    median: tuple[float, float] | None  # signal, sigma there
-    curve: tuple[tuple[float, float], ...] = ()
-    sha256: str | None = None
-
-    @property
-    def folder(self) -> str:
-        return os.path.dirname(self.path) or "."  # noqa: PTH120
-
-    @property
-    def kind(self) -> tuple[str, str | None, float | None]:
-        """What must be equal for noise to be comparable."""
-        return self.domain, self.camera, self.iso
-
-
-@dataclass
-class Contents:
-    """All files of a report."""
-
-    records: list[Record] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    has_curves: bool = False
-
-
-def load(report: Path) -> Contents:
-    """The files of a report. Raises UnreadableError where it is none, or empty."""
-    contents = Contents()
-    for row in rows(report):
-        if isinstance(row, Failure):
-            contents.failures.append(row)
-        else:
-            contents.records.append(_record(row))
-            contents.has_curves |= row.curve is not None
-    if not contents.records and not contents.failures:
-        raise UnreadableError(f"{report}: holds no file")
-    return contents
-
-
-def page(report: Path, *, thumbnails: bool) -> str:
-    """The page, one HTML document that needs nothing else."""
+def page(report: Path, *, thumbnails: bool, folder: Path | None = None) -> str:
+    """The page, one HTML document that needs nothing else; it links to the files if it will stand in `folder`."""
     contents = load(report)
+    found = outliers(contents.records)
+    scores = scores_of(found)
+    points = [] if contents.has_curves else _points(contents.records)
+    every = -(-len(points) // MOST_POINTS) or 1
     return render(
         Page(
             title=report.name,
-            counts=_counts(contents),
-            failures=tuple(contents.failures),
+            lead=lead(contents, scores),
+            failures=tuple(
+                FailedFile(one.path, link(one.path, folder), one.code, one.message) for one in contents.failures
+            ),
             sections=tuple(_sections(contents.records)),
             curves=tuple(_curves(contents.records)) if contents.has_curves else (),
-            points=() if contents.has_curves else tuple(_points(contents.records)),
+            points=tuple(points[::every]),
+            points_left_out=every > 1,
             drifts=tuple(_drifts(contents.records)),
-            outliers=tuple(_outliers(contents.records, thumbnails=thumbnails)),
+            outliers=tuple(_outliers(found, folder, thumbnails=thumbnails)),
+            no_outliers=no_outliers(contents),
+            listing=listing(contents, scores, folder),
         )
-    )
-
-
-def outliers(records: Sequence[Record]) -> list[tuple[float, float, Record]]:
-    """(score, times the median, file), the farthest first; within the files of one domain, camera and ISO, or of one
-    domain where these are too few."""
-    groups: dict[Any, list[Record]] = {}
-    for record in records:
-        if record.values.get(SIGMA, 0) > 0:
-            groups.setdefault(record.kind, []).append(record)
-    for kind in [kind for kind, members in groups.items() if len(members) < FEWEST_FILES]:
-        groups.setdefault(kind[0], []).extend(groups.pop(kind))
-    found = []
-    for members in groups.values():
-        logs = [math.log(record.values[SIGMA]) for record in members]
-        middle = float(np.median(logs))
-        found += [
-            (score, math.exp(value - middle), record)
-            for score, value, record in zip(robust_scores(logs), logs, members, strict=True)
-        ]
-    return sorted(found, key=lambda item: (-abs(item[0]), item[2].path))
-
-
-def _counts(contents: Contents) -> tuple[tuple[str, int], ...]:
-    codes = Counter(failure.code for failure in contents.failures)
-    domains = Counter(record.domain for record in contents.records)
-    return (
-        ("files", len(contents.records) + len(contents.failures)),
-        *((f"ok, {domain}", count) for domain, count in sorted(domains.items())),
-        *((code, count) for code, count in codes.most_common()),
     )
 
 
@@ -189,11 +109,7 @@ def _largest_kinds(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
     for record in records:
         groups.setdefault(record.kind, []).append(record)
     largest = sorted(groups.items(), key=lambda item: (-len(item[1]), str(item[0])))[:MOST_LINES]
-    return [(_kind_name(*kind), members) for kind, members in largest]
-
-
-def _kind_name(domain: str, camera: str | None, iso: float | None) -> str:
-    return " ".join([camera or domain, *([] if iso is None else [f"ISO {iso:g}"])])
+    return [(kind_name(*kind), members) for kind, members in largest]
 
 
 def _curves(records: Sequence[Record]) -> Iterator[BandCurve]:
@@ -218,9 +134,8 @@ def _curves(records: Sequence[Record]) -> Iterator[BandCurve]:
             yield BandCurve(f"{name} ({len(members)})", tuple(points))
 
 
-def _points(records: Sequence[Record], most: int = 2000) -> list[tuple[float, float]]:
-    found = [record.median for record in records if record.median is not None and min(record.median) > 0]
-    return found[:: -(-len(found) // most) or 1]
+def _points(records: Sequence[Record]) -> list[tuple[float, float]]:
+    return [record.median for record in records if record.median is not None and min(record.median) > 0]
 
 
 def _drifts(records: Iterable[Record]) -> Iterator[BandCurve]:
@@ -245,84 +160,12 @@ def _seconds(date: datetime | None) -> float:
     return (date - datetime(1970, 1, 1)).total_seconds()
 
 
-def _outliers(records: Sequence[Record], *, thumbnails: bool) -> Iterator[Outlier]:
-    for rank, (score, times, record) in enumerate(outliers(records)[:LISTED]):
+def _outliers(
+    found: Sequence[tuple[float, float, Record]], folder: Path | None, *, thumbnails: bool
+) -> Iterator[Outlier]:
+    for rank, (score, times, record) in enumerate(found[:LISTED_OUTLIERS]):
         if abs(score) <= OUTLYING:
             return
         picture = thumbnail(record.path, record.sha256) if thumbnails and rank < PICTURED else None
-        yield Outlier(record.path, _kind_name(*record.kind), record.values[SIGMA], times, score, picture)
-
-
-def thumbnail(path: str, sha256: str | None) -> Thumbnail:
-    """The whole picture, small, and its middle pixel by pixel, where noise can be seen. Says why where it cannot.
-
-    A report names files, and whoever wrote it may have named any: only what was measured, by its digest, is shown.
-    """
-    try:
-        with deadline(THUMBNAIL_S):
-            image = read(path)
-            if image.sha256 != sha256:
-                raise UnreadableError("is not the file that was measured")
-            planes = image.planes
-            chosen = planes[:3] if [plane.name for plane in planes] == ["R", "G", "B"] else planes[:1]
-            pixels = np.stack([_drawn(plane) for plane in chosen], axis=-1)
-    except InputError as error:
-        return Thumbnail(None, None, str(error).removeprefix(f"{path_fields(path)['path']}: "))
-    except MemoryError:
-        return Thumbnail(None, None, OUT_OF_MEMORY)
-    height, width = pixels.shape[:2]
-    step = max(1, max(height, width) // 160)
-    top, left = max(0, height - 64) // 2, max(0, width - 64) // 2
-    low, high = np.quantile(pixels[::step, ::step], (0.005, 0.995))
-    small, middle = (
-        np.rint(255 * np.clip((part - low) / (high - low or 1), 0, 1)).astype(np.uint8)
-        for part in (pixels[::step, ::step], pixels[top : top + 64, left : left + 64])
-    )
-    return Thumbnail(_png(small), _png(middle), None)
-
-
-def _drawn(plane: Plane) -> NDArray[np.float64]:
-    """The codes of `plane`, and the lowest one for pixels that hold no value."""
-    codes = plane.load()
-    values, missing = codes.astype(np.float64), missing_pixels(plane, codes)
-    if missing is not None:
-        values[missing] = 0.0 if missing.all() else values[~missing].min()
-    return values
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _record(row: FileRow) -> Record:
-    values = {
-        name: found.value for name, found in row.parameters.items() if counts_as_found(found.value, found.present)
-    }
-    if row.sigma_effective is not None:
-        values[SIGMA] = row.sigma_effective
-    at, sigma = row.signal_median, row.sigma_at_median
-    median = None if at is None or sigma is None else (at, sigma)
-    return Record(row.path, row.domain, *_origin(row.tags), values, median, row.curve or (), row.sha256)
-
-
-def _origin(tags: Mapping[str, Any]) -> tuple[str | None, float | None, datetime | None]:
-    """Camera, ISO and date of a file's tags."""
-    camera = " ".join(str(tags[tag]) for tag in ("Make", "Model") if tags.get(tag)) or None
-    iso = tags.get("ISO")
-    date = _date(tags.get("DateTimeOriginal"))
-    if isinstance(iso, int | float) and abs(iso) <= sys.float_info.max:
-        return camera, float(iso), date
-    return camera, None, date
-
-
-def _date(text: Any) -> datetime | None:
-    for form in DATE_FORMATS:
-        try:
-            return datetime.strptime(str(text), form)
-        except ValueError:  # noqa: PERF203
-            continue
-    return None
+        href = link(record.path, folder)
+        yield Outlier(record.path, kind_name(*record.kind), record.values[SIGMA], times, score, picture, href)

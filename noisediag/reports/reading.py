@@ -53,6 +53,9 @@ class FileRow:
     sigma_at_median: float | None = None
     curve: tuple[tuple[float, float], ...] | None = None  # signal, sigma; None where the format has no curves
     sha256: str | None = None
+    gain: float | None = None  # e-/DN
+    read_noise_e: float | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,9 @@ def row_of(image: Mapping[str, Any]) -> FileRow | Failure:
         sigma_at_median=_number(derived, "sigma_at_median"),
         curve=tuple((_known(point, "signal"), _known(point, "sigma")) for point in plane["curve"]),
         sha256=image.get("sha256"),
+        gain=_number(derived.get("conversion_gain", {"value": None}), "value"),
+        read_noise_e=_number(derived, "read_noise_e"),
+        flags=_flags(image.get("flags", [])),
     )
 
 
@@ -175,6 +181,12 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def _flags(given: object) -> tuple[str, ...]:
+    if isinstance(given, list) and all(isinstance(flag, str) for flag in given):
+        return tuple(given)
+    raise TypeError("'flags' is no list of texts")
+
+
 def _json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         content = json.loads(line)
@@ -236,6 +248,9 @@ def _row_of_cells(cells: Mapping[str, Any]) -> FileRow | Failure:
         signal_median=cells.get("signal_median_norm"),
         sigma_at_median=cells.get("sigma_at_median_norm"),
         sha256=cells.get("sha256"),
+        gain=cells.get("gain_e_per_dn"),
+        read_noise_e=cells.get("read_noise_e"),
+        flags=tuple(filter(None, (cells.get("flags") or "").split(";"))),
     )
 
 

@@ -26,7 +26,7 @@ from scipy import spatial, stats
 
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId
-from noisediag.reports import figures
+from noisediag.reports import figures, plots
 from noisediag.reports.csv import safe_text
 from noisediag.reports.document import path_fields
 from noisediag.reports.table import printable
@@ -240,7 +240,7 @@ def _strays(result: DistanceResult, most: int = 5) -> list[Member]:
 
 
 def draw(result: DistanceResult, path: Path) -> None:
-    """Write a PNG: all files in the first two principal components, and each folder's density as contours."""
+    """Write a plot: all files in the first two principal components, and each folder's density as contours."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), dpi=150, layout="constrained")
@@ -266,4 +266,4 @@ def draw(result: DistanceResult, path: Path) -> None:
     axes.set_title(f"MMD squared {result.mmd2:.3f}, p = {result.p:.2g}, overlap {100 * result.overlap:.0f} %")
     axes.legend(title="folder (files), with the contours of its density", fontsize="small", title_fontsize="small")
     axes.grid(linewidth=0.3)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)

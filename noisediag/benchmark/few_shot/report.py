@@ -12,7 +12,7 @@ from rich.text import Text
 from noisediag.benchmark.few_shot.run import COP, PARITY, SCHEMA, SCRATCH, TRAINED, VIT, FewShotResult
 from noisediag.genome import paper
 from noisediag.genome.cases import LAW_TEXT
-from noisediag.reports import figures
+from noisediag.reports import figures, plots
 from noisediag.reports.figures import decimal, number_table, percent
 
 STYLES = {COP: ("#0072b2", "o", "-"), SCRATCH: ("#d55e00", "s", "--"), VIT: ("#009e73", "^", ":")}
@@ -95,7 +95,7 @@ def dumps_csv(result: FewShotResult) -> str:
 
 
 def draw(result: FewShotResult, path: Path) -> None:
-    """Write a PNG: R2 against the number of labels."""
+    """Write a plot: R2 against the number of labels."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 4.5), dpi=150, layout="constrained")
@@ -120,4 +120,4 @@ def draw(result: FewShotResult, path: Path) -> None:
     axes.set_ylabel("pooled R2 on unseen domains")
     axes.legend(fontsize="small")
     axes.grid(linewidth=0.3)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)

@@ -70,7 +70,7 @@ class Destination:
         if self.plot is not None:
             from noisediag.reports import plots
 
-            check_output("--plot", self.plot, (".png",), force=self.force)
+            check_output("--plot", self.plot, plots.SUFFIXES, force=self.force)
             plots.require()
 
     def write(self, report: Any, result: Any) -> None:

@@ -61,7 +61,7 @@ def dumps(advices: Sequence[Advice], exponents: Exponents | None = None) -> str:
 
 
 def plot(advices: Sequence[Advice], path: Path) -> None:
-    """SNR of the mean of N frames at the target level, with its 90 % interval, as PNG."""
+    """SNR of the mean of N frames at the target level, with its 90 % interval."""
     plots.require()
     from matplotlib.figure import Figure
 
@@ -90,7 +90,7 @@ def plot(advices: Sequence[Advice], path: Path) -> None:
     legend = axes.legend()
     for text in legend.get_texts():
         text.set_parse_math(False)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)
 
 
 def unit(advice: Advice) -> str:

@@ -132,7 +132,7 @@ def darktable_names(entry: Entry) -> tuple[str, str]:
 
 
 def plot(profile: Profile, path: Path) -> None:
-    """S and O against ISO, log-log, with 90 % intervals, as PNG. Raises UsageError without matplotlib."""
+    """S and O against ISO, log-log, with 90 % intervals. Raises UsageError without matplotlib."""
     plots.require()
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
@@ -154,7 +154,7 @@ def plot(profile: Profile, path: Path) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)
 
 
 def _draw(axes: Any, entries: list[Entry], name: str) -> None:

@@ -20,6 +20,7 @@ from noisediag.images.missing import complete
 from noisediag.labels import repeats
 from noisediag.labels.screening import smooth, without_trend
 from noisediag.labels.stabilised import Transform
+from noisediag.reports import plots
 from noisediag.reports.figures import decimal, dumps_json, number_table, plain
 from noisediag.reports.reading import first_image
 from noisediag.reports.table import printable
@@ -289,7 +290,7 @@ def dumps(result: Verification) -> str:
 
 
 def plot(result: Verification, path: Path) -> None:
-    """Write the ratio of measured to expected variance over the signal, a line a plane, as PNG."""
+    """Write the ratio of measured to expected variance over the signal, a line a plane."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
@@ -303,4 +304,4 @@ def plot(result: Verification, path: Path) -> None:
     axes.set_xlabel("signal (0 = black, 1 = white)")
     axes.set_ylabel("variance / expected variance")
     axes.legend()
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.reports import plots
 from noisediag.reports.table import printable
 from noisediag.studies.explain.data import words
 from noisediag.studies.explain.report import warnings
@@ -125,7 +126,7 @@ def _save(result: ExplainResult, path: Path, draw: Callable[[Any, Explanation], 
         axes.set_axis_off()
     figure.suptitle("\n".join([f"{_plain(result.options.source)}, {len(result.paths)} files", *warnings(result)[:2]]),
                     fontsize="small")  # fmt: skip
-    figure.savefig(path, format="png", metadata={"Software": None})
+    plots.save(figure, path)
 
 
 def _unit(explanation: Explanation) -> str:

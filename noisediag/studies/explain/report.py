@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -63,7 +62,7 @@ def dumps(result: ExplainResult) -> str:
         "explanations": [_explanation_dict(explanation, result) for explanation in result.explanations],
         "notes": list(result.notes),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return figures.dumps_json(document)
 
 
 def dumps_csv(result: ExplainResult) -> str:

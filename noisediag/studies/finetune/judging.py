@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from noisediag.errors import UsageError
 from noisediag.studies.finetune.heads import HeadFitting, JudgedPart, labels_of
-from noisediag.studies.finetune.result import CurvePoint, Verdict
+from noisediag.studies.finetune.result import CurvePoint, Prediction, Verdict
 
 Floats = NDArray[np.float64]
 
@@ -162,6 +162,19 @@ def _shown_better(after: Floats, before: Floats, group: Sequence[str], names: in
     rng = np.random.default_rng(seed)
     drawn = change[rng.integers(count, size=(RESAMPLES, count))].sum(1)
     return bool(np.quantile(drawn, 1 - (1 - CONFIDENCE) / names) < 0)
+
+
+def predictions(fitting: HeadFitting, judged: Sequence[JudgedPart]) -> Iterator[Prediction]:
+    """What was said of every picture that judged, beside its label, name by name."""
+    read = [(part, part.own.head.read(fitting.inputs(part.own, part.asked))) for part in judged]
+    for number, column in enumerate(fitting.columns):
+        for part, readings in read:
+            for shot, said in zip(part.asked, readings, strict=True):
+                truth = shot.row.values.get(column.name)
+                if truth is not None:
+                    reading = said[number]
+                    path = str(shot.row.path)
+                    yield Prediction(column.name, path, truth, reading.value, reading.low, reading.high)
 
 
 def learning_curve(fitting: HeadFitting, judged: Sequence[JudgedPart]) -> Iterator[CurvePoint]:

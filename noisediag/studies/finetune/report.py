@@ -1,16 +1,15 @@
-"""What a fine-tuning came to, as a table, JSON, CSV and a learning curve."""
+"""What a fine-tuning came to, as a table, JSON and CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from noisediag.reports import figures
-from noisediag.reports.charts import COLOURS
 from noisediag.reports.figures import decimal, number_table, percent
 from noisediag.reports.table import number, printable
 from noisediag.studies.finetune.result import SCHEMA, FinetuneResult, Verdict
@@ -25,7 +24,6 @@ INPUTS = {
     "evidence": "scale-free evidence",
     "blocks": "statistics of blocks",
 }
-MARKERS = "o^sDvP*X"
 
 
 def render(result: FinetuneResult) -> Group:
@@ -34,7 +32,7 @@ def render(result: FinetuneResult) -> Group:
     lines: list[Text | Table] = [Text(f"learned from {result.shots} shots, judged on {judged}\n"), _table(result)]
     notes = [
         "RMSE in the label's unit; log: in decades; class: share of wrong words.",
-        "mean: always the mean (or the most frequent word) of the shots.",
+        "mean: always the mean (or the most frequent word) of the shots; n: pictures that judged.",
     ]
     if any(v.rmse_before is not None for v in result.verdicts):
         notes.append(f"before: {result.checkpoint.name} as it is, the mean where it gives no value.")
@@ -62,8 +60,10 @@ def _choices(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def _table(result: FinetuneResult) -> Table:
-    table = number_table("", "name", "by", "n", "RMSE mean", "before", "after", "R2 before", "after", "in 90 %", "")
+    heads = ("RMSE\nmean", "RMSE\nbefore", "RMSE\nafter", "R2\nbefore", "R2\nafter", "in its\n90 %")
+    table = number_table("", "\nname", "\nscale", "\nn", *heads, "\nverdict")
     table.title = None
+    table.columns[1].justify = table.columns[-1].justify = "left"
     for v in result.verdicts:
         table.add_row(
             printable(v.name)[:20],
@@ -72,7 +72,7 @@ def _table(result: FinetuneResult) -> Table:
             *(_error(v, error) for error in (v.rmse_mean, v.rmse_before, v.rmse_after)),
             *(decimal(NAN if r2 is None else r2) for r2 in (v.r2_before, v.r2_after)),
             percent(NAN if v.coverage_after is None else v.coverage_after, 0),
-            "better" if v.better else "no",
+            "better" if v.better else "not shown",
         )
     return table
 
@@ -85,41 +85,12 @@ def _error(verdict: Verdict, error: float | None) -> str:
 
 def dumps(result: FinetuneResult) -> str:
     """The result as JSON text."""
-    return figures.dumps_json(figures.document(SCHEMA, result))
+    options = replace(result.options, encoder=None)  # networks are no figures
+    document = figures.document(SCHEMA, replace(result, options=options))
+    document["options"]["encoder"] = result.options.encoder is not None
+    return figures.dumps_json(document)
 
 
 def dumps_csv(result: FinetuneResult) -> str:
     """One row a name."""
     return figures.dumps_rows(Verdict, result.verdicts)
-
-
-def draw(result: FinetuneResult, path: Path) -> None:
-    """Write a PNG: the error with ever more shots, as a share of the mean predictor's."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    for place, verdict in enumerate(result.verdicts):
-        points = [point for point in result.curve if point.name == verdict.name]
-        axes.plot(
-            [point.shots for point in points],
-            [point.rmse_share for point in points],
-            color=COLOURS[place % len(COLOURS)],
-            marker=MARKERS[place % len(MARKERS)],
-            label=printable(verdict.name).replace("$", r"\$"),
-        )
-        if verdict.rmse_before is not None:
-            axes.axhline(
-                verdict.rmse_before / verdict.rmse_mean, color=COLOURS[place % len(COLOURS)], linestyle=":", linewidth=1
-            )
-    axes.axhline(1, color="grey", linestyle="--", linewidth=0.8, label="mean predictor")
-    axes.set_xscale("log")
-    ticks = sorted({point.shots for point in result.curve})
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("shots (labelled pictures)")
-    axes.set_ylabel("RMSE / mean predictor's (dotted: before)")
-    axes.legend(fontsize="small")
-    axes.grid(linewidth=0.3)
-    figure.savefig(path, format="png", metadata={"Software": None})

@@ -65,11 +65,26 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What a head that has not seen the picture at `path` says of `name`, and its label: numbers or words.
+
+    `low`, `high`: its 90 % interval; None of words, and where there were too few shots for one.
+    """
+
+    name: str
+    path: str
+    truth: float | str
+    value: float | str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class FinetuneResult:
     """`how`: held out, or folds. `acquisitions` of all pictures used; `judged_paths`: those that judged.
 
     `pooled_r2` of the parts of a whole, of which one that is left out counts as the mean; None where there is no whole.
-    `kinds` of file that were learned from.
+    `kinds` of file that were learned from. `predictions` of every name on the pictures that judged.
     """
 
     options: FinetuneOptions
@@ -83,3 +98,4 @@ class FinetuneResult:
     judged_paths: tuple[str, ...] = ()
     pooled_r2: float | None = None
     kinds: tuple[str, ...] = ()
+    predictions: tuple[Prediction, ...] = ()

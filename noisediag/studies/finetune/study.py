@@ -17,7 +17,7 @@ from noisediag.reports.progress import Progress
 from noisediag.studies.finetune import shots
 from noisediag.studies.finetune.candidates import FEWEST_LABELS, candidates_of
 from noisediag.studies.finetune.heads import FEWEST_TO_CHOOSE, HeadFitting, JudgedPart, final_head
-from noisediag.studies.finetune.judging import complaint, learning_curve, verdicts_of
+from noisediag.studies.finetune.judging import complaint, learning_curve, predictions, verdicts_of
 from noisediag.studies.finetune.labelled import Labelled
 from noisediag.studies.finetune.result import FinetuneOptions, FinetuneResult, NoBetterError, Verdict
 from noisediag.studies.finetune.shots import Shot
@@ -74,6 +74,7 @@ def run(sources: Sequence[Labelled], options: FinetuneOptions, estimator: Estima
         pooled_r2=pooled,
         kinds=made.kinds,
         curve=tuple(learning_curve(fitting, judged)) if options.learning_curve else (),
+        predictions=tuple(predictions(fitting, judged)),
         judged_paths=tuple(str(shot.row.path) for part in judged for shot in part.asked),
     )
     return Finetuned(result, made)

@@ -30,6 +30,7 @@ from noisediag.labels import csv as labels_csv
 from noisediag.labels.table import LabelRow, LabelTable
 from noisediag.readout import own_head as tuned
 from noisediag.reports.files import replacing
+from noisediag.studies.finetune import plots as finetune_plots
 from noisediag.studies.finetune import report as finetune_report
 from noisediag.studies.finetune import shots as shots_module
 from noisediag.studies.finetune import study as finetune
@@ -346,7 +347,7 @@ class TestJudging:
         assert [p.shots for p in result.curve] == [10, 25, 50]
         assert result.curve[-1].rmse_share < 0.5
         with replacing(tmp_path / "curve.png") as part:
-            finetune_report.draw(result, part)
+            finetune_plots.draw_curve(result, part)
         assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
         assert finetune_report.dumps_csv(result).startswith("name,unit,scale,learned")
 
