@@ -6,6 +6,7 @@ import numpy as np
 
 from noisediag.cop.tokens import Tokens
 from noisediag.engine import Tensor, functional, nn, torch
+from noisediag.engine.fused import sums_of_neighbours
 
 LOG_BIAS = 1.2704  # -E ln z^2 of a standard normal z: Euler's constant + ln 2
 # Bands in the middle of the groups of `Tokens.log_energy`: their expected energy stands for that of the group.
@@ -30,11 +31,7 @@ def linear_of_parts(layer: nn.Linear, parts: list[Tensor]) -> Tensor:
 def neighbourhood(grid: Tensor) -> Tensor:
     """Mean over the 3x3 blocks around each, fewer at the border: `(B, T, ny, nx, W)` to the same shape."""
     for axis in (2, 3):
-        size = grid.shape[axis]
-        total = grid.clone()
-        total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
-        total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
-        grid = total
+        grid = sums_of_neighbours(grid, axis)
     down, across = (_one_over_neighbours(size).to(grid.device) for size in grid.shape[2:4])
     return grid.mul_((down[:, None] * across)[..., None])
 
