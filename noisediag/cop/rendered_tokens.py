@@ -171,6 +171,6 @@ def phase_energies(planes: Tensor) -> tuple[Tensor, Tensor]:
     logs = logs.permute(0, 1, 3, 2, 4).reshape(count, -1, PHASES)
     logs = logs - logs.mean(-1, keepdim=True)
     whole = logs.mean(1)
-    order = whole.argsort(1)
+    order = whole.argsort(dim=1, stable=True)
     ordered = logs.gather(2, order[:, None].expand_as(logs)), whole.gather(1, order)
     return ordered[0].to(planes.dtype), ordered[1].to(planes.dtype)

@@ -515,7 +515,7 @@ class Tensor:
     def argmin(self, dim: int) -> Tensor:
         return Tensor(np.asarray(self.array.argmin(dim)))
 
-    def argsort(self, dim: int) -> Tensor:
+    def argsort(self, dim: int, stable: bool = True) -> Tensor:
         return Tensor(sums.argsort(self.array, dim))
 
     def sort(self, dim: int) -> Sorted:
