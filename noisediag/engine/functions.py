@@ -137,7 +137,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     shape = arrays[0].shape
     axis = dim % (len(shape) + 1)
     made = np.empty((*shape[:axis], len(arrays), *shape[axis:]), arrays[0].dtype)
-    index = (slice(None),) * axis
+    index: tuple[Any, ...] = (slice(None),) * axis
     for number, array in enumerate(arrays):
         if array.shape != shape:
             raise EngineError(f"a stack of {shape} and {array.shape}")

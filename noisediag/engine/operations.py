@@ -81,10 +81,8 @@ def softplus(values: Tensor) -> Tensor:
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     array = values.array
-    if array.ndim == 2:  # bag by bag, so that what is said of one does not depend on those beside it
-        made = np.matmul(array[:, None], weight.array.T)[:, 0]
-    else:
-        made = np.matmul(array, weight.array.T)
+    alone = array[:, None] if array.ndim == 2 else array  # what is said of a bag does not depend on those beside it
+    made = np.matmul(alone, weight.array.T).reshape(*array.shape[:-1], -1)
     if bias is not None:
         made += bias.array
     return wrapped(made, values.dtype)

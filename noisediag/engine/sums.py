@@ -29,19 +29,18 @@ def total(array: Array, dim: Any, keepdim: bool) -> Array:
         shape = array.shape
         if axis == array.ndim - 1:
             if shape[-1] <= SHORT and axis and array.size and array.strides[-1] == array.itemsize:
-                rows = array if array.ndim <= 3 else None
+                rows = {2: array[:, None], 3: array}.get(array.ndim)
                 if rows is None and array.flags.c_contiguous:
                     rows = array.reshape(shape[0], -1, shape[-1])
                 if rows is not None:
-                    made = np.matmul(rows, _ones(shape[-1], array.dtype))
-                    return made.reshape(*shape[:-1], 1) if keepdim else made.reshape(shape[:-1])
+                    sums = np.matmul(rows, _ones(shape[-1], array.dtype))
+                    return np.asarray(sums.reshape(*shape[:-1], 1) if keepdim else sums.reshape(shape[:-1]))
         elif shape[axis] > LONG and array.dtype == np.float32:
             return _in_parts(array, axis, keepdim)
         elif axis == 1 and array.ndim == 3 and shape[2] <= FEW and array.flags.c_contiguous:
-            made = np.matmul(_ones(shape[1], array.dtype), array)
-            return made[:, None] if keepdim else made
-    made = np.add.reduce(array, axis=dim, keepdims=keepdim)
-    return made if type(made) is np.ndarray else np.asarray(made)
+            sums = np.matmul(_ones(shape[1], array.dtype), array)
+            return np.asarray(sums[:, None] if keepdim else sums)
+    return np.asarray(array.sum(axis=dim, keepdims=keepdim))
 
 
 def _in_parts(array: Array, axis: int, keepdim: bool) -> Array:

@@ -308,7 +308,7 @@ class Tensor:
 
     def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
         array = self.array
-        index = (slice(None),) * (dim % array.ndim)
+        index: tuple[Any, ...] = (slice(None),) * (dim % array.ndim)
         return tuple(Tensor(np.asarray(array[(*index, number)])) for number in range(array.shape[dim]))
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
@@ -402,6 +402,8 @@ class Tensor:
         a, b = self.array, other.array
         if a.dtype != b.dtype or a.dtype.kind != "f":
             raise EngineError(f"a product of matrices of {a.dtype} and {b.dtype}")
+        if a.ndim == 2:  # row by row: what becomes of one, a bag, does not depend on those beside it
+            return Tensor(np.matmul(a[:, None], b)[:, 0])
         return wrapped(np.matmul(a, b), a.dtype)
 
     # elementwise

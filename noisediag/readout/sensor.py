@@ -32,7 +32,7 @@ from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.gaps import cautious
-from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
+from noisediag.readout.tiles import Bag, Part, by_frame, evenly, whole_shape
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
@@ -280,7 +280,7 @@ def _calibrated(
 
 def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
-    index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
+    index = evenly(len(bag.tiles), STRUCTURE_TILES)
     return arrangement(bag.seen[index], None if bag.missing is None else bag.missing[index])
 
 
