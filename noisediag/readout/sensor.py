@@ -13,6 +13,7 @@ from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel
 from noisediag.engine import torch
+from noisediag.engine.orders import median, quantile
 from noisediag.footprint.plane import (
     CLIPPED_SHARE,
     COARSER,
@@ -123,7 +124,7 @@ def plane_footprint(
         curve=_curve(model.calibration, answer, law, means, raw=raw, any_noise=_any_pixel_noise(estimates)),
         law=law,
         parameters=estimates,
-        signal_median=float(np.median(means)),
+        signal_median=float(median(means)),
         effective_sigma=float(np.sqrt(np.mean(np.square(law.sigma(means))))),
         white_known=plane.white_known,
         offset_known=plane.offset_known,
@@ -211,7 +212,7 @@ def _curve(
     low_factor, high_factor = factors(calibration, "curve", answer, raw=raw)
     quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
     at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
-    first, last = np.quantile(means, (0.005, 0.995))
+    first, last = quantile(means, (0.005, 0.995))
     signals = np.linspace(first, last, CURVE_POINTS)
     sigmas = law.sigma(signals)
     below, middle, above = (np.interp(signals, at, quantiles[:, i]) for i in range(3))
