@@ -107,6 +107,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rendered("gray_as_colour.png", np.repeat(_noisy(96, 96, 6)[..., None], 3, -1))
     rendered("colour.jpg", colours, quality=85)
     rendered("gray.jpg", _noisy(96, 120, 7), quality=60)
+    # What is exactly alike in several places of a picture: rounding must not say which of them comes first.
+    few = np.zeros((96, 96))
+    few[40:60, 30:50] = _noisy(20, 20, 10)
+    tiff("few_blocks.tif", few)
+    rendered("few_blocks.png", np.stack([few] * 3, -1))
+    mirrored = _noisy(96, 96, 11)
+    mirrored = mirrored + mirrored[::-1] + mirrored[:, ::-1] + mirrored[::-1, ::-1]
+    rendered("four_places_alike.png", mirrored / 4)
     holes = _noisy(96, 96, 8).astype(np.float32)
     holes[np.random.default_rng(9).random(holes.shape) < 0.05] = np.nan
     np.save(folder / "holes.npy", holes)
@@ -118,6 +126,25 @@ def test_both_engines_give_the_same_report(pictures: list[str]) -> None:
     found = {path: list(differences(of_numpy[path], of_torch[path])) for path in pictures}
     assert not any(found.values()), {path: lines[:5] for path, lines in found.items() if lines}
     assert sum(isinstance(report, dict) for report in of_numpy.values()) == len(pictures)
+
+
+_TOGETHER = """
+import json, sys
+from pathlib import Path
+from noisediag import images
+from noisediag.estimator import Estimator
+estimator = Estimator(device="cpu")
+read = [images.read(Path(path)) for path in sys.argv[1:]]
+together = [found.to_dict() for found in estimator.estimate_together(read)]
+print(json.dumps([[estimator.estimate(image).to_dict() for image in read], together]))
+"""
+
+
+def test_pictures_that_share_passes_read_as_they_do_alone(pictures: list[str]) -> None:
+    chosen = [path for path in pictures if not path.endswith((".dng", "smallest.tif"))]
+    alone, together = json.loads(run(_TOGETHER, *chosen))
+    for path, one, other in zip(chosen, alone, together, strict=True):
+        assert one == other, path
 
 
 def test_the_number_of_threads_changes_no_bit(pictures: list[str]) -> None:
