@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from noisediag import engine
 from noisediag.cop import checkpoint as store
-from noisediag.cop.encoder import Encoder
-from noisediag.cop.models import SensorAnswer, randomised
+from noisediag.cop.models import AnyEncoder, SensorAnswer, randomised
 from noisediag.engine import torch
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
@@ -190,7 +189,7 @@ class Estimator:
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
         return mean
 
-    def describe(self, image: Image, *, encoder: Encoder | None = None) -> list[tuned.Described]:
+    def describe(self, image: Image, *, encoder: AnyEncoder | None = None) -> list[tuned.Described]:
         """What a head of the user's own reads of the file's own noise, a channel at a time.
 
         `encoder`: one that is read beside the model's own, instead of the own head's. Raises the errors of `estimate`.
@@ -198,19 +197,9 @@ class Estimator:
         chosen = encoder if encoder is not None else None if self.own is None else self.own.encoder
         return [self._described(bag, chosen, free_intercept=not plane.offset_known) for plane, bag in own_bags(image)]
 
-    def _described(self, bag: Bag, encoder: Encoder | None, *, free_intercept: bool) -> tuned.Described:
-        other = None
-        if encoder is not None:
-            shown = tuned.for_encoder(bag, encoder)
-            other = None if shown is bag else tokens_of([shown], self.device, grids=1)
-        return tuned.describe(
-            self.model,
-            tokens_of([bag], self.device),
-            bag.step or 0.0,
-            free_intercept=free_intercept,
-            encoder=encoder,
-            other=other,
-        )
+    def _described(self, bag: Bag, encoder: AnyEncoder | None, *, free_intercept: bool) -> tuned.Described:
+        tokens = tokens_of([bag], self.device)
+        return tuned.describe(self.model, tokens, bag.step or 0.0, free_intercept=free_intercept, encoder=encoder)
 
 
 def choose_device(name: str) -> torch.device:

@@ -33,7 +33,7 @@ from noisediag.cli.routes import Darks, Flats, Pairs, Repeats, Routes
 from noisediag.errors import UsageError
 
 if TYPE_CHECKING:
-    from noisediag.cop.encoder import Encoder
+    from noisediag.cop.models import AnyEncoder
     from noisediag.estimator import Estimator
     from noisediag.studies.finetune.labelled import Labelled
 
@@ -178,19 +178,19 @@ def _labelled_files(labels: Path | None, routes: Routes) -> tuple[list[Labelled]
     return sources, failed
 
 
-def _encoder(given: str | None, estimator: Estimator) -> Encoder | None:
+def _encoder(given: str | None, estimator: Estimator) -> AnyEncoder | None:
     """The encoder of a file, or of that name if there is no such file."""
     if given is None:
         return None
     from noisediag.cop import checkpoint as store
-    from noisediag.cop.models import load_encoder
+    from noisediag.cop.models import load_any_encoder
 
     path = Path(given)
     if given in _OURS and not path.exists():
         path = store.shipped(given)
     elif not path.is_file():
         raise UsageError(f"--encoder {given}: no such file, and none of ours: {', '.join(_OURS)}")
-    return load_encoder(store.read(path)).to(estimator.device)
+    return load_any_encoder(store.read(path)).to(estimator.device)
 
 
 def _measured(routes: Routes, name: str) -> tuple[Labelled, int]:

@@ -38,6 +38,8 @@ LARGEST = {
     "passes": 16,
     "embedding": 1024,
     "projection": 1024,
+    "places": 1024,
+    "sensor_places": 1024,
     "evidence": 4096,
     "absolute": 1024,
     "doubts": 4096,

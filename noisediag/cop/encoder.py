@@ -89,10 +89,16 @@ class Encoder(nn.Module):
 
 def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
     """Per block `(B, N, BLOCK_FEATURES)` and per picture `(B, PICTURE_FEATURES)`."""
+    block, offsets, _ = block_features(tokens, tokens.pixels - lower_median(tokens.pixels))
+    return block, torch.cat([histogram_spectrum(tokens.first_grid().pixels), offsets], 1)
+
+
+def block_features(tokens: Tokens, away: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Per block `(B, N, BLOCK_FEATURES)`, six numbers of the picture `(B, 6)`, and shares of pixels `(B, N)` that lie
+    more than each of OUTLIER_STEPS above their block's median, then of those below; `away` (B, N, 64) from it.
+    """
     log_energy = (tokens.energy[..., :RADIAL] + 1e-9).log()
     start = (log_energy @ torch.tensor(SHARES, device=log_energy.device)).quantile(0.1, 1)
-    median = _lower_median(tokens.pixels)
-    away = tokens.pixels - median
     outliers = [(away > s).float().mean(-1) for s in OUTLIER_STEPS] + [
         (away < -s).float().mean(-1) for s in OUTLIER_STEPS
     ]
@@ -113,19 +119,13 @@ def features(tokens: Tokens) -> tuple[Tensor, Tensor]:
         -1,
     )
     rows, columns = (offset_ratio(tokens, c, across) for c, across in ((tokens.rows, 3), (tokens.columns, 2)))
-    picture = torch.cat(
-        [
-            histogram_spectrum(tokens.first_grid().pixels),
-            torch.stack(
-                [start / 4 + 2, rows, columns, tokens.mean.mean(1), tokens.mean.std(1), tokens.high_share.mean(1)], 1
-            ),
-        ],
-        1,
+    offsets = torch.stack(
+        [start / 4 + 2, rows, columns, tokens.mean.mean(1), tokens.mean.std(1), tokens.high_share.mean(1)], 1
     )
-    return block, picture
+    return block, offsets, outliers
 
 
-def _lower_median(pixels: Tensor) -> Tensor:
+def lower_median(pixels: Tensor) -> Tensor:
     """As torch.median over the last dimension, kept; numpy selects ten times faster on a CPU."""
     middle = (pixels.shape[-1] - 1) // 2
     if pixels.device.type != "cpu":

@@ -17,6 +17,7 @@ from noisediag.cop.doubts import Doubts, gather_doubts
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
 from noisediag.cop.layers import one_of
+from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.engine import Tensor, nn, torch
@@ -25,6 +26,9 @@ from noisediag.genome import strengths
 
 FAMILIAR_DIMENSIONS = 24  # principal components of the 128 of an embedding
 
+ENCODER, NEAR_ENCODER = "encoder", "near_encoder"  # the parts of a file that holds an encoder alone
+
+AnyEncoder = Encoder | NearEncoder
 Model = TypeVar("Model", "SensorModel", "PaperModel")
 
 
@@ -186,16 +190,28 @@ class PaperModel(nn.Module):
         return model.eval()
 
 
-def save_encoder(path: Path, encoder: Encoder, header: Mapping[str, Any]) -> None:
+def save_encoder(path: Path, encoder: AnyEncoder, header: Mapping[str, Any]) -> None:
     """Write the label-free encoder; `header` holds its recipe."""
-    store.save(path, {"encoder": encoder}, {"kind": "encoder", "config": {"encoder": asdict(encoder.config)}, **header})
+    part = NEAR_ENCODER if isinstance(encoder, NearEncoder) else ENCODER
+    store.save(path, {part: encoder}, {"kind": "encoder", "config": {part: asdict(encoder.config)}, **header})
 
 
 def load_encoder(file: store.Checkpoint) -> Encoder:
-    """Raises CheckpointError where `file` is not an encoder of this version."""
+    """The encoder of the sensor model's kind. Raises CheckpointError where `file` is none of this version."""
     _expect(file, "encoder")
-    encoder = Encoder(store.config(file, "encoder", EncoderConfig))
-    store.load_into(file, {"encoder": encoder})
+    encoder = Encoder(store.config(file, ENCODER, EncoderConfig))
+    store.load_into(file, {ENCODER: encoder})
+    return encoder.eval()
+
+
+def load_any_encoder(file: store.Checkpoint) -> AnyEncoder:
+    """An encoder of either kind. Raises CheckpointError where `file` is none of this version."""
+    _expect(file, "encoder")
+    config = file.header.get("config")
+    if not (isinstance(config, dict) and NEAR_ENCODER in config):
+        return load_encoder(file)
+    encoder = NearEncoder(store.config(file, NEAR_ENCODER, NearEncoderConfig))
+    store.load_into(file, {NEAR_ENCODER: encoder})
     return encoder.eval()
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from noisediag.genome import correlation
 
+LEAST_RHO = 0.4  # px; of a kernel that is one
 VISIBLE = 2.0  # an impulse is visible where it lies farther than this many sigma from the clean signal
 
 
@@ -219,6 +220,23 @@ _RECIPES: Mapping[str, tuple[_Recipe, ...]] = {
 }
 
 LAWS: tuple[str, ...] = tuple(_RECIPES)
+
+
+def near(noise: SensorNoise, log_spread: float, rho_spread: float, generator: torch.Generator) -> SensorNoise:
+    """Noise that differs from `noise` a little: the logarithm of every parameter by `log_spread` (SD), the correlation
+    by `rho_spread` px. What is absent stays absent, shares stay as they are.
+    """
+    moved = {}
+    for entry in fields(noise):
+        value = getattr(noise, entry.name)
+        step = torch.randn(len(noise), generator=generator, device=generator.device)
+        if entry.name == "correlation":
+            moved[entry.name] = torch.where(value > 0, (value + rho_spread * step).clamp(min=LEAST_RHO), value)
+        elif entry.name in ("salt_share", "white_read"):
+            moved[entry.name] = value
+        else:
+            moved[entry.name] = value * (log_spread * step).exp()
+    return SensorNoise(**moved)
 
 
 def sample(law: str, n: int, generator: torch.Generator) -> SensorNoise:

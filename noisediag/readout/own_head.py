@@ -7,25 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder, EncoderConfig, features
 from noisediag.cop.few_shot import FewShotConfig, FewShotHead, Reading
-from noisediag.cop.models import Familiarity, SensorModel
+from noisediag.cop.models import AnyEncoder, Familiarity, SensorModel
+from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
 from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError, is_name
 from noisediag.footprint.plane import Estimate, PlaneFootprint
 from noisediag.genome.parameters import NAMES, parameter
-from noisediag.readout.tiles import Bag
 
 KIND = "tuned"
 OWN = "own"  # prefix of the head's tensors
 OWN_ENCODER = "own_encoder"  # and of another encoder than the sensor model's that it reads
+OWN_NEAR_ENCODER = "own_near_encoder"  # or of one of near genomes
 OWN_COMPONENTS = "own_components"  # and of what the head reads of that one's embedding
+OWN_PARTS = (OWN, OWN_ENCODER, OWN_NEAR_ENCODER, OWN_COMPONENTS)
 MODELS_OWN = ("embedding", "levels", "evidence", "blocks")  # inputs that the sensor model gives by itself
-COARSE = 1 / 4095  # of the range between two codes, from which an encoder of fine codes notices them
 RANK = 1e-5  # of the largest singular value: components below are rounding
 
 
@@ -48,12 +47,10 @@ def describe(
     step: float,
     *,
     free_intercept: bool,
-    encoder: Encoder | None = None,
-    other: Tokens | None = None,
+    encoder: AnyEncoder | None = None,
 ) -> Described:
-    """Inputs of one bag, by its tokens of both grids; `step` between its levels, 0 where none.
-
-    `other`: tokens for another `encoder`, the first grid of `tokens` where none are given.
+    """Inputs of one bag, by its tokens of both grids; `step` between its levels, 0 where none. `encoder`: another one
+    that is read, too.
     """
     device = tokens.mean.device
     with torch.inference_mode():
@@ -69,32 +66,19 @@ def describe(
             "blocks": torch.cat([statistic for part in blocks for statistic in (part.mean(1), part.std(1))], 1),
         }
         if encoder is not None:
-            parts |= _seen(encoder, tokens.first_grid() if other is None else other)
+            parts |= _seen(encoder, tokens.first_grid())
     return Described({name: part.double().cpu() for name, part in parts.items()})
 
 
-def embed(encoder: Encoder, tiles: Tensor) -> Tensor:
+def embed(encoder: AnyEncoder, tiles: Tensor) -> Tensor:
     """The embedding of one bag `(T, H, W)` by another encoder than the sensor model's, `(E,)`."""
     with torch.inference_mode():
         return _seen(encoder, tokenize(tiles[None], grids=1))["seen"][0].double().cpu()
 
 
-def _seen(encoder: Encoder, tokens: Tokens) -> dict[str, Tensor]:
+def _seen(encoder: AnyEncoder, tokens: Tokens) -> dict[str, Tensor]:
     seen = encoder(tokens)
-    return {"seen": seen, "places": encoder.locate(seen)[0]} if encoder.config.near else {"seen": seen}
-
-
-def for_encoder(bag: Bag, encoder: Encoder) -> Bag:
-    """`bag` as `encoder` knows pictures: one of near genomes has seen fine codes, and is shown coarse ones dithered.
-
-    Half a code up or down, the same one each time; what lies on the first or the last code, and may be clipped, stays.
-    """
-    step = bag.container
-    if step is None or step < COARSE or not encoder.config.near:
-        return bag
-    dither = np.random.default_rng(0).random(bag.tiles.shape, dtype=np.float32) - np.float32(0.5)
-    inside = (bag.tiles > bag.tiles.min()) & (bag.tiles < bag.tiles.max())
-    return replace(bag, tiles=np.where(inside, bag.tiles + dither * np.float32(step), bag.tiles))
+    return {"seen": seen, "places": encoder.locate(seen)[0]} if isinstance(encoder, NearEncoder) else {"seen": seen}
 
 
 def components_of(seen: Tensor, most: int) -> Familiarity:
@@ -115,7 +99,7 @@ class Tuned:
     """
 
     head: FewShotHead
-    encoder: Encoder | None = None
+    encoder: AnyEncoder | None = None
     components: Familiarity | None = None
     kinds: tuple[str, ...] = ()
 
@@ -180,8 +164,9 @@ def save(path: Path, model: SensorModel, tuned: Tuned, header: Mapping[str, Any]
     own: dict[str, nn.Module] = {OWN: tuned.head}
     config = {**model.config, OWN: tuned.head.config.plain()}
     if tuned.encoder is not None:
-        own[OWN_ENCODER] = tuned.encoder
-        config[OWN_ENCODER] = asdict(tuned.encoder.config)
+        part = OWN_NEAR_ENCODER if isinstance(tuned.encoder, NearEncoder) else OWN_ENCODER
+        own[part] = tuned.encoder
+        config[part] = asdict(tuned.encoder.config)
     if tuned.components is not None:
         own[OWN_COMPONENTS] = tuned.components
     store.save(
@@ -202,7 +187,7 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
     """A sensor model and, of a tuned one, the head beside it. Raises CheckpointError where `found` is neither."""
     if found.header.get("kind") != KIND:
         return SensorModel.load(found), None
-    own = {key: t for key, t in found.tensors.items() if key.split(".")[0] in (OWN, OWN_ENCODER, OWN_COMPONENTS)}
+    own = {key: t for key, t in found.tensors.items() if key.split(".")[0] in OWN_PARTS}
     rest = {key: t for key, t in found.tensors.items() if key not in own}
     model = SensorModel.load(replace(found, header={**found.header, "kind": SensorModel.KIND}, tensors=rest))
     try:
@@ -216,10 +201,14 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
     if shapes != config.shapes:
         raise CheckpointError(f"checkpoint {found.name} does not match: its own head has other sizes than its weights")
     parts: dict[str, nn.Module] = {OWN: FewShotHead(config)}
-    encoder = components = None
-    if any(key.startswith(f"{OWN_ENCODER}.") for key in own):
-        encoder = Encoder(store.config(found, OWN_ENCODER, EncoderConfig))
-        parts[OWN_ENCODER] = encoder
+    encoder: AnyEncoder | None = None
+    components = None
+    for part, kind, sizes in (
+        (OWN_ENCODER, Encoder, EncoderConfig),
+        (OWN_NEAR_ENCODER, NearEncoder, NearEncoderConfig),
+    ):
+        if any(key.startswith(f"{part}.") for key in own):
+            encoder = parts[part] = kind(store.config(found, part, sizes))
     whiten = own.get(f"{OWN_COMPONENTS}.whiten")
     if whiten is not None and whiten.ndim == 2:
         components = Familiarity(*whiten.shape)
@@ -241,8 +230,11 @@ def _check_inputs(model: SensorModel, made: Tuned, name: str) -> None:
     there = set(MODELS_OWN)
     widths = {"embedding": model.familiarity.whiten.shape[1]}
     if made.encoder is not None:
-        there |= {"seen", "places"} if made.encoder.config.near else {"seen"}
-        widths |= {"seen": made.encoder.config.embedding, "places": made.encoder.config.projection - 1}
+        there.add("seen")
+        widths["seen"] = made.encoder.config.embedding
+        if isinstance(made.encoder, NearEncoder):
+            there.add("places")
+            widths["places"] = made.encoder.config.places
     if made.components is not None and made.encoder is not None:
         there.add("components")
         widths["components"] = made.components.whiten.shape[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,14 @@ Report = Callable[[int, dict[str, float]], None]  # of the step, and means over 
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW, for each weight
 SAVE_EVERY_S = 180.0  # s; what an interrupted run loses at most, at a cost far below 1 % of the time
+
+
+class SteppedObjective(ABC):
+    """An objective whose batches depend on the number of the step, too."""
+
+    @abstractmethod
+    def at_step(self, generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, float]]:
+        """As an `Objective`; `step` from 0."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class _Progress:
 
 def fit(
     module: nn.Module,
-    objective: Objective,
+    objective: Objective | SteppedObjective,
     config: FitConfig,
     *,
     device: torch.device | str = "cpu",
@@ -97,10 +106,15 @@ def fit(
             p.copy_(a)
 
 
-def _take_step(now: _Progress, objective: Objective, config: FitConfig, generator: torch.Generator) -> None:
+def _take_step(
+    now: _Progress, objective: Objective | SteppedObjective, config: FitConfig, generator: torch.Generator
+) -> None:
     for group in now.optimizer.param_groups:
         group["lr"] = config.learning_rate * _schedule(now.step, config)
-    value, numbers = objective(generator)
+    if isinstance(objective, SteppedObjective):
+        value, numbers = objective.at_step(generator, now.step)
+    else:
+        value, numbers = objective(generator)
     now.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(value)
     if config.processes > 1:

@@ -17,10 +17,9 @@ from noisediag.cop.models import PaperModel
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, sensor
 from noisediag.training.fit import Objective
-from noisediag.training.losses import info_nce, info_nce_near, log_ratio
+from noisediag.training.losses import info_nce, log_ratio
 from noisediag.training.pictures import CROP, CleanPool, SensorBatch, faint, sensor_batch
 
-NEAR = 0.064  # SD of the strengths of a genome `paper` over its views; over the law it is 0.143
 MAX_ERROR = 3.0  # Of |ln sigma ratio| in the loss: a factor of 20. More would let single pictures rule a batch.
 FINE_ERROR = 0.003  # Below, the loss falls faster: easy pictures should be read to the statistical limit.
 FINE_WEIGHT = 0.01
@@ -146,25 +145,6 @@ def contrast(encoder: Encoder, clean: Tensor, kind: Literal["paper", "sensor"], 
         image = sensor.corrupt(views, both, generator, container_step=CONTAINER_STEP).image
     projected = encoder.project(encoder(tokenize(image[:, None])))
     return info_nce(projected[:genomes], projected[genomes:])
-
-
-def near_objective(encoder: Encoder, pool: CleanPool, genomes: int, views: int) -> Objective:
-    """`info_nce_near` on the genome `paper`: every genome in `views` pictures, its strengths a little other in each."""
-
-    def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        return near_contrast(encoder, pool, genomes, views, generator), {}
-
-    return objective
-
-
-def near_contrast(encoder: Encoder, pool: CleanPool, genomes: int, views: int, generator: torch.Generator) -> Tensor:
-    """The loss of `near_objective` on one batch; by chance it is ln((genomes - 1) * views + 1)."""
-    clean = pool.draw(genomes * views, CROP, generator)
-    genome = torch.arange(genomes, device=clean.device).repeat(views)
-    strengths = paper.near(paper.sample(genomes, generator)[genome], NEAR, generator)
-    image = paper.corrupt(clean, strengths, generator)
-    place, offset = encoder.locate(encoder(tokenize(image[:, None], grids=1)))
-    return info_nce_near(place, offset, genome)
 
 
 def paper_objective(model: PaperModel, pool: CleanPool, batch_size: int) -> Objective:

@@ -26,7 +26,7 @@ def train_stage(
     elif stage is Stage.paper:
         stages.train_paper(recipe, run, encoder or store.shipped("encoder"))
     else:
-        stages.train_paper_encoder(recipe, run, encoder or store.shipped("encoder"))
+        stages.train_paper_encoder(recipe, run, encoder)
 
 
 def train_all(recipe: Recipe, run: Run, folder: Path) -> None:
@@ -44,7 +44,8 @@ def train_all(recipe: Recipe, run: Run, folder: Path) -> None:
     for stage, name in FILES.items():
         if not _is_finished(stage, recipe, folder):
             start = sensor if stage is Stage.rendered else None
-            train_stage(stage, recipe, run.to(folder / name), encoder=encoder, start=start)
+            first = None if stage is Stage.paper_encoder else encoder
+            train_stage(stage, recipe, run.to(folder / name), encoder=first, start=start)
         run.wait()
 
 

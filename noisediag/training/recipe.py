@@ -130,9 +130,9 @@ class Recipe:
     paper_warm_up: int = _warm_up(200, Stage.paper)
     paper_seed: int | None = _seed(Stage.paper)
 
-    near_genomes: int = _option(32, "Genomes `paper` of one contrastive step.", Stage.paper_encoder, minimum=2)
+    near_genomes: int = _option(32, "Genomes of one contrastive step.", Stage.paper_encoder, minimum=2)
     near_views: int = _option(
-        8, "Pictures of each of them, with strengths that differ a little.", Stage.paper_encoder, minimum=2
+        8, "Pictures of each of them, with parameters that differ a little.", Stage.paper_encoder, minimum=2
     )
     near_steps: int = _option(12000, "Contrastive steps.", Stage.paper_encoder)
     near_rate: float = _rate(1.5e-3, Stage.paper_encoder)
@@ -266,7 +266,6 @@ def _stage_of(header: Mapping[str, Any]) -> str | None:
     if "stage" in header:
         return str(header["stage"])
     if header.get("kind") == "encoder":
-        near = header.get("config", {}).get("encoder", {}).get("near", False)
-        return str((Stage.paper_encoder if near else Stage.encoder).value)
+        return str((Stage.paper_encoder if "near_encoder" in header.get("config", {}) else Stage.encoder).value)
     kind = header.get("kind")
     return None if kind is None else str(kind)

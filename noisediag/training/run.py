@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import distributed, nn
 
-from noisediag.training.fit import SAVE_EVERY_S, FitConfig, Objective, Report, fit
+from noisediag.training.fit import SAVE_EVERY_S, FitConfig, Objective, Report, SteppedObjective, fit
 from noisediag.training.log import Log
 from noisediag.training.recipe import Recipe, Stage
 
@@ -70,7 +70,9 @@ class Run:
         if self.log is not None and self.leads:
             self.log.add(stage.value, part, step, numbers)
 
-    def fit(self, module: nn.Module, objective: Objective, config: FitConfig, stage: Stage, part: str) -> None:
+    def fit(
+        self, module: nn.Module, objective: Objective | SteppedObjective, config: FitConfig, stage: Stage, part: str
+    ) -> None:
         """`fit` on this run's device, resumed and reported as it is asked for."""
 
         def report(step: int, numbers: dict[str, float]) -> None:

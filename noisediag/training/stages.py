@@ -15,8 +15,11 @@ from noisediag.cop.curve import CurveConfig, CurveNet
 from noisediag.cop.doubt_head import DoubtConfig, DoubtHead
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import SensorHeadConfig
-from noisediag.cop.models import PaperModel, SensorModel, load_encoder, save_encoder
+from noisediag.cop.models import PaperModel, SensorModel, load_any_encoder, load_encoder, save_encoder
+from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
+from noisediag.errors import CheckpointError
+from noisediag.genome.seeds import stream
 from noisediag.training import validation
 from noisediag.training.doubts import (
     DoubtSet,
@@ -26,7 +29,8 @@ from noisediag.training.doubts import (
     paper_embeddings,
 )
 from noisediag.training.fit import FitConfig
-from noisediag.training.objectives import contrastive_objective, curve_objective, near_objective, paper_objective
+from noisediag.training.near import NearContrast
+from noisediag.training.objectives import contrastive_objective, curve_objective, paper_objective
 from noisediag.training.photographs import RenderedSet, rendered_set
 from noisediag.training.pictures import CROP, SCENE_PX, CleanPool, PoolPart, clean_pool
 from noisediag.training.recipe import Recipe, Stage, recorded
@@ -44,7 +48,6 @@ from noisediag.training.sensor_head import (
 FAMILIAR_QUANTILE = 0.995  # of the distances of training pictures: beyond, a picture is `out_of_domain`
 HEAD_FIT = FitConfig(steps=0, learning_rate=1.5e-3, weight_decay=5e-2)  # of the sensor head, with the recipe's steps
 HEAD_BATCH = 512  # pictures
-PLACES = 7  # coordinates of near genomes `paper` and their offset: six strengths that sum to 1 have room
 CALIBRATION_SHARE, RENDERED_SHARE, RAW_SHARE = 4, 8, 16  # one scene to calibrate on for so many to train on
 Made = TypeVar("Made")
 
@@ -283,31 +286,31 @@ def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
     run.finish("paper")
 
 
-def train_paper_encoder(recipe: Recipe, run: Run, encoder_path: Path) -> None:
-    """The encoder trained further by contrast of near genomes `paper`; no strength is used. Writes an encoder."""
+def train_paper_encoder(recipe: Recipe, run: Run, start: Path | None) -> None:
+    """Contrast of near genomes `paper` and `sensor`; no strength is used. Writes an encoder.
+
+    `start`: an encoder that this stage has made, which is trained further. Raises CheckpointError where it is another.
+    """
     stage, recipe = Stage.paper_encoder, recipe.resolved(Stage.paper_encoder)
     run.begin(stage)
-    encoder_file = store.read(encoder_path)
-    before = load_encoder(encoder_file)
+    start_file = None if start is None else store.read(start)
+    encoder = _seeded(lambda: NearEncoder(NearEncoderConfig()), recipe.near_seed).to(run.device)
+    if start_file is not None:
+        before = load_any_encoder(start_file)
+        if not isinstance(before, NearEncoder):
+            raise CheckpointError(f"{start}: is no encoder of near genomes")
+        encoder.load_state_dict(before.state_dict())
     run.say("drawing scenes")
     pool = clean_pool(recipe, run.device)
-    encoder = _seeded(lambda: Encoder(replace(before.config, projection=PLACES, near=True)), recipe.near_seed)
-    known = {name: value for name, value in before.state_dict().items() if not name.startswith("projection.")}
-    if before.config.near:  # one that this stage has made already: its projection fits too
-        known = before.state_dict()
-    encoder.load_state_dict(encoder.state_dict() | known)
-    encoder.to(run.device)
     run.say("contrast of near genomes")
     config = run.fit_config(recipe, stage)
-    run.fit(encoder, near_objective(encoder, pool, recipe.near_genomes, recipe.near_views), config, stage, "near")
+    seed = stream(config.seed, run.rank)
+    run.fit(encoder, NearContrast(encoder, pool, recipe.near_genomes, recipe.near_views, seed), config, stage, "near")
     if not run.leads:
         return
     figures = _figures(recipe, run, stage, lambda fresh: validation.validate_near(encoder, fresh, recipe))
-    origin = _origin(encoder_file if before.config.near else None, stage, config)
     save_encoder(
-        run.output,
-        encoder.cpu(),
-        _header(recipe, stage, config, figures, encoder_sha256=encoder_file.sha256, **origin),
+        run.output, encoder.cpu(), _header(recipe, stage, config, figures, **_origin(start_file, stage, config))
     )
     run.finish("near")
 

@@ -18,11 +18,13 @@ from noisediag.cop.curve import CurveNet
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.heads import LEARNED, LEVELS
 from noisediag.cop.models import PaperModel, SensorModel
+from noisediag.cop.near_encoder import NearEncoder
 from noisediag.cop.rendered import RenderedNet
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, sensor
 from noisediag.training.losses import pinball
-from noisediag.training.objectives import contrast, curve_error, near_contrast
+from noisediag.training.near import NEAR_PAPER, NEAR_SENSOR, near_contrast, near_set
+from noisediag.training.objectives import contrast, curve_error
 from noisediag.training.photographs import RenderedSet
 from noisediag.training.pictures import CROP, CleanPool, PoolPart, clean_pool, faint, sensor_batch
 from noisediag.training.recipe import Recipe
@@ -60,15 +62,18 @@ def validate_encoder(encoder: Encoder, pool: CleanPool, recipe: Recipe) -> Figur
     }
 
 
-def validate_near(encoder: Encoder, pool: CleanPool, recipe: Recipe) -> Figures:
-    """Contrast of near genomes, and what it is by chance."""
+def validate_near(encoder: NearEncoder, pool: CleanPool, recipe: Recipe) -> Figures:
+    """Contrast of near genomes `paper` and `sensor`, and what it is by chance."""
     genomes, views = recipe.near_genomes, recipe.near_views
-    with torch.inference_mode():
-        values = [
-            float(near_contrast(encoder, pool, genomes, views, generator))
-            for generator in _whole_batches(recipe, pool, "near genomes", genomes * views)
-        ]
-    return {"info_nce": sum(values) / len(values), "info_nce_by_chance": math.log((genomes - 1) * views + 1)}
+    figures = {}
+    for name, kind in (("paper", NEAR_PAPER), ("sensor", NEAR_SENSOR)):
+        with torch.inference_mode():
+            values = [
+                float(near_contrast(encoder, near_set(kind, pool, genomes, views, generator), kind.genome))
+                for generator in _whole_batches(recipe, pool, f"near genomes {name}", genomes * views)
+            ]
+        figures[f"info_nce_{name}"] = sum(values) / len(values)
+    return {**figures, "info_nce_by_chance": math.log((genomes - 1) * views + 1)}
 
 
 def validate_curve(curve: CurveNet, pool: CleanPool, recipe: Recipe) -> Figures:

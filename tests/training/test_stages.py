@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from noisediag.cop import checkpoint
-from noisediag.cop.models import PaperModel, SensorModel, load_encoder, randomised
+from noisediag.cop.models import PaperModel, SensorModel, load_any_encoder, load_encoder, randomised
+from noisediag.errors import CheckpointError
 from noisediag.training.recipe import FURTHER_RATE, Recipe
 from noisediag.training.run import Run
 from noisediag.training.stages import train_encoder, train_paper, train_paper_encoder, train_sensor
@@ -89,13 +90,17 @@ def test_the_paper_model_loads_and_its_strengths_sum_to_one(encoder: Path, tmp_p
     assert torch.allclose(strengths.sum(1), torch.ones(3), atol=1e-5)
 
 
-def test_an_encoder_of_near_genomes_goes_on_from_another_and_says_where_they_lie(encoder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "paper-encoder.safetensors"
-    train_paper_encoder(TOY, Run(path, CPU), encoder)
-    found = checkpoint.read(path)
-    assert found.header["encoder_sha256"] == checkpoint.read(encoder).sha256
-    before, after = load_encoder(checkpoint.read(encoder)), load_encoder(found)
-    assert 0 < (after.leave[0].weight - before.leave[0].weight).abs().mean() < 0.01
+def test_an_encoder_of_near_genomes_says_where_they_lie_and_goes_on_from_itself(encoder: Path, tmp_path: Path) -> None:
+    first, further = tmp_path / "first.safetensors", tmp_path / "further.safetensors"
+    train_paper_encoder(TOY, Run(first, CPU), None)
+    train_paper_encoder(replace(TOY, near_rate=1e-4), Run(further, CPU), first)
+    found = checkpoint.read(further)
+    assert found.header["start_sha256"] == checkpoint.read(first).sha256
+    assert found.header["steps_of_runs"] == [TOY.near_steps, TOY.near_steps]
+    before, after = (load_any_encoder(checkpoint.read(path)) for path in (first, further))
+    assert 0 < (after.leave.first.weight - before.leave.first.weight).abs().mean() < 0.01
     place, offset = after.locate(torch.randn(3, after.config.embedding, generator=torch.Generator().manual_seed(0)))
-    assert place.shape == (3, after.config.projection - 1)
+    assert place.shape == (3, after.config.places)
     assert offset.shape == (3,)
+    with pytest.raises(CheckpointError, match="is no encoder of near genomes"):
+        train_paper_encoder(TOY, Run(tmp_path / "none.safetensors", CPU), encoder)

@@ -67,3 +67,8 @@ def jpeg(picture: Tensor, quality: int, subsampled: bool) -> Tensor:
     blue = bright + 2 * (1 - LUMA[2]) * blue_off
     green = (bright - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
     return torch.stack([red, green, blue], 1).round().clamp(0, 255)
+
+
+def jpeg_gray(picture: Tensor, quality: int) -> Tensor:
+    """As `jpeg`, of gray pictures (N, H, W)."""
+    return _through_blocks(picture, jpeg_tables(quality)[0].to(picture.device))

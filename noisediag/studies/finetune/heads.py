@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from noisediag.cop import few_shot_learning as learning
-from noisediag.cop.encoder import Encoder
 from noisediag.cop.few_shot import Column, FewShotHead, Labels
 from noisediag.cop.few_shot_learning import Inputs
-from noisediag.cop.models import FAMILIAR_DIMENSIONS, Familiarity
+from noisediag.cop.models import FAMILIAR_DIMENSIONS, AnyEncoder, Familiarity
+from noisediag.cop.near_encoder import NearEncoder
 from noisediag.estimator import Estimator
 from noisediag.readout import own_head as tuned
 from noisediag.studies.finetune.result import FinetuneOptions
@@ -56,7 +56,7 @@ class HeadFitting:
     total: float | None
     options: FinetuneOptions
     estimator: Estimator
-    encoder: Encoder | None
+    encoder: AnyEncoder | None
     choosing: bool  # whether there are enough acquisitions to choose inputs by
 
     def learn(self, shots: Sequence[Shot], *, intervals: bool = True) -> tuned.Tuned:
@@ -104,7 +104,7 @@ class HeadFitting:
     def _views(self) -> tuple[tuple[str, ...], ...]:
         if self.encoder is None:
             return (OWN,)
-        if self.encoder.config.near:
+        if isinstance(self.encoder, NearEncoder):
             # An encoder that was asked for is read in the place of the model's own.
             return VIEWS if self.options.encoder is None else VIEWS_OF_NEAR
         return VIEWS_OF_OTHER
@@ -132,7 +132,7 @@ def inputs_of(shots: Sequence[Shot], names: Sequence[str], components: Familiari
     return Inputs(torch.cat(groups, 1), tuple(group.shape[1] for group in groups), tuple(names))
 
 
-def seen_by(encoder: Encoder, shots: Sequence[Shot]) -> list[Shot]:
+def seen_by(encoder: AnyEncoder, shots: Sequence[Shot]) -> list[Shot]:
     """`shots` with the embedding of a tuned encoder."""
     return [
         replace(shot, parts={**shot.parts, "seen": tuned.embed(encoder, shot.crops)[None]})

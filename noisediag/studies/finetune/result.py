@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from noisediag.cop.encoder import Encoder
+from noisediag.cop.models import AnyEncoder
 from noisediag.errors import NoBetterError as NoBetterError
 from noisediag.footprint.file import CheckpointId
 from noisediag.training.few_shot_encoder import EncoderTuning
@@ -24,7 +24,7 @@ class FinetuneOptions:
     full: bool = False
     tuning: EncoderTuning = field(default_factory=EncoderTuning)
     learning_curve: bool = False
-    encoder: Encoder | None = None
+    encoder: AnyEncoder | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noisediag.cop.encoder import Encoder
+from noisediag.cop.models import AnyEncoder
 from noisediag.errors import InputError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.footprint.plane import Estimate
@@ -149,7 +149,7 @@ def describe(
     row: LabelRow,
     estimator: Estimator,
     known: Sequence[str],
-    encoder: Encoder | None,
+    encoder: AnyEncoder | None,
     *,
     full: bool,
 ) -> Shot:

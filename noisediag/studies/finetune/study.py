@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from noisediag.cop import checkpoint as store
-from noisediag.cop.encoder import Encoder
-from noisediag.cop.models import load_encoder
+from noisediag.cop.models import AnyEncoder, load_any_encoder
 from noisediag.errors import UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome.parameters import NAMES
@@ -80,11 +79,11 @@ def run(sources: Sequence[Labelled], options: FinetuneOptions, estimator: Estima
     return Finetuned(result, made)
 
 
-def _other_encoder(options: FinetuneOptions, estimator: Estimator) -> Encoder | None:
+def _other_encoder(options: FinetuneOptions, estimator: Estimator) -> AnyEncoder | None:
     """The one that was asked for; else the one whose distances are those of near genomes, which may be chosen."""
     if options.encoder is not None or options.full:
         return options.encoder
-    return load_encoder(store.read(store.shipped(NEAR_ENCODER))).to(estimator.device)
+    return load_any_encoder(store.read(store.shipped(NEAR_ENCODER))).to(estimator.device)
 
 
 def _with_choice(verdict: Verdict, made: tuned.Tuned) -> Verdict:
