@@ -19,7 +19,7 @@ from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
     PlaneFootprint,
 )
-from noisediag.images.image import Image, Plane
+from noisediag.images.image import Image
 from noisediag.readout import doubts, emptiness, gauge, kind, masked, questions, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
