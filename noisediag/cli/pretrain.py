@@ -76,7 +76,7 @@ def pretrain(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Encoder that sensor and paper start from, ours unless given; or paper-encoder, which begins anew otherwise.",
+            help="Encoder that sensor and paper start from, ours unless given; paper-encoder begins anew without it.",
         ),
     ] = None,
     start: Annotated[
