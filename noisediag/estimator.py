@@ -26,7 +26,8 @@ from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
 from noisediag.readout.questions import OfBags, Reading
 from noisediag.readout.sigma_map import sigma_map
-from noisediag.readout.tiles import Bag, (
+from noisediag.readout.tiles import (
+    Bag,
     Part,
     own_bags,
     plan,
