@@ -91,6 +91,8 @@ class TestReport:
         table = run("estimate", stack, *LEVELS).stdout
         assert "measured from 6 frames: shot gain" in table
         assert "estimated, and measured from 6 frames" in run("estimate", stack, *LEVELS, "--details").stdout
+        assert "measured from 6 frames: shot gain" in table
+        assert "estimated, and measured from 6 frames" in run("estimate", stack, *LEVELS, "--details").stdout
         assert all(len(line) <= 80 for line in table.splitlines())
 
     def test_estimate_of_what_is_no_repeats_says_so(self, tmp_path):
