@@ -184,7 +184,8 @@ def check_plot(option: str, path: Path | None, *, inputs: Iterable[Path] = (), f
     if path is not None:
         from noisediag.reports import plots
 
-        check_output(option, path, plots.SUFFIXES, inputs=inputs, force=force)
+        endings = (*plots.SUFFIXES, path.suffix) if path.suffix.lower() in plots.SUFFIXES else plots.SUFFIXES
+        check_output(option, path, endings, inputs=inputs, force=force)
         plots.require()
 
 

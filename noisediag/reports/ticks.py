@@ -31,9 +31,10 @@ def even_ticks(low: float, high: float, most: int = 7) -> list[float]:
     for power in range(math.floor(math.log10(high - low)) + 1, math.floor(math.log10(high - low)) - 3, -1):
         for factor in (5, 2, 1):
             first, last = (f(edge / (factor * 10.0**power)) for f, edge in ((math.ceil, low), (math.floor, high)))
-            if last - first + 1 > most:
-                return best or [low, high]
             # Through text: 3 * 0.1 is to be 0.3.
+            ends = first, last
+            if last - first + 1 > most:
+                return best or [float(f"{index * factor}e{power}") for index in ends]
             marks = [float(f"{index * factor}e{power}") for index in range(first, last + 1)]
             best = marks if len(marks) > 1 else best
     return best or [low, high]
@@ -46,15 +47,14 @@ def log_ticks(low: float, high: float, most: int = 8) -> list[float]:
     ([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0], [0.006, 0.008, 0.01], [1e-09, 1e-05, 0.1, 1000.0])
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for factors, every in ((factors, 1) for factors in _DECADES):
-        marks = _decades(low, high, first, last, factors, every)
-        if 3 <= len(marks) <= most:
-            return marks
-    for every in range(2, last - first):
-        marks = _decades(low, high, first, last, (1,), every)
-        if 2 <= len(marks) <= most:
-            return marks
-    return even_ticks(low, high, most)
+    found = [_decades(low, high, first, last, factors, 1) for factors in _DECADES]
+    found += [_decades(low, high, first, last, (1,), every) for every in range(2, last - first)]
+    found.append(even_ticks(low, high, most))
+    for fewest in (3, 2):
+        for marks in found:
+            if fewest <= len(marks) <= most:
+                return marks
+    return found[-1]
 
 
 def time_ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:

@@ -13,7 +13,7 @@ from noisediag.reports.table import printable
 from noisediag.reports.ticks import even_ticks, labels, log_ticks
 from noisediag.studies.finetune.result import FinetuneResult, Prediction, Verdict
 
-PANEL = (3.7, 3.9)  # inches
+PANEL = (3.7, 4.2)  # inches: room for titles of two lines and slanted words
 MARKERS = "o^sDvP*X"
 WITHIN, OUTSIDE = ("#0072b2", "o"), ("#b84a00", "X")  # told apart by shape, too
 NAME_CHARACTERS, WORD_CHARACTERS = 30, 12
@@ -103,7 +103,7 @@ def _draw_numbers(axes: Any, verdict: Verdict, points: Sequence[Prediction]) -> 
         axis.set_ticks(ticks, labels=labels(ticks))
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
-    axes.set_aspect("equal")
+    axes.set_box_aspect(1)
     axes.grid(linewidth=0.3)
     unit = f", {_plain(verdict.unit)}" if verdict.unit else ""
     axes.set_xlabel(f"true{unit}")
@@ -117,7 +117,8 @@ def _draw_words(axes: Any, verdict: Verdict, points: Sequence[Prediction]) -> No
     for one in points:
         counts[words.index(str(one.truth))][words.index(str(one.value))] += 1
     most = max(max(row) for row in counts)
-    axes.imshow(counts, cmap="Blues", vmin=0, vmax=1.6 * most)
+    axes.imshow(counts, cmap="Blues", vmin=0, vmax=1.6 * most, aspect="auto")
+    axes.set_box_aspect(1)
     named = [_plain(word if len(word) <= WORD_CHARACTERS else f"{word[: WORD_CHARACTERS - 1]}…") for word in words]
     if len(words) <= MOST_WORDS:
         axes.set_xticks(range(len(words)), named, rotation=40, ha="right", fontsize="small")

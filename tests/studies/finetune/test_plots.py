@@ -1,5 +1,6 @@
 """Plots of a fine-tuning made by hand: panels, what they hold, and labels that do not stand on each other."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -87,7 +88,9 @@ def test_a_panel_a_name(result, drawn, tmp_path):
     assert sum(int(text.get_text()) for text in table.texts) == 20
 
 
-def test_no_label_stands_on_another(result, drawn, tmp_path):
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_no_label_stands_on_another_or_outside(result, drawn, tmp_path, count):
+    result = dataclasses.replace(result, verdicts=result.verdicts[:count])
     plots.draw_predictions(result, tmp_path / "p.png")
     texts = [axes.title for axes in drawn[0].axes if axes.axison]
     for axes in drawn[0].axes:
@@ -97,6 +100,7 @@ def test_no_label_stands_on_another(result, drawn, tmp_path):
     texts += drawn[0].legends[0].get_texts()
     boxes = [text.get_window_extent() for text in texts]
     assert all(not a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert all(drawn[0].bbox.min[1] <= box.y0 and box.y1 <= drawn[0].bbox.max[1] for box in boxes)
 
 
 @pytest.mark.parametrize("suffix", saving.SUFFIXES)
