@@ -22,13 +22,14 @@ from noisediag.footprint.plane import (
     PlaneFootprint,
 )
 from noisediag.images.image import Domain, Image
-from noisediag.readout import doubts, emptiness, gauge, masked, questions, saturation, sensor
+from noisediag.readout import doubts, emptiness, gauge, kind, masked, questions, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
 from noisediag.readout.questions import OfBags, Reading
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
+    Bag,
     Part,
     own_bags,
     plan,
@@ -96,7 +97,7 @@ class Estimator:
             planes, rendered = [], rendered and replace(rendered, planes=rendered.planes[-1:])
         if self.own is not None:
             wanted = self.describe(image)
-            whole = [self.own.add(plane, d.inputs) for plane, d in zip(whole, wanted, strict=True)]
+            whole = [self.own.add(plane, d) for plane, d in zip(whole, wanted, strict=True)]
         flags = {flag for plane in whole for flag in plane.flags}
         flags |= set() if rendered is None else rendered.flags
         if domain == "rendered":
@@ -116,6 +117,7 @@ class Estimator:
                 *sensor.gain_doubts(whole, gain),
                 *sensor.hot_pixels_told(whole),
                 *dict.fromkeys(warning for part in parts for warning in part.warnings),
+                *(() if self.own is None else kind.doubts(image, self.own.kinds)),
             ),
             uneven=next((part.uneven for part in parts if part.uneven is not None), None),
             rendered=rendered,
@@ -193,19 +195,24 @@ class Estimator:
     def describe(self, image: Image, *, encoder: Encoder | None = None) -> list[tuned.Described]:
         """What a head of the user's own reads of the file's own noise, a channel at a time.
 
-        `encoder`: one that is being tuned, instead of the own head's. Raises the errors of `estimate`.
+        `encoder`: one that is read beside the model's own, instead of the own head's. Raises the errors of `estimate`.
         """
         chosen = encoder if encoder is not None else None if self.own is None else self.own.encoder
-        return [
-            tuned.describe(
-                self.model,
-                tokens_of([bag], self.device),
-                bag.step or 0.0,
-                free_intercept=not plane.offset_known,
-                encoder=chosen,
-            )
-            for plane, bag in own_bags(image)
-        ]
+        return [self._described(bag, chosen, free_intercept=not plane.offset_known) for plane, bag in own_bags(image)]
+
+    def _described(self, bag: Bag, encoder: Encoder | None, *, free_intercept: bool) -> tuned.Described:
+        other = None
+        if encoder is not None:
+            shown = tuned.for_encoder(bag, encoder)
+            other = None if shown is bag else tokens_of([shown], self.device, grids=1)
+        return tuned.describe(
+            self.model,
+            tokens_of([bag], self.device),
+            bag.step or 0.0,
+            free_intercept=free_intercept,
+            encoder=encoder,
+            other=other,
+        )
 
 
 def estimate(

@@ -51,8 +51,9 @@ Labels = Annotated[
     Path | None,
     _labels(
         metavar="FILE.csv",
-        help="A table `path,<name>[unit],...`: any names, any subset; a column of words is a class; `group` says "
-        "which pictures belong together.",
+        help="A table `path,<name>,...`: any names, any subset; a column of words is a class; `group` says which "
+        "pictures belong together. A unit in brackets, as `full_well[e-]` or `share[%]`, is optional: it is kept with "
+        "the value, and names of ours are converted to our units.",
     ),
 ]
 Clean = Annotated[Path | None, _labels(metavar="DIR", help="Clean pictures of yours, for synthetic noise.")]
@@ -68,7 +69,7 @@ EncoderOption = Annotated[
     typer.Option(
         metavar="FILE|NAME",
         help="Encoder that is read in the place of the model's own, from `pretrain` or by the name of one of ours: "
-        "encoder, paper-encoder.",
+        "encoder, paper-encoder. Without it the shots choose: the model's own, paper-encoder, or both.",
     ),
 ]
 Curve = Annotated[Path | None, panel(OUTPUT_PANEL)(metavar="FILE.png", help="Draw the learning curve.")]
@@ -99,7 +100,9 @@ def finetune(
 ) -> None:
     """Learn to read your own noise from about 100 labelled pictures; the result is a --checkpoint for estimate.
 
-    Pictures that it did not learn from judge it; a head that is not shown to be better is not written.
+    What each name is read from, and whether it is learned as a number, a logarithm, a fraction or a part of a whole, is
+    chosen by evidence on the shots, and printed. Pictures that it did not learn from judge it; a head that is not shown
+    to be better is not written.
 
     Exit codes: 0 written, 1 no better than before, 2 usage, 3 written, but some measurements failed (or not written,
     because a labelled picture cannot be read), 4 all measurements of a route failed, 5 the model is missing or damaged.

@@ -2,7 +2,8 @@
 
 A mean of zero about the labels' own, a covariance that is linear and squared-exponential in each group of inputs, and
 its ten or so hyper-parameters by marginal likelihood in closed form: nothing can over-fit that a hundred labels do not
-carry. Intervals are CV+ (Barber, Candes, Ramdas, Tibshirani 2021): every fold's own process and its own errors.
+carry. Intervals are CV+ (Barber, Candes, Ramdas, Tibshirani 2021): every fold's own process and its own errors, signed.
+How it is learned: `few_shot_learning`.
 """
 
 from __future__ import annotations
@@ -13,30 +14,34 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from noisediag.engine import Tensor, nn, torch
-from noisediag.errors import CheckpointError, UsageError, is_name
+from noisediag.errors import CheckpointError, is_name
 
-FOLDS = 10  # of CV+
 TAIL = 0.05  # at each end of an interval
 MIN_SHOTS_FOR_INTERVALS = 19  # below, TAIL of the folds' errors is less than one of them
-SEARCH_SHOTS = 300  # that the hyper-parameters are fitted to, evenly taken
-SEARCH_STEPS = 80
-SEARCH_RATE = 0.15
-NOISE_FLOOR = 1e-3  # of the labels' variance
-START = {"linear": -2.0, "smooth": -0.5, "length": 0.0, "noise": -1.5}  # logarithms, the centre of their priors
-PRIOR_SPREAD = {"linear": 2.0, "smooth": 1.5, "length": 0.7, "noise": 1.5}
-TEMPERATURES = tuple(0.05 * 1.25**i for i in range(16))
 MAX_SIZE = 1_000_000  # of anything in a head that is loaded
 MAX_DEVIATIONS = 8.0  # at which inputs are cut: one odd number must not run away with a linear term
+BEYOND = 1e12  # farther than any two sets of inputs
 
 
 @dataclass(frozen=True)
 class Column:
-    """What is learned of one name. `log`: by its logarithm; `words` of a class, in the order of its outputs."""
+    """What is learned of one name. `log`: by its logarithm; `words` of a class, in the order of its outputs.
+
+    `low`, `high`: what no value is beyond. `part`: one of several that sum to the head's `total`. `reads`: the inputs
+    that were chosen, () where all are read; `by` a process, or a ridge (linear in each input); `joint`: with the same
+    hyper-parameters as the other parts.
+    """
 
     name: str
     unit: str
     scale: Literal["log", "linear", "class"]
     words: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    part: bool = False
+    reads: tuple[str, ...] = ()
+    by: Literal["process", "ridge"] = "process"
+    joint: bool = False
 
     @property
     def outputs(self) -> int:
@@ -47,6 +52,10 @@ class Column:
         if isinstance(value, str):
             return [float(word == value) for word in self.words]
         return [math.log(value) if self.scale == "log" else value]
+
+    def within(self, values: Tensor) -> Tensor:
+        """`values`, in the label's unit, cut to what is possible."""
+        return values if self.low is None and self.high is None else values.clamp(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -59,13 +68,18 @@ class Labels:
 
 @dataclass(frozen=True)
 class FewShotConfig:
-    """Sizes of a head; travels in the checkpoint. `groups`: widths of the inputs that share a length."""
+    """Sizes of a head; travels in the checkpoint. `groups`: widths of the inputs that share a length, `inputs` their
+    names. `total` of the columns that are parts; not `whole`: some parts are not among the columns, so it is a bound.
+    """
 
     columns: tuple[Column, ...]
     groups: tuple[int, ...]
     shots: int
     models: int  # the one of all shots, and those of the folds
     judged: int  # pictures whose errors give the intervals: the shots themselves, each by its own fold
+    inputs: tuple[str, ...]
+    total: float | None = None
+    whole: bool = True
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,8 +104,19 @@ class FewShotConfig:
     def of(cls, plain: Mapping[str, Any]) -> FewShotConfig:
         """The inverse of `plain`, after JSON. Raises CheckpointError where it is none."""
         try:
-            columns = tuple(Column(**{**c, "words": tuple(c["words"])}) for c in plain["columns"])
-            found = cls(columns, tuple(plain["groups"]), plain["shots"], plain["models"], plain["judged"])
+            columns = tuple(
+                Column(**{**c, "words": tuple(c["words"]), "reads": tuple(c["reads"])}) for c in plain["columns"]
+            )
+            found = cls(
+                columns,
+                tuple(plain["groups"]),
+                plain["shots"],
+                plain["models"],
+                plain["judged"],
+                tuple(plain["inputs"]),
+                plain["total"],
+                plain["whole"],
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError("the checkpoint holds no usable configuration for its own head") from error
         sizes = (*found.groups, found.shots, found.models, found.judged)
@@ -100,6 +125,11 @@ class FewShotConfig:
             and found.groups
             and all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes)
             and len({column.name for column in columns}) == len(columns)
+            and len(set(found.inputs)) == len(found.inputs) == len(found.groups)
+            and all(map(is_name, found.inputs))
+            and type(found.whole) is bool
+            and _is_bound(found.total)
+            and not any(column.part and (found.total is None or column.scale != "linear") for column in columns)
             and all(map(_is_column, columns))
         ):
             raise CheckpointError("the checkpoint's own head has sizes or names that cannot be")
@@ -115,7 +145,17 @@ def _is_column(column: Column) -> bool:
         and (column.scale == "class") == bool(words)
         and all(map(is_name, words))
         and len(set(words)) == len(words)
+        and _is_bound(column.low)
+        and _is_bound(column.high)
+        and (column.low is None or column.high is None or column.low < column.high)
+        and all(map(is_name, column.reads))
+        and column.by in ("process", "ridge")
+        and {type(column.part), type(column.joint)} == {bool}
     )
+
+
+def _is_bound(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and type(value) is not bool and math.isfinite(value))
 
 
 @dataclass(frozen=True)
@@ -142,7 +182,7 @@ class FewShotHead(nn.Module):
         for name, shape in config.shapes.items():
             start = 1.0 if name.startswith(("scale", "temperature")) else 0.0
             if name.startswith("judge_"):  # the process that each error is of; -1: this label is not known
-                self.register_buffer(name, torch.full(shape, -1))
+                self.register_buffer(name, torch.full(shape, -1, dtype=torch.long))
             else:
                 self.register_buffer(name, torch.full(shape, start, dtype=torch.float64))
 
@@ -150,7 +190,7 @@ class FewShotHead(nn.Module):
         """Raise CheckpointError where numbers that were loaded cannot be those of a head."""
         for i in range(len(self.config.columns)):
             judge = self.part("judge", i)
-            if not (int(judge.min()) >= -1 and int(judge.max()) < self.config.models):
+            if not bool(((judge >= -1) & (judge < self.config.models)).all()):
                 raise CheckpointError("the checkpoint's own head names a process that it does not have")
             if not float(self.part("temperature", i)) > 0:
                 raise CheckpointError("the checkpoint's own head has a temperature that cannot be")
@@ -169,23 +209,53 @@ class FewShotHead(nn.Module):
     def standardised(self, inputs: Tensor) -> Tensor:
         return ((inputs.double() - self.shift) / self.scale).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
-    def outputs(self, inputs: Tensor, column: int) -> Tensor:
-        """What every process says, `(models, B, outputs)`, of inputs `(B, sum(groups))`."""
+    def outputs(self, inputs: Tensor) -> list[Tensor]:
+        """What every process says, `(models, B, outputs)` of each column, of inputs `(B, sum(groups))`."""
         terms = Terms.between(self.standardised(inputs), self.inputs, self.config.groups)
-        predictions = []
-        for hyper, coefficients, centre in zip(
-            self.part("hyper", column), self.part("coefficients", column), self.part("centre", column), strict=True
-        ):
-            predictions.append(centre + terms.covariance(hyper) @ coefficients)
-        return torch.stack(predictions)
+        said = []
+        for number, column in enumerate(self.config.columns):
+            predictions = torch.stack(
+                [
+                    centre + terms.covariance(hyper) @ coefficients
+                    for hyper, coefficients, centre in zip(
+                        self.part("hyper", number),
+                        self.part("coefficients", number),
+                        self.part("centre", number),
+                        strict=True,
+                    )
+                ]
+            )
+            said.append(column.within(predictions) if column.scale == "linear" and not column.part else predictions)
+        parts = [number for number, column in enumerate(self.config.columns) if column.part]
+        if parts and self.config.total is not None:
+            shares = torch.cat([said[number] for number in parts], -1)
+            shares = of_a_whole(shares, self.config.total, whole=self.config.whole)
+            for place, number in enumerate(parts):
+                said[number] = shares[..., place : place + 1]
+        return said
+
+    def knows(self, inputs: Tensor) -> bool:
+        """Whether inputs (1, sum(groups)) lie no farther from a shot than shots do from each other.
+
+        By the model's own embedding. False where the head does not hold it, or has too few shots.
+        """
+        if "embedding" not in self.config.inputs or self.config.shots < MIN_SHOTS_FOR_INTERVALS:
+            return False
+        place = self.config.inputs.index("embedding")
+        first = sum(self.config.groups[:place])
+        own = slice(first, first + self.config.groups[place])
+        shots, asked = self.inputs[:, own], self.standardised(inputs)[:, own]
+        nearest = _distances(asked, shots).sort(1).values[0, 0]
+        between = _distances(shots, shots) + torch.eye(len(shots), dtype=torch.float64) * BEYOND
+        return bool(nearest <= between.sort(1).values[:, 0].max())
 
     def read(self, inputs: Tensor) -> list[list[Reading]]:
         """For each of B pictures the readings of all columns."""
-        by_column = [self._readings(inputs, i) for i in range(len(self.config.columns))]
+        by_column = [self._readings(said, i) for i, said in enumerate(self.outputs(inputs))]
         return [list(readings) for readings in zip(*by_column, strict=True)]
 
-    def _readings(self, inputs: Tensor, number: int) -> list[Reading]:
-        column, predicted = self.config.columns[number], self.outputs(inputs, number)
+    def _readings(self, predicted: Tensor, number: int) -> list[Reading]:
+        column = self.config.columns[number]
         if column.scale == "class":
             shares = (predicted[0] / self.part("temperature", number)).softmax(1)
             best = shares.argmax(1)
@@ -193,16 +263,19 @@ class FewShotHead(nn.Module):
                 Reading(column, column.words[int(b)], None, None, float(s[b]))
                 for b, s in zip(best, shares, strict=True)
             ]
-        native = torch.exp if column.scale == "log" else torch.clone
+
+        def native(values: Tensor) -> Tensor:
+            return column.within(torch.exp(values) if column.scale == "log" else values)
+
         values = native(predicted[0, :, 0])
         judge = self.part("judge", number)
         known = judge >= 0
         rank = math.floor(TAIL * (int(known.sum()) + 1))
         if int(known.sum()) < MIN_SHOTS_FOR_INTERVALS:
             return [Reading(column, float(v), None, None, None) for v in values]
-        others, error = predicted[judge[known], :, 0], self.part("error", number)[known].abs()
-        low = native((others - error).sort(0).values[rank - 1])
-        high = native((others + error).sort(0).values[-rank])
+        # Signed: each end leaves out TAIL, where sizes of errors at both ends would leave out half as much.
+        ends = (predicted[judge[known], :, 0] + self.part("error", number)[known]).sort(0).values
+        low, high = native(ends[rank - 1]), native(ends[-rank])
         low, high = torch.minimum(low, values), torch.maximum(high, values)
         return [Reading(column, float(v), float(a), float(b), None) for v, a, b in zip(values, low, high, strict=True)]
 
@@ -219,9 +292,8 @@ class Terms:
         products, distances = [], []
         for x, y in zip(torch.split(a, list(groups), 1), torch.split(b, list(groups), 1), strict=True):
             product = x @ y.T
-            square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * product
             products.append(product / x.shape[1])
-            distances.append(square.clamp(min=0) / x.shape[1])
+            distances.append(_distances(x, y) / x.shape[1])
         return cls(torch.stack(products), torch.stack(distances))
 
     def rows(self, index: Tensor) -> Terms:
@@ -230,86 +302,29 @@ class Terms:
 
     def covariance(self, hyper: Tensor) -> Tensor:
         """`(n, m)`; `hyper` holds logarithms: linear and smooth variances, lengths of every group, noise."""
-        linear, smooth, length = hyper[:-1].exp().view(3, -1, 1, 1)
+        linear, smooth, length = hyper[:-1].exp().reshape(3, -1, 1, 1)
         of_groups: Tensor = linear * self.products + smooth * torch.exp(-0.5 * self.distances / length.square())
         return of_groups.sum(0)
 
 
-def learn(
-    inputs: Tensor, groups: Sequence[int], columns: Sequence[Column], labels: Sequence[Labels], fold: Tensor | None
-) -> FewShotHead:
-    """The head of shots with `inputs` (n, sum(groups)).
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared, `(n, m)`."""
+    return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * (a @ b.T)).clamp(min=0)
 
-    `fold` (n,) numbers the part of CV+ of each, from 0; shots of one acquisition belong in one. None: no intervals.
-    Inputs and labels are standardised by the shots themselves.
+
+def of_a_whole(values: Tensor, total: float, *, whole: bool) -> Tensor:
+    """The nearest `(..., m)` that are none below 0 and sum to `total`, or to no more than it if not `whole`.
+
+    Source: Michelot 1986, a projection that leaves out what falls below 0, at most m times.
     """
-    n, models = len(inputs), 1 if fold is None else int(fold.max()) + 2
-    judge = torch.full((n,), -1) if fold is None else fold + 1
-    head = FewShotHead(FewShotConfig(tuple(columns), tuple(groups), n, models, n))
-    inputs = inputs.double()
-    head.shift.copy_(inputs.mean(0))
-    head.scale.copy_(inputs.std(0, correction=0).clamp(min=1e-9))
-    head.inputs.copy_(head.standardised(inputs))
-    terms = Terms.between(head.inputs, head.inputs, groups)
-    for number, (column, label) in enumerate(zip(columns, labels, strict=True)):
-        predicted = torch.zeros_like(label.values)
-        for model in range(models):
-            out = label.known & (judge == model) & (model > 0)
-            used = label.known & ~out
-            if int(used.sum()) < 2:
-                raise UsageError(f"{column.name}: too few of its labels are outside one acquisition")
-            index = used.nonzero()[:, 0]
-            hyper, coefficients, centre = _process(terms.rows(index), label.values[index])
-            head.part("hyper", number)[model] = hyper
-            head.part("coefficients", number)[model, index] = coefficients
-            head.part("centre", number)[model] = centre
-            if bool(out.any()):
-                between = Terms(terms.products[:, out], terms.distances[:, out])
-                predicted[out] = centre + between.covariance(hyper) @ head.part("coefficients", number)[model]
-        if fold is not None:
-            head.judge(number, label.values - predicted, torch.where(label.known, judge, -1))
-            if column.scale == "class":
-                temperature = _temperature(predicted[label.known], label.values[label.known])
-                head.part("temperature", number).copy_(temperature)
-    return head
-
-
-def _process(terms: Terms, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Hyper-parameters, coefficients (n, outputs) and centre (outputs,) of one process; outputs share the first."""
-    centre = values.mean(0)
-    spread = (values - centre).square().mean().sqrt().clamp(min=1e-12)
-    target = (values - centre) / spread
-    n = len(values)
-    index = torch.linspace(0, n - 1, min(n, SEARCH_SHOTS)).round().long()
-    hyper = _search(terms.rows(index), target[index])
-    noise = hyper[-1].exp() + NOISE_FLOOR
-    solved = torch.linalg.solve(terms.covariance(hyper) + noise * torch.eye(n, dtype=torch.float64), target)
-    return hyper, solved * spread, centre
-
-
-def _search(terms: Terms, target: Tensor) -> Tensor:
-    """The hyper-parameters of the largest marginal likelihood times prior."""
-    groups, n = len(terms.products), len(target)
-    start = torch.tensor([START[k] for k in ("linear", "smooth", "length") for _ in range(groups)] + [START["noise"]])
-    spread = [PRIOR_SPREAD[k] for k in ("linear", "smooth", "length") for _ in range(groups)] + [PRIOR_SPREAD["noise"]]
-    start, width = start.double(), torch.tensor(spread).double()
-    hyper = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([hyper], lr=SEARCH_RATE)
-    eye = torch.eye(n, dtype=torch.float64)
-    with torch.enable_grad():
-        for _ in range(SEARCH_STEPS):
-            lower = torch.linalg.cholesky(terms.covariance(hyper) + (hyper[-1].exp() + NOISE_FLOOR) * eye)
-            white = torch.linalg.solve_triangular(lower, target, upper=False)
-            value = 0.5 * white.square().sum() + target.shape[1] * lower.diagonal().log().sum()
-            value = value + 0.5 * ((hyper - start) / width).square().sum()
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-    return hyper.detach()
-
-
-def _temperature(predicted: Tensor, truth: Tensor) -> Tensor:
-    """What makes a softmax of the folds' answers `(n, words)` the most likely about the words they did not see."""
-    temperatures = torch.tensor(TEMPERATURES, dtype=torch.float64)
-    losses = torch.stack([-(truth * (predicted / t).log_softmax(1)).sum(1).mean() for t in temperatures])
-    return temperatures[losses.argmin()]
+    kept = torch.ones_like(values)
+    result = values
+    for _ in range(values.shape[-1]):
+        spare = (total - (values * kept).sum(-1)) / kept.sum(-1)
+        result = values + spare[..., None]
+        kept = torch.where(result > 0, kept, torch.zeros_like(kept))
+    result = (result * kept).clamp(min=0)
+    if whole:
+        return result
+    fits = values.clamp(min=0)
+    return torch.where((fits.sum(-1) <= total)[..., None], fits, result)

@@ -7,92 +7,147 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder, EncoderConfig, features
 from noisediag.cop.few_shot import FewShotConfig, FewShotHead, Reading
-from noisediag.cop.models import SensorModel
+from noisediag.cop.models import Familiarity, SensorModel
 from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.engine import Tensor, nn, torch
-from noisediag.errors import CheckpointError
+from noisediag.errors import CheckpointError, is_name
 from noisediag.footprint.plane import Estimate, PlaneFootprint
 from noisediag.genome.parameters import NAMES, parameter
+from noisediag.readout.tiles import Bag
 
 KIND = "tuned"
 OWN = "own"  # prefix of the head's tensors
-OWN_ENCODER = "own_encoder"  # and of an encoder that it reads in the place of the sensor model's
+OWN_ENCODER = "own_encoder"  # and of another encoder than the sensor model's that it reads
+OWN_COMPONENTS = "own_components"  # and of what the head reads of that one's embedding
+MODELS_OWN = ("embedding", "levels", "evidence", "blocks")  # inputs that the sensor model gives by itself
+COARSE = 1 / 4095  # of the range between two codes, from which an encoder of fine codes notices them
+RANK = 1e-5  # of the largest singular value: components below are rounding
 
 
 @dataclass(frozen=True)
 class Described:
-    """What the networks say of one picture's pixels: the inputs of a few-shot head, `(1, sum(groups))`."""
+    """What the networks say of one picture's pixels: `parts` by name, `(1, width)` each in double precision.
 
-    inputs: Tensor
-    groups: tuple[int, ...]
+    `embedding`: the model's own, in the leading components of what pretraining has shown; `levels` of signal and noise;
+    the scale-free `evidence`; `blocks`: closed-form features of the blocks of both grids, mean and deviation, where a
+    compression by blocks of 8 px shows. Of another encoder: `seen`, its embedding, and `places` if it was trained to
+    say where a genome lies.
+    """
+
+    parts: Mapping[str, Tensor]
 
 
 def describe(
-    model: SensorModel, tokens: Tokens, step: float, *, free_intercept: bool, encoder: Encoder | None = None
+    model: SensorModel,
+    tokens: Tokens,
+    step: float,
+    *,
+    free_intercept: bool,
+    encoder: Encoder | None = None,
+    other: Tokens | None = None,
 ) -> Described:
     """Inputs of one bag, by its tokens of both grids; `step` between its levels, 0 where none.
 
-    Four groups: the embedding in the leading components of what pretraining has shown (of another `encoder`: see
-    `embed`), the level of signal and noise, the scale-free evidence, and the closed-form features of the blocks of
-    both grids, mean and deviation, where a compression by blocks of 8 px shows.
+    `other`: tokens for another `encoder`, the first grid of `tokens` where none are given.
     """
     device = tokens.mean.device
     with torch.inference_mode():
         answer = model.answer(
             tokens, torch.tensor([step], device=device), torch.tensor([free_intercept], device=device)
         )
-        if encoder is None:
-            embedding = (answer.embedding - model.familiarity.mean) @ model.familiarity.whiten
-        else:
-            embedding = _embedded(encoder, tokens.first_grid())[None]
         evidence = answer.evidence
-        middle = evidence.sigma.log()
         blocks = [part.flatten(1, 3) for part in tokens.split(features(tokens)[0])]
-        closed = [statistic for part in blocks for statistic in (part.mean(1), part.std(1))]
-        parts = [
-            embedding,
-            torch.cat([evidence.base, evidence.absolute, middle], 1),
-            evidence.features,
-            torch.cat(closed, 1),
-        ]
-    return Described(torch.cat([part.double().cpu() for part in parts], 1), tuple(part.shape[1] for part in parts))
+        parts = {
+            "embedding": (answer.embedding - model.familiarity.mean) @ model.familiarity.whiten,
+            "levels": torch.cat([evidence.base, evidence.absolute, evidence.sigma.log()], 1),
+            "evidence": evidence.features,
+            "blocks": torch.cat([statistic for part in blocks for statistic in (part.mean(1), part.std(1))], 1),
+        }
+        if encoder is not None:
+            parts |= _seen(encoder, tokens.first_grid() if other is None else other)
+    return Described({name: part.double().cpu() for name, part in parts.items()})
 
 
 def embed(encoder: Encoder, tiles: Tensor) -> Tensor:
-    """What another encoder than the sensor model's says of one bag `(T, H, W)`: where its genome lies if it was
-    trained to say so, else the embedding as it is, `(E,)`.
-    """
+    """The embedding of one bag `(T, H, W)` by another encoder than the sensor model's, `(E,)`."""
     with torch.inference_mode():
-        return _embedded(encoder, tokenize(tiles[None], grids=1))
+        return _seen(encoder, tokenize(tiles[None], grids=1))["seen"][0].double().cpu()
 
 
-def _embedded(encoder: Encoder, tokens: Tokens) -> Tensor:
-    embedding = encoder(tokens)
-    said = encoder.locate(embedding)[0] if encoder.config.near else embedding
-    return said[0].double().cpu()
+def _seen(encoder: Encoder, tokens: Tokens) -> dict[str, Tensor]:
+    seen = encoder(tokens)
+    return {"seen": seen, "places": encoder.locate(seen)[0]} if encoder.config.near else {"seen": seen}
+
+
+def for_encoder(bag: Bag, encoder: Encoder) -> Bag:
+    """`bag` as `encoder` knows pictures: one of near genomes has seen fine codes, and is shown coarse ones dithered.
+
+    Half a code up or down, the same one each time; what lies on the first or the last code, and may be clipped, stays.
+    """
+    step = bag.container
+    if step is None or step < COARSE or not encoder.config.near:
+        return bag
+    dither = np.random.default_rng(0).random(bag.tiles.shape, dtype=np.float32) - np.float32(0.5)
+    inside = (bag.tiles > bag.tiles.min()) & (bag.tiles < bag.tiles.max())
+    return replace(bag, tiles=np.where(inside, bag.tiles + dither * np.float32(step), bag.tiles))
+
+
+def components_of(seen: Tensor, most: int) -> Familiarity:
+    """The leading components of embeddings (n, E), at most so many and no more than they have."""
+    centred = seen.double() - seen.double().mean(0)
+    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    count = max(1, min(most, int((singular > RANK * singular[0]).sum())))
+    found = Familiarity(seen.shape[1], count)
+    found.mean.copy_(seen.double().mean(0))
+    found.whiten.copy_(directions[:count].T / singular[:count].clamp(min=1e-12) * len(seen) ** 0.5)
+    return found
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The user's own head, and the encoder it reads if that was tuned, too, or given (None: the sensor model's)."""
+    """The user's own head, another encoder than the sensor model's that it reads (None: none), and the components of
+    that one's embedding. `kinds` of file that it learned from, see `readout.kind`.
+    """
 
     head: FewShotHead
     encoder: Encoder | None = None
+    components: Familiarity | None = None
+    kinds: tuple[str, ...] = ()
 
-    def add(self, plane: PlaneFootprint, inputs: Tensor) -> PlaneFootprint:
-        """`plane` with what the head says of its `inputs` (1, I): in the place of a parameter of ours, or behind."""
+    def add(self, plane: PlaneFootprint, described: Described) -> PlaneFootprint:
+        """`plane` with what the head says of it: in the place of a parameter of ours, or behind.
+
+        What looks like the shots is not out of domain.
+        """
         span = plane.span_dn
+        inputs = self.inputs(described)
         estimates = {estimate.name: estimate for estimate in plane.parameters}
         for reading in self.head.read(inputs)[0]:
             estimates[reading.column.name] = _estimate(reading, span)
-        return replace(plane, parameters=tuple(estimates.values()))
+        flags = plane.flags
+        if self.head.knows(inputs):
+            flags = tuple(flag for flag in flags if flag != "out_of_domain")
+        return replace(plane, parameters=tuple(estimates.values()), flags=flags)
+
+    def inputs(self, described: Described) -> Tensor:
+        """What the head reads, `(1, sum(groups))`."""
+        return torch.cat([part_of(described.parts, name, self.components) for name in self.head.config.inputs], 1)
 
     def to(self, device: torch.device) -> Tuned:
         """The head stays where double precision is."""
         return replace(self, encoder=None if self.encoder is None else self.encoder.to(device))
+
+
+def part_of(parts: Mapping[str, Tensor], name: str, components: Familiarity | None) -> Tensor:
+    """The input `name` of pictures that are described by `parts`, `(n, width)` each."""
+    if name == "components" and components is not None:
+        return (parts["seen"] - components.mean.double()) @ components.whiten.double()
+    return parts[name]
 
 
 def _estimate(reading: Reading, span: float | None) -> Estimate:
@@ -127,6 +182,8 @@ def save(path: Path, model: SensorModel, tuned: Tuned, header: Mapping[str, Any]
     if tuned.encoder is not None:
         own[OWN_ENCODER] = tuned.encoder
         config[OWN_ENCODER] = asdict(tuned.encoder.config)
+    if tuned.components is not None:
+        own[OWN_COMPONENTS] = tuned.components
     store.save(
         path,
         {**dict(model.named_children()), **own},
@@ -135,6 +192,7 @@ def save(path: Path, model: SensorModel, tuned: Tuned, header: Mapping[str, Any]
             "config": config,
             "calibration": model.calibration,
             "names": [column.name for column in tuned.head.config.columns],
+            "kinds": list(tuned.kinds),
             **header,
         },
     )
@@ -144,7 +202,7 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
     """A sensor model and, of a tuned one, the head beside it. Raises CheckpointError where `found` is neither."""
     if found.header.get("kind") != KIND:
         return SensorModel.load(found), None
-    own = {key: t for key, t in found.tensors.items() if key.split(".")[0] in (OWN, OWN_ENCODER)}
+    own = {key: t for key, t in found.tensors.items() if key.split(".")[0] in (OWN, OWN_ENCODER, OWN_COMPONENTS)}
     rest = {key: t for key, t in found.tensors.items() if key not in own}
     model = SensorModel.load(replace(found, header={**found.header, "kind": SensorModel.KIND}, tensors=rest))
     try:
@@ -158,12 +216,44 @@ def load(found: store.Checkpoint) -> tuple[SensorModel, Tuned | None]:
     if shapes != config.shapes:
         raise CheckpointError(f"checkpoint {found.name} does not match: its own head has other sizes than its weights")
     parts: dict[str, nn.Module] = {OWN: FewShotHead(config)}
-    encoder = None
+    encoder = components = None
     if any(key.startswith(f"{OWN_ENCODER}.") for key in own):
         encoder = Encoder(store.config(found, OWN_ENCODER, EncoderConfig))
         parts[OWN_ENCODER] = encoder
+    whiten = own.get(f"{OWN_COMPONENTS}.whiten")
+    if whiten is not None and whiten.ndim == 2:
+        components = Familiarity(*whiten.shape)
+        parts[OWN_COMPONENTS] = components
     store.load_into(replace(found, tensors=own), parts)
     head = parts[OWN]
     assert isinstance(head, FewShotHead)
     head.check()
-    return model, Tuned(head.eval(), None if encoder is None else encoder.eval())
+    kinds = found.header.get("kinds", [])
+    if not (isinstance(kinds, list) and all(map(is_name, kinds))):
+        raise CheckpointError(f"checkpoint {found.name} does not say what its own head was learned from")
+    made = Tuned(head.eval(), None if encoder is None else encoder.eval(), components, tuple(kinds))
+    _check_inputs(model, made, found.name)
+    return model, made
+
+
+def _check_inputs(model: SensorModel, made: Tuned, name: str) -> None:
+    """Raise CheckpointError where the head reads what is not there, or in other widths."""
+    there = set(MODELS_OWN)
+    widths = {"embedding": model.familiarity.whiten.shape[1]}
+    if made.encoder is not None:
+        there |= {"seen", "places"} if made.encoder.config.near else {"seen"}
+        widths |= {"seen": made.encoder.config.embedding, "places": made.encoder.config.projection - 1}
+    if made.components is not None and made.encoder is not None:
+        there.add("components")
+        widths["components"] = made.components.whiten.shape[1]
+    config = made.head.config
+    if not set(config.inputs) <= there or any(
+        widths.get(given, width) != width for given, width in zip(config.inputs, config.groups, strict=True)
+    ):
+        raise CheckpointError(f"checkpoint {name} does not match: its own head reads what it does not hold")
+    if (
+        made.components is not None
+        and made.encoder is not None
+        and (made.components.whiten.shape[0] != made.encoder.config.embedding)
+    ):
+        raise CheckpointError(f"checkpoint {name} does not match: components of another encoder")

@@ -194,7 +194,7 @@ def test_calibration_is_checked(spoil: Callable[[dict[str, Any]], Any]) -> None:
     ],
 )
 def test_sizes_and_names_of_an_own_head_are_checked(wrong: dict[str, Any]) -> None:
-    plain = FewShotConfig((Column("a", "DN", "log"),), (4, 2), 20, 11, 20).plain()
+    plain = FewShotConfig((Column("a", "DN", "log"),), (4, 2), 20, 11, 20, ("embedding", "levels")).plain()
     assert FewShotConfig.of(json.loads(json.dumps(plain))).plain() == plain
     with pytest.raises(CheckpointError):
         FewShotConfig.of({**json.loads(json.dumps(plain)), **wrong})
@@ -204,7 +204,7 @@ def test_sizes_and_names_of_an_own_head_are_checked(wrong: dict[str, Any]) -> No
     ("buffer", "value"), [("judge_0", 11), ("judge_0", -2), ("scale", 0.0), ("temperature_0", 0.0)]
 )
 def test_numbers_of_an_own_head_are_checked(buffer: str, value: float) -> None:
-    head = FewShotHead(FewShotConfig((Column("a", "DN", "log"),), (4, 2), 20, 11, 20))
+    head = FewShotHead(FewShotConfig((Column("a", "DN", "log"),), (4, 2), 20, 11, 20, ("embedding", "levels")))
     head.check()
     head.get_buffer(buffer).fill_(value)
     with pytest.raises(CheckpointError):

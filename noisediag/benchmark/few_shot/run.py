@@ -24,7 +24,7 @@ from noisediag.benchmark import oracle
 from noisediag.benchmark.few_shot import scratch as few_shot_scratch
 from noisediag.benchmark.few_shot.data import EvaluationPictures, LabelledPictures, labelled
 from noisediag.cop import checkpoint as store
-from noisediag.cop import few_shot
+from noisediag.cop import few_shot_learning
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.few_shot import Column, Labels
 from noisediag.cop.models import Familiarity, load_encoder
@@ -246,9 +246,10 @@ def _cop(inputs: Inputs, data: LabelledPictures, test: EvaluationSet) -> Floats:
     columns = [Column(name, "", "linear") for name in paper.NAMES]
     known = torch.ones(len(shots), dtype=torch.bool)
     labels = [Labels(column[:, None].double(), known) for column in data.strengths.T]
-    head = few_shot.learn(shots, groups, columns, labels, None)
+    names = ("places", "components")[-len(groups) :]
+    head = few_shot_learning.learn(few_shot_learning.Inputs(shots, groups, names), columns, labels, None)
     asked, _ = inputs(test.embedding)
-    predicted = torch.cat([head.outputs(asked, number)[0] for number in range(len(columns))], 1)
+    predicted = torch.cat([said[0] for said in head.outputs(asked)], 1)
     return simplex(predicted.numpy())
 
 

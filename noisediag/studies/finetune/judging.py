@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,8 @@ def _losses(fitting: HeadFitting, number: int, judged: Sequence[JudgedPart]) -> 
     for part in judged:
         labels, known = labels_of(column, part.learned), labels_of(column, part.asked)
         centre = labels.values[labels.known].mean(0)
-        inputs, _ = fitting.inputs(part.asked, part.own.encoder)
-        said = part.own.head.outputs(inputs, number)[0]
+        inputs = fitting.inputs(part.own, part.asked)
+        said = part.own.head.outputs(inputs)[number][0]
         readings = part.own.head.read(inputs)
         for i, shot in enumerate(part.asked):
             if not bool(known.known[i]):
@@ -90,10 +90,31 @@ def _losses(fitting: HeadFitting, number: int, judged: Sequence[JudgedPart]) -> 
     )
 
 
-def verdict_of(fitting: HeadFitting, number: int, judged: Sequence[JudgedPart]) -> Verdict:
-    """Whether the column at place `number` is any better than the mean and than what the model said before."""
+def verdicts_of(fitting: HeadFitting, judged: Sequence[JudgedPart]) -> tuple[tuple[Verdict, ...], float | None]:
+    """Whether each column is any better than the mean and than what the model said before; R2 of the parts of a whole.
+
+    Parts of a whole stand or fall together, as one name; beside the others a part stays out that is no better than its
+    mean on the pictures that judge.
+    """
+    parts = [number for number, column in enumerate(fitting.columns) if column.part]
+    asked = len(fitting.columns) - max(len(parts) - 1, 0)
+    losses = [_losses(fitting, number, judged) for number in range(len(fitting.columns))]
+    verdicts = [_verdict(fitting, number, judged, losses[number], asked) for number in range(len(losses))]
+    aligned = {len(losses[number].truth) for number in parts}
+    if len(parts) < 2 or len(aligned) > 1:
+        return tuple(verdicts), None
+    after, mean = (sum(getattr(losses[number], kind) for number in parts) for kind in ("after", "mean"))
+    shown = _shown_better(after, mean, losses[parts[0]].group, asked, fitting.options.seed)
+    for number in parts:
+        own = losses[number]
+        verdicts[number] = replace(verdicts[number], better=shown and bool(own.after.mean() < own.mean.mean()))
+    left = sum((losses[number].after if verdicts[number].better else losses[number].mean).sum() for number in parts)
+    return tuple(verdicts), 1 - float(left / sum(losses[number].mean.sum() for number in parts))
+
+
+def _verdict(fitting: HeadFitting, number: int, judged: Sequence[JudgedPart], losses: _Losses, asked: int) -> Verdict:
+    """Of the column at place `number`, one of `asked` at once."""
     column = fitting.columns[number]
-    losses = _losses(fitting, number, judged)
     if not len(losses.truth):
         raise UsageError(f"{column.name}: none of the pictures left to judge by has a label")
     spread = float(losses.truth.var())
@@ -120,10 +141,8 @@ def verdict_of(fitting: HeadFitting, number: int, judged: Sequence[JudgedPart]) 
         r2_after=r2(losses.after),
         coverage_before=_share_of(losses.covered_before),
         coverage_after=_share_of(losses.covered_after),
-        better=all(
-            _shown_better(losses.after, rival, losses.group, len(fitting.columns), fitting.options.seed)
-            for rival in rivals
-        ),
+        better=all(_shown_better(losses.after, rival, losses.group, asked, fitting.options.seed) for rival in rivals),
+        part=column.part,
     )
 
 

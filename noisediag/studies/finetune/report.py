@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group
@@ -15,6 +16,15 @@ from noisediag.reports.table import number, printable
 from noisediag.studies.finetune.result import SCHEMA, FinetuneResult, Verdict
 
 NAN = float("nan")
+INPUTS = {
+    "places": "places among near genomes",
+    "components": "components of the other encoder",
+    "seen": "the tuned encoder",
+    "embedding": "components of the model's encoder",
+    "levels": "levels of signal and noise",
+    "evidence": "scale-free evidence",
+    "blocks": "statistics of blocks",
+}
 MARKERS = "o^sDvP*X"
 
 
@@ -28,11 +38,27 @@ def render(result: FinetuneResult) -> Group:
     ]
     if any(v.rmse_before is not None for v in result.verdicts):
         notes.append(f"before: {result.checkpoint.name} as it is, the mean where it gives no value.")
+    if result.pooled_r2 is not None:
+        notes.append(
+            f"parts of a whole together: R2 {decimal(result.pooled_r2)}; one that is left out counts as its mean."
+        )
     lines.append(Text("\n" + "\n".join(notes)))
+    lines.append(Text("\nchosen by evidence on the shots:\n" + "\n".join(_choices(result.verdicts))))
     dropped = [v.name for v in result.verdicts if not v.better]
     if dropped:
         lines.append(Text(f"\nnot shown to be better, and left out: {printable(', '.join(dropped))}", style="yellow"))
     return Group(*lines)
+
+
+def _choices(verdicts: Sequence[Verdict]) -> list[str]:
+    """What the names that are kept were learned as, and from; those alike together."""
+    alike: dict[str, list[str]] = {}
+    for v in verdicts:
+        if v.better:
+            scale = {"log": "logarithm", "class": "class"}.get(v.scale, "parts of a whole" if v.part else "linear")
+            by = v.learned_by + (" of all together" if v.joint else "")
+            alike.setdefault(f"{scale}; {by} on {', '.join(INPUTS[name] for name in v.reads)}", []).append(v.name)
+    return [f"{printable(', '.join(names))}: {choice}" for choice, names in alike.items()]
 
 
 def _table(result: FinetuneResult) -> Table:

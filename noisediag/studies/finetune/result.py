@@ -20,7 +20,7 @@ class NoBetterError(NoisediagError):
 class FinetuneOptions:
     """`shots`: labelled pictures to learn from, at most. `full` also tunes the encoder, by `tuning`.
 
-    `encoder`: one that the head reads in the place of the model's own.
+    `encoder`: one that the head reads in the place of the model's own; None: what to read is chosen.
     """
 
     shots: int = 100
@@ -36,7 +36,8 @@ class Verdict:
     """One name, judged on `judged` pictures that were not learned from.
 
     Errors are in the label's unit, of a `log` one in decades, of a `class` the share of wrong words (`rmse_*`, with R2
-    null). None: not known, or not asked.
+    null). None: not known, or not asked. What was chosen, empty where the name is left out: the inputs it `reads`,
+    `learned_by` a process or a ridge, `joint` with the other parts.
     """
 
     name: str
@@ -52,6 +53,10 @@ class Verdict:
     coverage_before: float | None
     coverage_after: float | None
     better: bool
+    part: bool = False  # of a whole, together with the other names that are
+    reads: tuple[str, ...] = ()
+    learned_by: str = ""
+    joint: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,11 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """`how`: held out, or folds. `acquisitions` of all pictures used; `judged_paths`: those that judged."""
+    """`how`: held out, or folds. `acquisitions` of all pictures used; `judged_paths`: those that judged.
+
+    `pooled_r2` of the parts of a whole, of which one that is left out counts as the mean; None where there is no whole.
+    `kinds` of file that were learned from.
+    """
 
     options: FinetuneOptions
     checkpoint: CheckpointId
@@ -76,3 +85,5 @@ class FinetuneResult:
     verdicts: tuple[Verdict, ...]
     curve: tuple[CurvePoint, ...]
     judged_paths: tuple[str, ...] = ()
+    pooled_r2: float | None = None
+    kinds: tuple[str, ...] = ()

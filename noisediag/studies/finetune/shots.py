@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisediag.cop.encoder import Encoder
 from noisediag.errors import InputError, UsageError
 from noisediag.estimator import Estimator
 from noisediag.footprint.plane import Estimate
 from noisediag.images.image import Image
 from noisediag.labels.table import LabelRow, LabelTable
+from noisediag.readout import kind
 from noisediag.readout.tiles import own_bags
 from noisediag.studies.finetune.labelled import Labelled
 from noisediag.studies.finetune.result import FinetuneOptions
@@ -38,9 +40,10 @@ class Shot:
     """One labelled picture as the networks see it. `before`: what the model said of each known name."""
 
     row: LabelRow
-    inputs: Tensor  # (sum(groups),)
+    parts: Mapping[str, Tensor]  # (1, width) each, see `own_head.Described`
     before: dict[str, Estimate]
     crops: Tensor | None = None  # (n, H, W) of its bag, where the encoder is tuned
+    kind: str = ""  # of file, see `readout.kind`; "": not known
 
 
 @dataclass(frozen=True)
@@ -146,25 +149,27 @@ def describe(
     row: LabelRow,
     estimator: Estimator,
     known: Sequence[str],
-    options: FinetuneOptions,
-) -> tuple[Shot, tuple[int, ...]]:
-    """The picture of `row` as the networks see it, and the widths of its groups of inputs.
+    encoder: Encoder | None,
+    *,
+    full: bool,
+) -> Shot:
+    """The picture of `row` as the networks see it, another `encoder` than the model's own among them.
 
-    Raises the InputErrors of reading it, with the row's number where it has one.
+    `full`: its tiles are kept. Raises the InputErrors of reading it, with the row's number where it has one.
     """
     try:
         image = load(row)
-        described = estimator.describe(image, encoder=options.encoder)
-        inputs = torch.stack([d.inputs[0] for d in described]).mean(0)
+        described = [one.parts for one in estimator.describe(image, encoder=encoder)]
+        parts = {name: torch.stack([one[name] for one in described]).mean(0) for name in described[0]}
         before: dict[str, Estimate] = {}
         if known:
             footprint = estimator.estimate(image)
             before = {name: footprint[name] for name in known}
         crops = None
-        if options.full:
+        if full:
             crops = torch.cat([torch.from_numpy(bag.tiles) for _, bag in own_bags(image)])
     except InputError as error:
         if row.line is None:
             raise
         raise type(error)(f"row {row.line}: {error}") from error
-    return Shot(row, inputs, before, crops), described[0].groups
+    return Shot(row, parts, before, crops, kind.of(image))

@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +25,7 @@ from noisediag.cli import app
 from noisediag.cop import checkpoint as store
 from noisediag.errors import CheckpointError, UsageError
 from noisediag.estimator import Estimator
-from noisediag.genome import scenes
+from noisediag.genome import paper, scenes
 from noisediag.labels import csv as labels_csv
 from noisediag.labels.table import LabelRow, LabelTable
 from noisediag.readout import own_head as tuned
@@ -272,9 +275,10 @@ class TestJudging:
 
     @pytest.fixture
     def points(self, monkeypatch) -> Callable[..., LabelTable]:
-        def shot(load, row, estimator, known, options):
-            x = torch.tensor([float(part) for part in row.path.name.split("_")], dtype=torch.float64)
-            return Shot(row, x, {}), (len(x),)
+        def shot(load, row, estimator, known, encoder, *, full):
+            x = torch.tensor([[float(part) for part in row.path.name.split("_")]], dtype=torch.float64)
+            names = ("embedding", "levels", "evidence", "blocks", "places", "seen")
+            return Shot(row, {name: x.repeat(1, 2) if name == "seen" else x for name in names}, {})
 
         monkeypatch.setattr(shots_module, "describe", shot)
 
@@ -406,24 +410,106 @@ def test_usage(tmp_path: Path, monkeypatch, arguments: list[str], reason: str) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_encoder_is_read_and_travels_with_the_head(tmp_path: Path) -> None:
-    generator = torch.Generator().manual_seed(12)
-    for i, clean in enumerate(scenes.make(45, 128, generator).numpy()):
+def test_an_encoder_that_is_asked_for(tmp_path: Path) -> None:
+    for i, clean in enumerate(scenes.make(2, 64, torch.Generator().manual_seed(12)).numpy()):
         Image.fromarray((clean * 255).round().astype(np.uint8)).save(tmp_path / f"{i}.png")
-    output = tmp_path / "strengths.safetensors"
-    arguments = ["--clean", tmp_path, "--genome", "paper", "--shots", 30, "-o", output, "--encoder", "paper-encoder"]
-    assert "no --encoder" in invoke("finetune", *arguments, "--full").stderr
-    unknown = invoke("finetune", *arguments[:-1], "paper")
+    arguments = ["--clean", tmp_path, "--genome", "paper", "-o", tmp_path / "x.safetensors", "--encoder"]
+    assert "no --encoder" in invoke("finetune", *arguments, "paper-encoder", "--full").stderr
+    unknown = invoke("finetune", *arguments, "paper")
     assert unknown.exit_code == 2
     assert "none of ours: encoder, paper-encoder" in unknown.stderr
-    done = invoke("finetune", *arguments)
+
+
+STRENGTHS = ("a", "b", "c", "d", "e", "f")  # nothing that tells what they are
+
+
+@pytest.fixture(scope="module")
+def strengths(tmp_path_factory) -> Path:
+    """45 pictures of 16 bits under the genome `paper`, with their strengths under plain names, and 15 to be asked."""
+    root = tmp_path_factory.mktemp("strengths")
+    generator = torch.Generator().manual_seed(12)
+    clean = scenes.make(60, 128, generator)
+    drawn = paper.sample(len(clean), generator)
+    noisy = paper.corrupt(clean, drawn, generator).numpy()
+    rows = [",".join(("path", *STRENGTHS))]
+    for i, (picture, strength) in enumerate(zip(noisy, drawn.tolist(), strict=True)):
+        Image.fromarray((picture * 65535).round().astype(np.uint16)).save(root / f"{i}.png")
+        rows.append(",".join([f"{i}.png", *(f"{value:.4f}" for value in strength)]))
+    (root / "labels.csv").write_text("\n".join(rows[:46]) + "\n")
+    (root / "asked.csv").write_text("\n".join([rows[0], *rows[46:]]) + "\n")
+    Image.fromarray((noisy[-1] * 255).round().astype(np.uint8)).save(root / "coarse.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(strengths, tmp_path_factory) -> tuple[Path, dict]:
+    """The checkpoint that the command makes of these labels, and what it says of it."""
+    output = tmp_path_factory.mktemp("head") / "strengths.safetensors"
+    done = invoke("finetune", "--labels", strengths / "labels.csv", "-o", output, "--json")
     assert done.exit_code == 0, done.stderr
-    loaded = Estimator(output, "cpu")
-    assert loaded.own is not None
-    assert loaded.own.encoder is not None
-    assert loaded.own.encoder.config.near
-    footprint = loaded.estimate(images.read(tmp_path / "0.png"))
-    strength = footprint["gaussian"]
-    assert strength.unit == "strength"
-    assert strength.value is not None
-    assert strength.value < 0.15  # nothing was added
+    return output, json.loads(done.stdout)
+
+
+class TestStrengths:
+    """Fractions that sum to 1, by the book: plain headers, no option."""
+
+    def test_the_encoder_of_near_genomes_is_chosen_and_travels_with_the_head(self, made) -> None:
+        output, said = made
+        loaded = Estimator(output, "cpu")
+        assert loaded.own is not None
+        assert loaded.own.encoder is not None
+        assert loaded.own.encoder.config.near
+        for verdict in said["verdicts"]:
+            assert verdict["part"]
+            assert verdict["scale"] == "linear"
+            assert not verdict["better"] or "places" in verdict["reads"]
+        kept = {v["name"]: v["reads"] for v in said["verdicts"] if v["better"]}
+        stored = store.read(output).header["reads"]
+        assert {name: entry["inputs"] for name, entry in stored.items()} == kept
+        assert said["pooled_r2"] > 0.5
+        assert said["kinds"] == ["gray, more than 8 bits"]
+
+    def test_estimates_are_parts_of_a_whole_and_as_good_as_it_says(self, made, strengths) -> None:
+        output, _ = made
+        estimator, truth = Estimator(output, "cpu"), labels(strengths / "asked.csv")
+        errors, mean = [], labels(strengths / "labels.csv")
+        for number, row in enumerate(labels_csv.read(strengths / "asked.csv").rows):
+            footprint = estimator.estimate(images.read(row.path))
+            own = {e.name: e for e in footprint.planes[-1].parameters if e.name in STRENGTHS}
+            values = [own[name].value for name in own]
+            assert all(0 <= own[name].low <= own[name].value <= own[name].high <= 1 for name in own)
+            assert sum(values) == pytest.approx(1) if len(own) == len(STRENGTHS) else sum(values) <= 1 + 1e-9
+            said_of = [own[name].value if name in own else mean[name].mean() for name in STRENGTHS]
+            errors.append([value - truth[name][number] for name, value in zip(STRENGTHS, said_of, strict=True)])
+            assert not any("another kind" in warning for warning in footprint.warnings)
+        spread = np.concatenate([truth[name] - mean[name].mean() for name in STRENGTHS])
+        assert 1 - np.square(errors).mean() / np.square(spread).mean() > 0.5
+
+    def test_numpy_reads_the_head_as_torch_does(self, made, strengths) -> None:
+        arguments = ["estimate", str(strengths / "50.png"), "--checkpoint", str(made[0]), "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "noisediag", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "NOISEDIAG_ENGINE": "numpy"},
+        )
+        by_numpy, by_torch = (json.loads(text) for text in (done.stdout, invoke(*arguments).stdout))
+        own, other = (
+            {p["name"]: p["value"] for p in said["images"][0]["planes"][-1]["parameters"] if p["name"] in STRENGTHS}
+            for said in (by_numpy, by_torch)
+        )
+        assert own
+        assert own == pytest.approx(other, abs=1e-4)
+
+    def test_a_file_of_another_kind_is_told(self, made, strengths) -> None:
+        warnings = Estimator(made[0], "cpu").estimate(images.read(strengths / "coarse.png")).warnings
+        (told,) = [warning for warning in warnings if "another kind" in warning]
+        assert "gray, 8 bits or fewer" in told
+        assert "gray, more than 8 bits" in told
+
+    def test_the_table_says_what_was_chosen(self, made, strengths, tmp_path) -> None:
+        done = invoke("finetune", "--labels", strengths / "labels.csv", "-o", tmp_path / "again.safetensors")
+        assert "chosen by evidence on the shots" in done.stdout
+        assert "places among near genomes" in done.stdout
+        assert (tmp_path / "again.safetensors").read_bytes() == made[0].read_bytes()
