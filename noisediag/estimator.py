@@ -14,29 +14,27 @@ from noisediag import engine
 from noisediag.cop import checkpoint as store
 from noisediag.cop.encoder import Encoder
 from noisediag.cop.models import SensorAnswer, randomised
-from noisediag.cop.tokens import Tokens
 from noisediag.engine import torch
 from noisediag.errors import UsageError
 from noisediag.footprint.file import CheckpointId, Footprint, Rendered
 from noisediag.footprint.plane import (
     PlaneFootprint,
 )
-from noisediag.images.image import Image, Plane
-from noisediag.readout import doubts, emptiness, gauge, kind, masked, saturation, sensor
+from noisediag.images.image import Image
+from noisediag.readout import doubts, emptiness, gauge, kind, masked, questions, saturation, sensor
 from noisediag.readout import own_head as tuned
 from noisediag.readout import rendered as processed
 from noisediag.readout.mending import tokens_of
+from noisediag.readout.questions import OfBags, Reading
 from noisediag.readout.sigma_map import sigma_map
 from noisediag.readout.tiles import (
     Bag,
     Part,
     own_bags,
     plan,
-    side_by_side,
 )
 
 DEFAULT_CHECKPOINT = "sensor"
-TOGETHER_PX = 1 << 19  # of bags of one size in one forward pass: what a step costs in itself is shared
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,22 @@ class Estimator:
 
         Raises the InputErrors of loading its pixels, and UnreadableError for a picture below 16 x 16 pixels.
         """
+        with engine.one_thread():
+            return questions.alone(self.model, self.device, self._reading(image, gain))
+
+    def estimate_together(self, images_: Sequence[Image], *, gain: float | None = None) -> list[Footprint | Exception]:
+        """What `estimate` returns or raises for each of several images, to the last bit; small ones share passes."""
+        with engine.one_thread():
+            return questions.read(self.model, self.device, [self._reading(image, gain) for image in images_])
+
+    def _reading(self, image: Image, gain: float | None) -> Reading[Footprint]:
         if gain is not None and not gain > 0:
             raise UsageError("the conversion gain must be a positive number of e-/DN")
         if gain is not None and image.domain == "rendered":
             raise UsageError("a rendered picture has no electrons, so no conversion gain")
-        with engine.one_thread():
-            parts = [self._read(part, image, gain) for part in plan(image)]
+        parts: list[_Read] = []
+        for part in plan(image):
+            parts += [(yield from self._read(part, image, gain))]
         planes, whole = [p for part in parts for p in part.planes], [part.whole for part in parts]
         rendered = processed.together([part.rendered for part in parts if part.rendered is not None])
         domain = image.domain if rendered is None or not processed.as_from_a_sensor(rendered, image) else "linear"
@@ -114,15 +122,17 @@ class Estimator:
             rendered=rendered,
         )
 
-    def _read(self, part: Part, image: Image, gain: float | None) -> _Read:
+    def _read(self, part: Part, image: Image, gain: float | None) -> Reading[_Read]:
         """What the model says of one part, held against the part's own pixels."""
         calibration = self.model.calibration
         factor = 1.0 if image.domain == "rendered" else gauge.gauge(part)
         part = gauge.shortened(part, factor)
-        answers, tokens = self._ask(part.bags)
+        about = yield OfBags(part.bags)
+        answers: list[SensorAnswer] = about.answers
         if not saturation.outshone(part, answers[-1]):
             part = part.under(None)  # no ceiling: a bright and quiet surface
-            answers, tokens = self._ask(part.bags)
+            about = yield OfBags(part.bags)
+            answers = about.answers
         nothing = emptiness.of_part(part)
         warnings: list[str] = []
         black = None
@@ -130,7 +140,8 @@ class Estimator:
             black = doubts.black_check(calibration, answers, part)
         if black is not None:
             part = doubts.without_black(part)
-            answers, tokens = self._ask(part.bags)
+            about = yield OfBags(part.bags)
+            answers = about.answers
             warnings.append(doubts.black_words(black))
         own, together = sensor.read_part(self.model, part, answers, image, gain, nothing)
         rendered: Rendered | None = None
@@ -140,7 +151,9 @@ class Estimator:
         elif domain == "rendered":
             reason = processed.why_unread(self.model, part)
             if reason is None:
-                own, together, rendered = processed.read_part(self.model, part, own, together, image, tokens)
+                own, together, rendered = yield from processed.read_part(
+                    self.model, part, own, together, image, about.tokens
+                )
                 domain = "linear" if processed.as_from_a_sensor(rendered, image) else domain
             else:
                 warnings.append(f"what processing does to noise was not looked at: {reason}")
@@ -177,22 +190,6 @@ class Estimator:
                 embeddings.append(self.model.embed(tokens)[0].cpu().numpy())
         mean: NDArray[np.float32] = np.mean(embeddings, axis=0)
         return mean
-
-    def _ask(self, bags: Sequence[tuple[Sequence[Plane], Bag]]) -> tuple[list[SensorAnswer], Tokens | None]:
-        """What the sensor model says of each bag, and the tokens of all where they were looked at in one go."""
-        free = {id(bag): not members[0].offset_known for members, bag in bags}
-        groups = side_by_side([bag for _, bag in bags], TOGETHER_PX)
-        answers: list[SensorAnswer] = []
-        for group in groups:
-            with torch.inference_mode():
-                tokens = tokens_of(group, self.device)
-                answer = self.model.answer(
-                    tokens,
-                    torch.tensor([bag.step or 0.0 for bag in group], dtype=torch.float32, device=self.device),
-                    torch.tensor([free[id(bag)] for bag in group], device=self.device),
-                )
-                answers += [answer.one(number) for number in range(len(group))] if len(group) > 1 else [answer]
-        return answers, tokens if len(groups) == 1 else None
 
     def describe(self, image: Image, *, encoder: Encoder | None = None) -> list[tuned.Described]:
         """What a head of the user's own reads of the file's own noise, a channel at a time.

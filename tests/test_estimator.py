@@ -231,7 +231,7 @@ def test_a_flat_empty_picture_gives_finite_numbers(read: Read) -> None:
 def test_planes_that_go_side_by_side_are_read_as_one_by_one(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.stack([planted(seed, shot_gain=1e-3, read_noise=4e-3) >> 8 for seed in (3, 4, 5)], -1).astype(np.uint8)
     together = read(picture)
-    monkeypatch.setattr("noisediag.estimator.TOGETHER_PX", 0)
+    monkeypatch.setattr("noisediag.readout.questions.TOGETHER_PX", 0)
     alone = read(picture)
     for one, other in zip(together.planes, alone.planes, strict=True):
         assert one.name == other.name

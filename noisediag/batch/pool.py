@@ -7,11 +7,13 @@ import json
 import os
 import queue
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from noisediag import __version__
@@ -31,6 +33,9 @@ SAME = {"same": True}  # instead of a row
 _PARTS = {"row", "cells"}
 _ABOUT_THE_FILE = {"key", "beside"}  # what it is known by, beside its size and time
 _AT_ONCE = 64  # rows handed on together: one flush of the journal serves them all
+TOGETHER = 8  # small files that a worker is given at once
+SMALL_BYTES = 1 << 18  # of such a file
+TOGETHER_S = 30.0  # Of a time limit: one below is that of a file alone.
 _ERRORS: dict[int, type[NoisediagError]] = {2: UsageError, 5: CheckpointError}
 
 
@@ -133,6 +138,19 @@ class Worker:
         assert self.origin is not None
         return rows.encoded(outcome, self.origin.checkpoint)
 
+    def measure_together(
+        self, paths: Sequence[str], following: str | None = None, known: Sequence[str | None] | None = None
+    ) -> list[Reply]:
+        """The rows of several small files, as `measure` gives them: what goes wrong is looked at file by file."""
+        each = [None] * len(paths) if known is None else list(known)
+        found = self._ask_for(paths, following, each) if len(paths) > 1 else None
+        if not isinstance(found, list):
+            return [self.measure(path, following, one) for path, one in zip(paths, each, strict=True)]
+        return [
+            self.measure(path, following, one) if _code(reply) in ("crashed", "memory") else reply
+            for path, one, reply in zip(paths, each, found, strict=True)
+        ]
+
     def retire(self) -> None:
         """End the process for good while another thread waits for it, which then sees its end."""
         self.retired = True
@@ -153,6 +171,20 @@ class Worker:
         process.wait()
 
     def _measure(self, path: str, following: str | None, known: str | None) -> Reply | Failure:
+        answers = self._ask_for([path], following, [known])
+        if isinstance(answers, Failure):
+            return answers
+        answer: Reply = answers[0]
+        exhausted = "row" in answer and answer["row"].get("error") == {"code": "memory", "message": OUT_OF_MEMORY}
+        if exhausted:  # what is left of its memory is in pieces
+            self.close()
+            return Failure(path, "memory", f"needs more memory than {self._limit()}")
+        return answer
+
+    def _ask_for(
+        self, paths: Sequence[str], following: str | None, known: Sequence[str | None]
+    ) -> list[Reply] | Failure:
+        """The process's answer for each path, or the Failure of the first where it gave none that can be believed."""
         if self.process is None:
             self.start()
         process = self.process
@@ -166,24 +198,25 @@ class Worker:
         timer = threading.Timer(min(self.limits.timeout_s, threading.TIMEOUT_MAX), stop)
         timer.start()
         try:
-            answer = self._ask({"path": path, "next": following, "known": known})
+            answer = self._ask({"paths": list(paths), "next": following, "known": list(known)})
         finally:
             timer.cancel()
         if answer is None:
             ending = _ending(process.wait())
             self.close()
             if late.is_set():
-                return Failure(path, "timeout", f"not done after {self.limits.timeout_s:g} s")
-            return Failure(path, "crashed", f"reading it ended the process ({ending})")
-        if answer == SAME and known:
-            return answer
-        if not _is_of(answer, path):  # a decoder wrote over the memory of the process
+                return Failure(paths[0], "timeout", f"not done after {self.limits.timeout_s:g} s")
+            return Failure(paths[0], "crashed", f"reading it ended the process ({ending})")
+        replies = answer.get("replies")
+        if not isinstance(replies, list) or len(replies) != len(paths):
+            replies = [None] * len(paths)
+        for reply, path, one in zip(replies, paths, known, strict=True):
+            if not (reply == SAME and one) and not _is_of(reply, path):  # a decoder wrote over the process's memory
+                self.close()
+                return Failure(paths[0], "crashed", "reading it damaged the process")
+        if late.is_set():  # done in the last moment
             self.close()
-            return Failure(path, "crashed", "reading it damaged the process")
-        exhausted = answer["row"].get("error") == {"code": "memory", "message": OUT_OF_MEMORY}
-        if late.is_set() or exhausted:  # done in the last moment; what is left of its memory is in pieces
-            self.close()
-        return Failure(path, "memory", f"needs more memory than {self._limit()}") if exhausted else answer
+        return replies
 
     def _limit(self) -> str:
         return "there is" if self.limits.memory_mb is None else f"the {self.limits.memory_mb} MB that a file may take"
@@ -278,11 +311,13 @@ class Pool:
 
     def _serve(self, worker: Worker, paths: Sequence[str], known: Sequence[str] | None) -> None:
         try:
-            while (index := self._take(len(paths))) is not None:
-                ahead = index + len(self._workers)
+            while (taken := self._take(paths)) is not None:
+                ahead = taken.stop + len(self._workers) - 1
                 following = paths[ahead] if ahead < len(paths) else None
-                answer = worker.measure(paths[index], following, None if known is None else known[index])
-                self._results.put(Done(index, answer))
+                part = slice(taken.start, taken.stop)
+                answers = worker.measure_together(paths[part], following, None if known is None else known[part])
+                for index, answer in zip(taken, answers, strict=True):
+                    self._results.put(Done(index, answer))
             worker.close()
         except BaseException as error:
             worker.close()
@@ -290,15 +325,37 @@ class Pool:
         else:
             self._results.put(None)
 
-    def _take(self, count: int) -> int | None:
+    def _take(self, paths: Sequence[str]) -> range | None:
+        """The next files: one, or some that are small, fewer towards the end so that all workers end together."""
         with self._lock:
-            if self._stopped or self._next >= count:
+            if self._stopped or self._next >= len(paths):
                 return None
-            self._next += 1
-            return self._next - 1
+            first = self._next
+            most = min(TOGETHER, (len(paths) - first) // (2 * len(self._workers)))
+            if most > 1 and self._workers[0].limits.timeout_s < TOGETHER_S:
+                most = 1
+            count = 1
+            if most > 1 and _is_small(paths[first]):
+                while count < most and _is_small(paths[first + count]):
+                    count += 1
+            self._next += count
+            return range(first, first + count)
 
 
-def _is_of(answer: dict[str, Any], path: str) -> bool:
+def _is_small(path: str) -> bool:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= SMALL_BYTES
+
+
+def _code(answer: Reply) -> str | None:
+    error = answer.get("row", {}).get("error")
+    return None if error is None else str(error.get("code"))
+
+
+def _is_of(answer: Any, path: str) -> bool:
     """Whether `answer` is the row of the file at `path`."""
     try:
         return row_path(answer["row"]) == os.fsencode(path) and answer.keys() - _ABOUT_THE_FILE == _PARTS

@@ -1,8 +1,8 @@
 """The process that reads and measures, one file at a time, for a parent that replaces it when a file ends it.
 
 stdin and stdout carry one JSON object a line: first the options and, in answer, version and checkpoint or the reason
-why there is none; then a path, and in answer its row, or that the file is the one that is known. What decoders print
-goes nowhere.
+why there is none; then paths, mostly one, and in answer their rows, or that a file is the one that is known. Small
+pictures that come together share the passes of the networks. What decoders print goes nowhere.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from noisediag import __version__
 from noisediag.batch import keys
 from noisediag.errors import NoisediagError
 from noisediag.footprint.file import CheckpointId, Footprint
-from noisediag.reports import rows
+from noisediag.reports import Outcome, rows
 from noisediag.reports.attempt import attempt
+
+if TYPE_CHECKING:
+    from noisediag.images.image import Image
 
 if sys.platform != "win32":
     import resource
@@ -32,6 +35,10 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl, <sys/prctl.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, <malloc.h>
 _KEPT_BYTES = 100_000_000  # Free memory at the top of the heap that is kept; glibc's own value is 128 KiB.
 _LARGE_BYTES = 30_000_000  # Larger pieces are mapped, and given back, on their own; glibc allows 32 MiB at most.
+
+
+SMALL_PX = 1 << 19  # of all planes of a picture that is measured together with others
+Measure: TypeAlias = "Callable[[Sequence[Path]], list[Outcome]]"
 
 
 @dataclass(frozen=True)
@@ -90,26 +97,37 @@ def main() -> None:
         for line in sys.stdin.buffer:
             request = json.loads(line)
             _read_ahead(request["next"])
-            path, known = Path(request["path"]), request["known"]
-            key = None if known is None else keys.by_content(path)
-            if key is not None and key == known:
-                answer({"same": True})
-                continue
-            beside = keys.beside(path) if known is None else ""  # of before it is read: a change meanwhile counts
-            reply = rows.encoded(attempt(path, measure), checkpoint)
-            about = {"key": key, "beside": beside}
-            answer(reply | {name: value for name, value in about.items() if value})
+            answer(
+                {"replies": _replies([Path(path) for path in request["paths"]], request["known"], measure, checkpoint)}
+            )
 
 
-def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], CheckpointId, str]:
+def _replies(
+    paths: Sequence[Path], known: Sequence[str | None], measure: Measure, checkpoint: CheckpointId
+) -> list[dict[str, Any]]:
+    """Of each path its row and what it is known by, or that it is the file that is `known`."""
+    found = [None if one is None else keys.by_content(path) for path, one in zip(paths, known, strict=True)]
+    same = [key is not None and key == one for key, one in zip(found, known, strict=True)]
+    fresh = [path for path, is_same in zip(paths, same, strict=True) if not is_same]
+    # of before they are read: a change meanwhile counts
+    beside = [keys.beside(path) if one is None else "" for path, one in zip(paths, known, strict=True)]
+    outcomes = iter(measure(fresh))
+    replies: list[dict[str, Any]] = []
+    for key, next_to, is_same in zip(found, beside, same, strict=True):
+        about = {name: value for name, value in (("key", key), ("beside", next_to)) if value}
+        replies.append({"same": True} if is_same else rows.encoded(next(outcomes), checkpoint) | about)
+    return replies
+
+
+def _prepare(options: EstimateOptions) -> tuple[Measure, CheckpointId, str]:
     from noisediag.estimator import Estimator
     from noisediag.images import read
 
     _keep_memory()
     estimator = Estimator(None if options.checkpoint is None else Path(options.checkpoint), options.device)
 
-    def measure(path: Path) -> Footprint:
-        image = read(
+    def load(path: Path) -> Image:
+        return read(
             path,
             black=options.black,
             white=options.white,
@@ -121,12 +139,29 @@ def _prepare(options: EstimateOptions) -> tuple[Callable[[Path], Footprint], Che
             z=options.z,
             dataset=options.dataset,
         )
+
+    def alone(path: Path) -> Footprint:
+        image = load(path)
         try:
             return estimator.estimate(image, gain=options.gain)
         except RuntimeError as error:  # torch has no error of its own for this
             if "allocate memory" in str(error) or "out of memory" in str(error):
                 raise MemoryError from None
             raise
+
+    def measure(paths: Sequence[Path]) -> list[Outcome]:
+        done: dict[int, Outcome] = {}
+        if len(paths) > 1:
+            small: dict[int, Image] = {}
+            for number, path in enumerate(paths):
+                with contextlib.suppress(Exception):  # it is told of when the file is looked at alone
+                    image = load(path)
+                    if sum(plane.shape[0] * plane.shape[1] for plane in image.planes) <= SMALL_PX:
+                        small[number] = image
+            if len(small) > 1:
+                found = estimator.estimate_together(list(small.values()), gain=options.gain)
+                done = {n: one for n, one in zip(small, found, strict=True) if not isinstance(one, Exception)}
+        return [done[n] if n in done else attempt(path, alone) for n, path in enumerate(paths)]
 
     return measure, estimator.checkpoint, estimator.device.type
 

@@ -3,9 +3,11 @@
 Pictures are in memory, 16 bits, procedural scenes under shot and read noise. Times are those of the process on one
 thread, medians over repeats after one untimed call; the methods take turns, so that all meet the same load. The model
 is timed on an Image that is ready, as the baselines are on their plane of floats, and once more from the array on: that
-adds finding the scale and the step of its codes. The other engine, see `noisediag.engine`, takes its turns in a process
-of its own. Cold times are those of whole processes, one after the other: `noisediag estimate FILE --json` with either
-engine, and a script that reads the same file with Pillow and asks scikit-image.
+adds finding the scale and the step of its codes. Pictures up to 1 megapixel are also read from PNG files of 8 bits,
+gray and in colours, which adds decoding, and what processing and JPEG leave in rendered pictures. The other engine, see
+`noisediag.engine`, takes its turns in a process of its own. Cold times are those of whole processes, one after the
+other: `noisediag estimate FILE --json` with either engine, and a script that reads the same file with Pillow and asks
+scikit-image.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ SCENES = 6
 SHOT_GAIN, READ_NOISE = 1e-3, 5e-3
 PATCHES_PX = {"Liu 2013": PATCH_PX, "Chen 2015": CHEN_PATCH_PX}  # those that hold every patch of the picture at once
 COLD = ((256, "PNG"), (1000, "PNG"), (1000, "JPEG"))  # side in px and format of the files of whole processes
+LARGEST_FILE_PX = 1_000_000  # of the pictures that are read from files, warm
 MEMORY_GB = 8.0  # more than so much for the patches, and the method is left out
 
 
@@ -115,7 +118,9 @@ def run(options: SpeedOptions, *, models: Models | None = None, progress: Progre
     with one_thread(), contextlib.ExitStack() as stack:
         made = (models or ShippedModels("sensor", options.checkpoint, "cpu", randomised=False, seed=options.seed))()
         model = made[MODEL]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         tasks = [task for format_ in options.formats for task in _tasks(model, format_, options.seed, left_out)]
+        tasks += [task for format_ in options.formats for task in _of_files(model, format_, options.seed, folder)]
         if options.both_engines:
             other = next(name for name in engine.NAMES if name != engine.name())
             seconds = stack.enter_context(processes.other_process(other, options.checkpoint))
@@ -139,6 +144,24 @@ def run(options: SpeedOptions, *, models: Models | None = None, progress: Progre
         for task, seconds in times
     )
     return SpeedResult(options, model.checkpoint, (*rows, *_cold_rows(options, left_out)), tuple(left_out))
+
+
+def _of_files(model: SensorModel, format_: Format, seed: int, folder: Path) -> Iterator[Task]:
+    """Reading and measuring of the picture as a PNG file, gray and in colours."""
+    from PIL import Image
+
+    if format_.height_px * format_.width_px > LARGEST_FILE_PX:
+        return
+    gray = picture(format_, seed) >> 8
+    colours = np.stack([picture(format_, seed + number) >> 8 for number in range(3)], -1)
+    for kind, codes in (("gray", gray), ("colour", colours)):
+        path = folder / f"{kind}-{format_.height_px}-{format_.width_px}.png"
+        Image.fromarray(codes.astype(np.uint8)).save(path)
+        yield Task(f"{MODEL}, {kind} PNG", format_, partial(_from_file, model, path))
+
+
+def _from_file(model: SensorModel, path: Path) -> object:
+    return model.estimate(images.read(path))
 
 
 def _of_other_engine(seconds: Callable[..., float], other: str, options: SpeedOptions) -> Iterator[Task]:

@@ -29,12 +29,12 @@ from noisediag.cop.layers import (
     START_QUANTILE,
     WEIGHT_START,
     attention_pool,
-    linear_of_parts,
     neighbourhood_of_blocks,
     sort_blocks,
 )
 from noisediag.cop.tokens import BAND_COUNTS, BANDS, BLOCK, GROUPS, RADIAL, SHARES, Tokens, band_gains
 from noisediag.engine import Tensor, functional, nn, torch
+from noisediag.engine.fused import hardswish_of_sum, two_layers
 
 CORRELATIONS = (0.0, *(round(0.3 * 7 ** (i / 64), 4) for i in range(65)))  # px; 0.3 to 2.1 in steps of 3 %
 MIN_GAIN = 1e-3  # A band that correlation has emptied further than this says nothing about the variance.
@@ -148,10 +148,10 @@ class CurveNetPass(nn.Module):
 
         Returns numbers per block (B, N, sum(BLOCK_OUTPUTS)) and a context (B, width).
         """
-        hidden = functional.hardswish(self.mix(functional.hardswish(linear_of_parts(self.enter, features))))
+        hidden = two_layers(self.enter, self.mix, features)
         summary = functional.hardswish(self.summary(torch.cat([attention_pool(hidden, self.score), flags], 1)))
         around = self.around(neighbourhood_of_blocks(tokens, hidden))
-        local = functional.hardswish(self.near(hidden) + around + summary[:, None])
+        local = hardswish_of_sum(self.near(hidden), around, summary)
         context = functional.hardswish(self.context(torch.cat([attention_pool(local, self.score_again), summary], 1)))
         return self.blocks(local), context
 

@@ -18,6 +18,7 @@ from noisediag.engine import Tensor, functional, torch
 from noisediag.genome.rician import rician_moments
 
 PARTS = 4  # of the signal, with as much trust each
+EDGE = 1e-9  # of a part, that the one before reaches beyond its end
 CELLS = 4  # of a tile, in each direction
 CELL_QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 BLOCK_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
@@ -86,7 +87,7 @@ def gather_doubts(tokens: Tokens, curve: CurvePass, step: Tensor) -> Doubts:
     untrusted = weight.sum(1, keepdim=True) < LEAST_TRUST * curve.weight.sum(1, keepdim=True)
     weight = torch.where(untrusted, inside.double(), weight)  # all that clipping has left, where the curve trusts none
     share = weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
-    order = curve.signal.argsort(1)
+    order = curve.signal.argsort(dim=1, stable=True)
     blocks = _Blocks(
         signal=curve.signal.double(),
         expected=expected,
@@ -215,7 +216,7 @@ def _rician(blocks: _Blocks) -> tuple[Tensor, Tensor]:
 def _by_signal(tokens: Tokens, blocks: _Blocks) -> tuple[Tensor, Tensor]:
     """`OtherFits.by_signal`, and of each part of the signal ratio, skewness and kurtosis."""
     rank = torch.empty_like(blocks.share).scatter_(1, blocks.order, blocks.rank)
-    part = (rank * PARTS).long().clamp(0, PARTS - 1)
+    part = (rank * PARTS - EDGE).long().clamp(0, PARTS - 1)  # blocks of equal trust lie on an edge: not by rounding
     member = functional.one_hot(part, PARTS) * blocks.share[..., None]
     share = member / member.sum(1, keepdim=True).clamp(min=1e-12)
     second, third, fourth = tokens.moments.double().unbind(-1)
@@ -303,7 +304,9 @@ def _quietest_of_regions(tokens: Tokens, blocks: _Blocks, fine: Tensor, middle: 
 def _quietest(level: Tensor, slope: Tensor) -> Tensor:
     """Mean level and slope of the quietest blocks along the last dimension, `(..., 2)`."""
     count = max(LEAST_QUIETEST, round(QUIETEST * level.shape[-1]))
-    lowest, where = level.topk(min(count, level.shape[-1]), largest=False)
+    # Of equal ones, as those that do not count, the first: which they are must not depend on the machine.
+    where = level.argsort(dim=-1, stable=True)[..., :count]
+    lowest = level.gather(-1, where)
     return torch.stack([lowest.clamp(-MOST, MOST).mean(-1), slope.gather(-1, where).mean(-1)], -1)
 
 
@@ -325,7 +328,7 @@ def _loud_and_quiet_cells(tokens: Tokens, level: Tensor, inside: Tensor, fine: T
     there = _cells(inside).clamp(min=1e-9)
     of_cells = torch.stack([level, _cells(inside * slope) / there, _cells(inside * kurtosis) / there], 2)
     quarter = max(1, level.shape[1] // 4)
-    order = level.argsort(1)
+    order = level.argsort(dim=1, stable=True)
     ends = [order[:, :quarter], order[:, -quarter:]]
     return torch.cat([of_cells.gather(1, end[..., None].expand(-1, -1, 3)).mean(1) for end in ends], 1)
 

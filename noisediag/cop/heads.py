@@ -148,7 +148,7 @@ class _Fit:
 
 def _trusted_quantiles(mean: Tensor, share: Tensor, quantiles: Tensor) -> Tensor:
     """Quantiles `(B, Q)` of the blocks' signal `mean` (B, N), each block counting with its `share` (B, N)."""
-    order = mean.argsort(1)
+    order = mean.argsort(dim=1, stable=True)
     rank = share.gather(1, order).cumsum(1)
     at = quantiles.expand(len(rank), -1).contiguous()
     position = torch.searchsorted(rank.contiguous(), at).clamp(max=rank.shape[1] - 1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import TypeVar
+
 import numpy as np
 
 from noisediag.cop.tokens import Tokens
-from noisediag.engine import Tensor, functional, nn, torch
+from noisediag.engine import Tensor, nn, torch
+from noisediag.engine.fused import sums_of_neighbours
+
+Parts = TypeVar("Parts")
 
 LOG_BIAS = 1.2704  # -E ln z^2 of a standard normal z: Euler's constant + ln 2
 # Bands in the middle of the groups of `Tokens.log_energy`: their expected energy stands for that of the group.
@@ -18,23 +24,10 @@ MAX_CORRECTION = 1.5  # |ln| of what a network may multiply a variance by
 MAX_RELATIVE_VARIANCE = 1e3  # A block's variance over the expected one; beyond it is content whatever the network says.
 
 
-def linear_of_parts(layer: nn.Linear, parts: list[Tensor]) -> Tensor:
-    """`layer` of the joined `parts` (B, N, .); faster than joining them."""
-    first, *others = torch.split(layer.weight, [part.shape[-1] for part in parts], 1)
-    total = functional.linear(parts[0], first, layer.bias).flatten(0, 1)
-    for part, weight in zip(parts[1:], others, strict=True):
-        total = torch.addmm(total, part.flatten(0, 1), weight.T)
-    return total.reshape(*parts[0].shape[:2], -1)
-
-
 def neighbourhood(grid: Tensor) -> Tensor:
     """Mean over the 3x3 blocks around each, fewer at the border: `(B, T, ny, nx, W)` to the same shape."""
     for axis in (2, 3):
-        size = grid.shape[axis]
-        total = grid.clone()
-        total.narrow(axis, 1, size - 1).add_(grid.narrow(axis, 0, size - 1))
-        total.narrow(axis, 0, size - 1).add_(grid.narrow(axis, 1, size - 1))
-        grid = total
+        grid = sums_of_neighbours(grid, axis)
     down, across = (_one_over_neighbours(size).to(grid.device) for size in grid.shape[2:4])
     return grid.mul_((down[:, None] * across)[..., None])
 
@@ -61,3 +54,10 @@ def attention_pool(hidden: Tensor, score: nn.Linear) -> Tensor:
 def neighbourhood_of_blocks(tokens: Tokens, values: Tensor) -> Tensor:
     """`neighbourhood` of `values` (B, N, W), one for each block of every grid."""
     return tokens.join([neighbourhood(grid) for grid in tokens.split(values)])
+
+
+def one_of(parts: Parts, bag: int) -> Parts:
+    """`parts`, a dataclass of tensors (B, ...) and of such dataclasses, of one bag alone."""
+    values = {f.name: getattr(parts, f.name) for f in fields(parts)}  # type: ignore[arg-type] # a dataclass
+    own = {n: v[bag : bag + 1] if isinstance(v, Tensor) else one_of(v, bag) for n, v in values.items() if v is not None}
+    return type(parts)(**dict.fromkeys(values) | own)

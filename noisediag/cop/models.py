@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from noisediag.cop.doubt_head import DoubtConfig, DoubtHead, DoubtReading
 from noisediag.cop.doubts import Doubts, gather_doubts
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfig, SensorReading, gather_evidence
+from noisediag.cop.layers import one_of
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.engine import Tensor, nn, torch
@@ -25,7 +26,6 @@ from noisediag.genome import strengths
 FAMILIAR_DIMENSIONS = 24  # principal components of the 128 of an embedding
 
 Model = TypeVar("Model", "SensorModel", "PaperModel")
-Parts = TypeVar("Parts")
 
 
 class Familiarity(nn.Module):
@@ -61,14 +61,7 @@ class SensorAnswer:
 
     def one(self, bag: int) -> SensorAnswer:
         """The answer for one of the bags, B = 1."""
-        return _one(self, bag)
-
-
-def _one(parts: Parts, bag: int) -> Parts:
-    """`parts`, a dataclass of tensors and of such dataclasses, of one bag alone."""
-    values = {f.name: getattr(parts, f.name) for f in fields(parts)}  # type: ignore[arg-type] # a dataclass
-    own = {n: v[bag : bag + 1] if isinstance(v, Tensor) else _one(v, bag) for n, v in values.items() if v is not None}
-    return type(parts)(**dict.fromkeys(values) | own)
+        return one_of(self, bag)
 
 
 class SensorModel(nn.Module):

@@ -20,8 +20,8 @@ from noisediag.cop.layers import (
     START_QUANTILE,
     WEIGHT_START,
     attention_pool,
-    linear_of_parts,
     neighbourhood_of_blocks,
+    one_of,
 )
 from noisediag.cop.rendered_tokens import (
     COARSE,
@@ -36,6 +36,7 @@ from noisediag.cop.rendered_tokens import (
 )
 from noisediag.cop.tokens import BAND_COUNTS, BANDS, GROUPS, RADIAL, SHARES, Tokens
 from noisediag.engine import Tensor, functional, nn, torch
+from noisediag.engine.fused import hardswish_of_sum, two_layers
 from noisediag.genome.display import AREAS, CODES, PLANES
 
 RIDGE = 1e-3  # Of the factors at the knots, in units of the mean weight: what no block shows stays as elsewhere.
@@ -74,6 +75,10 @@ class RenderedReading:
     flags: Tensor  # (B, len(FLAGS)) logits
     spread: Tensor  # (B, P, KNOTS, 2) half-widths of the interval of ln sigma, below and above
 
+    def one(self, picture: int) -> RenderedReading:
+        """The answer for one of the pictures, B = 1."""
+        return one_of(self, picture)
+
 
 @dataclass(frozen=True)
 class RenderedConfig:
@@ -111,14 +116,14 @@ class RenderedNetPass(nn.Module):
 
     def forward(self, observed: RenderedTokens, features: list[Tensor], about: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers per block (B * P, N, sum(BLOCK_OUTPUTS)) and a context (B * P, width)."""
-        hidden = functional.hardswish(self.mix(functional.hardswish(linear_of_parts(self.enter, features))))
+        hidden = two_layers(self.enter, self.mix, features)
         pooled = self.summary(torch.cat([attention_pool(hidden, self.score), about], 1))
         planes = observed.by_picture(pooled)
         summary = functional.hardswish(
             (planes + self.others(planes.mean(1, keepdim=True)) + self.plane[-observed.planes :]).flatten(0, 1)
         )
         around = self.around(neighbourhood_of_blocks(observed.tokens, hidden))
-        local = functional.hardswish(self.near(hidden) + around + summary[:, None])
+        local = hardswish_of_sum(self.near(hidden), around, summary)
         context = self.context(torch.cat([attention_pool(local, self.score_again), summary], 1))
         return self.blocks(local), functional.hardswish(context)
 

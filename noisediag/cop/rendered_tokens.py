@@ -162,13 +162,15 @@ def phase_energies(planes: Tensor) -> tuple[Tensor, Tensor]:
     """
     count, _, height, width = planes.shape
     tiles = planes.flatten(0, 1)
-    detail = (tiles - ring_mean(tiles)).square()
-    lines = detail.reshape(-1, height // BLOCK, BLOCK // 2, 2, width).sum(2)  # whole lines are faster
-    place = torch.eye(2, device=planes.device, dtype=planes.dtype).repeat(BLOCK // 2, 1) / (BLOCK // 2) ** 2
-    cells = torch.unflatten(lines, -1, (width // BLOCK, BLOCK)) @ place
+    detail = (tiles - ring_mean(tiles)).square().reshape(-1, height // BLOCK, BLOCK // 2, 2, width)
+    lines = detail[:, :, 0] + detail[:, :, 1] + detail[:, :, 2] + detail[:, :, 3]
+    # Two places may be as strong but for the last bit of single precision, which must not decide on their order.
+    place = torch.eye(2, device=planes.device, dtype=torch.float64).repeat(BLOCK // 2, 1) / (BLOCK // 2) ** 2
+    cells = torch.unflatten(lines.double(), -1, (width // BLOCK, BLOCK)) @ place
     logs = (cells + MIN_VARIANCE).log()  # (B * T, ny, 2, nx, 2)
     logs = logs.permute(0, 1, 3, 2, 4).reshape(count, -1, PHASES)
     logs = logs - logs.mean(-1, keepdim=True)
     whole = logs.mean(1)
-    order = whole.argsort(1)
-    return logs.gather(2, order[:, None].expand_as(logs)), whole.gather(1, order)
+    order = whole.argsort(dim=1, stable=True)
+    ordered = logs.gather(2, order[:, None].expand_as(logs)), whole.gather(1, order)
+    return ordered[0].to(planes.dtype), ordered[1].to(planes.dtype)

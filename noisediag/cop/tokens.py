@@ -10,6 +10,7 @@ makes a token free of scale.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
@@ -157,9 +158,18 @@ class Tokens:
         every = {name: values[:, : t * ny * nx] for name, values in self._every().items()}
         return replace(self._with(every), grids=self.grids[:1])
 
-    def select(self, bags: Tensor) -> Tokens:
+    def select(self, bags: Tensor | slice) -> Tokens:
         """Some of the bags, by their numbers."""
         return self._with({name: values[bags] for name, values in self._every().items()})
+
+    @staticmethod
+    def joined(parts: Sequence[Tokens]) -> Tokens:
+        """The bags of several, one after the other; their blocks lie alike."""
+        if len(parts) == 1:
+            return parts[0]
+        every = [part._every() for part in parts]
+        names = every[0].keys()
+        return parts[0]._with({name: torch.cat([one[name] for one in every]) for name in names})
 
     def taken(self, index: Tensor, left_out: Tensor) -> Tokens:
         """Each block replaced by the one that `index` (B, N) names, whichever is `left_out` (B, N) by another one."""
@@ -194,28 +204,45 @@ def _replace_isolated(tiles: Tensor, extreme: Tensor, level: Tensor) -> tuple[Te
     (replaced, isolated), of the shape of `tiles`. Sums are those of distances to the level: squares of the values
     themselves would round away a small deviation.
     """
+    many = extreme.sum((1, 2)) >= SPARSE_SHARE * extreme[0].numel()  # each tile on its own, whichever lie beside it
+    if bool(many.all()):
+        return _replace_many(tiles, extreme, level)
+    if not bool(many.any()):
+        return _replace_few(tiles, extreme, level)
+    replaced, isolated = torch.empty_like(tiles), torch.empty_like(extreme)
+    for which, replace_ in ((many, _replace_many), (~many, _replace_few)):
+        replaced[which], isolated[which] = replace_(tiles[which], extreme[which], level[which])
+    return replaced, isolated
+
+
+def _replace_few(tiles: Tensor, extreme: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """`_replace_isolated`, the windows one by one."""
     reach = IMPULSE_WINDOW // 2
     at = extreme.nonzero(as_tuple=True)
-    if len(at[0]) < SPARSE_SHARE * tiles.numel():  # so few: their windows one by one
-        height, width = tiles.shape[1:]
-        steps = torch.arange(-reach, reach + 1, device=tiles.device)
-        y, x = at[1][:, None, None] + steps[:, None], at[2][:, None, None] + steps
-        present = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        place = (at[0][:, None, None], y.clamp(0, height - 1), x.clamp(0, width - 1))
-        other = (present & ~extreme[place]).to(tiles.dtype)
-        own = level[at[0]]  # (n, 1, 1)
-        away = tiles[place] - own
-        light = other * away
-        local, isolated = _stands_out(
-            other.sum((1, 2)),
-            light.sum((1, 2)),
-            (light * away).sum((1, 2)),
-            present.to(tiles.dtype).sum((1, 2)),
-        )
-        mask, replaced = torch.zeros_like(extreme), tiles.clone()
-        mask[at] = isolated
-        replaced[at] = torch.where(isolated, own[:, 0, 0] + local, tiles[at])
-        return replaced, mask
+    height, width = tiles.shape[1:]
+    steps = torch.arange(-reach, reach + 1, device=tiles.device)
+    y, x = at[1][:, None, None] + steps[:, None], at[2][:, None, None] + steps
+    present = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    place = (at[0][:, None, None], y.clamp(0, height - 1), x.clamp(0, width - 1))
+    other = (present & ~extreme[place]).to(tiles.dtype)
+    own = level[at[0]]  # (n, 1, 1)
+    away = tiles[place] - own
+    light = other * away
+    local, isolated = _stands_out(
+        other.sum((1, 2)),
+        light.sum((1, 2)),
+        (light * away).sum((1, 2)),
+        present.to(tiles.dtype).sum((1, 2)),
+    )
+    mask, replaced = torch.zeros_like(extreme), tiles.clone()
+    mask[at] = isolated
+    replaced[at] = torch.where(isolated, own[:, 0, 0] + local, tiles[at])
+    return replaced, mask
+
+
+def _replace_many(tiles: Tensor, extreme: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """`_replace_isolated`, all windows at once."""
+    reach = IMPULSE_WINDOW // 2
     present = functional.pad(torch.ones_like(tiles[:1]), (reach,) * 4)
     others = functional.pad((~extreme).to(tiles.dtype), (reach,) * 4)
     padded = functional.pad(tiles - level, (reach,) * 4)
@@ -299,9 +326,9 @@ def _block_means(cells: Tensor, shift: int) -> Tensor:
 def band_energies(bags: Tensor) -> Tensor:
     """`Tokens.energy` of the first grid alone, (B, N, BANDS), of bags as `tokenize` takes them."""
     clean, _ = _without_impulses(bags.flatten(0, 1))
-    blocks = _blocks(clean)
+    blocks = _blocks(clean).reshape(len(bags), -1, BLOCK * BLOCK)
     coefficients = (blocks - blocks.mean(-1, keepdim=True)) @ block_transform().to(bags).T
-    return (coefficients.square() @ band_matrix().to(bags)).reshape(len(bags), -1, BANDS)
+    return coefficients.square() @ band_matrix().to(bags)
 
 
 def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
@@ -333,15 +360,15 @@ def tokenize(bags: Tensor, *, grids: int = 2) -> Tokens:
         window = slice(shift, height - shift), slice(shift, width - shift)
         blocks = _blocks(clean[:, window[0], window[1]])
         mean = _block_means(exact, shift).to(blocks)
-        coefficients = (blocks - mean[..., None]) @ transform.T
         ny, nx = mean.shape[1:]
+        coefficients = (blocks - mean[..., None]).reshape(b, -1, BLOCK * BLOCK) @ transform.T
         shapes.append((t, ny, nx))
         means.append(mean.reshape(b, -1))
         squared = coefficients.square()
-        energies.append((squared @ bands).reshape(b, -1, BANDS))
-        logs.append(((squared + TINY_ENERGY).log() @ groups).reshape(b, -1, GROUPS))
-        rows.append(coefficients[..., ROW_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
-        columns.append(coefficients[..., COLUMN_COEFFICIENTS].reshape(b, -1, BLOCK - 1))
+        energies.append(squared @ bands)
+        logs.append((squared + TINY_ENERGY).log() @ groups)
+        rows.append(coefficients[..., ROW_COEFFICIENTS])
+        columns.append(coefficients[..., COLUMN_COEFFICIENTS])
         shares.append(_block_means(marks, shift).reshape(4, b, -1))
         moments.append(_block_means(powers, shift).reshape(3, b, -1))
         pixels.append(_blocks(tiles[:, window[0], window[1]]).reshape(b, -1, BLOCK * BLOCK))

@@ -117,21 +117,32 @@ def linspace(
 # put together and taken apart
 
 
-def _joined(function: Callable[..., Array], tensors: Sequence[Tensor], dim: int) -> Tensor:
+def _alike(tensors: Sequence[Tensor]) -> list[Array]:
+    """Their arrays, of one type: as torch, the highest of them."""
     arrays = [t.array for t in tensors]
-    kinds = {a.dtype for a in arrays}
-    if len(kinds) > 1:  # as torch: to the highest of them
-        highest = max(kinds, key=lambda kind: (BOOL, WHOLE, SINGLE, DOUBLE).index(kind))
-        arrays = [a.astype(highest, copy=False) for a in arrays]
-    return Tensor(function(arrays, axis=dim))
+    first = arrays[0].dtype
+    for array in arrays:
+        if array.dtype is not first:
+            highest = max({a.dtype for a in arrays}, key=(BOOL, WHOLE, SINGLE, DOUBLE).index)
+            return [a.astype(highest, copy=False) for a in arrays]
+    return arrays
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    return _joined(np.concatenate, tensors, dim)
+    return Tensor(np.concatenate(_alike(tensors), axis=dim))
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    return _joined(np.stack, tensors, dim)
+    arrays = _alike(tensors)
+    shape = arrays[0].shape
+    axis = dim % (len(shape) + 1)
+    made = np.empty((*shape[:axis], len(arrays), *shape[axis:]), arrays[0].dtype)
+    index: tuple[Any, ...] = (slice(None),) * axis
+    for number, array in enumerate(arrays):
+        if array.shape != shape:
+            raise EngineError(f"a stack of {shape} and {array.shape}")
+        made[(*index, number)] = array
+    return Tensor(made)
 
 
 def split(values: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 SHORT = 64  # Along so few contiguous numbers a product with ones is faster than a sum.
 FEW = 16  # columns that are turned into rows
+FEW_TO_SORT = 256  # numbers that are sorted rather than parted
 LONG = 128  # More rows than this are added up in parts, whose sums are added then: single precision loses less.
 
 
@@ -20,17 +21,25 @@ def _ones(count: int, dtype: np.dtype[Any]) -> Array:
 
 
 def total(array: Array, dim: Any, keepdim: bool) -> Array:
-    """The sum along `dim`: None, one, or several."""
-    if dim is None:
-        return np.asarray(array.sum(keepdims=keepdim))
-    if isinstance(dim, int) and array.dtype.kind == "f":
+    """The sum along `dim`: None, one, or several. Of one entry of the first dimension, a bag, it does not depend on
+    the others.
+    """
+    if dim.__class__ is int and array.dtype.kind == "f":
         axis = dim % array.ndim
+        shape = array.shape
         if axis == array.ndim - 1:
-            if array.shape[-1] <= SHORT and array.size and array.flags.c_contiguous and array.ndim > 1:
-                made = np.dot(array.reshape(-1, array.shape[-1]), _ones(array.shape[-1], array.dtype))
-                return np.asarray(made.reshape(*array.shape[:-1], *((1,) if keepdim else ())))
-        elif array.shape[axis] > LONG and array.dtype == np.float32:
+            if shape[-1] <= SHORT and axis and array.size and array.strides[-1] == array.itemsize:
+                rows = {2: array[:, None], 3: array}.get(array.ndim)
+                if rows is None and array.flags.c_contiguous:
+                    rows = array.reshape(shape[0], -1, shape[-1])
+                if rows is not None:
+                    sums = np.matmul(rows, _ones(shape[-1], array.dtype))
+                    return np.asarray(sums.reshape(*shape[:-1], 1) if keepdim else sums.reshape(shape[:-1]))
+        elif shape[axis] > LONG and array.dtype == np.float32:
             return _in_parts(array, axis, keepdim)
+        elif axis == 1 and array.ndim == 3 and shape[2] <= FEW and array.flags.c_contiguous:
+            sums = np.matmul(_ones(shape[1], array.dtype), array)
+            return np.asarray(sums[:, None] if keepdim else sums)
     return np.asarray(array.sum(axis=dim, keepdims=keepdim))
 
 
@@ -40,7 +49,10 @@ def _in_parts(array: Array, axis: int, keepdim: bool) -> Array:
     index = (slice(None),) * axis
     shape = array.shape
     whole = array[(*index, slice(parts * LONG))].reshape(*shape[:axis], parts, LONG, *shape[axis + 1 :])
-    made = whole.sum(axis=axis + 1)
+    if axis == 1 and array.ndim == 3 and shape[2] <= FEW and array.flags.c_contiguous:
+        made = np.matmul(_ones(LONG, array.dtype), whole)
+    else:
+        made = np.add.reduce(whole, axis=axis + 1)
     made = _in_parts(made, axis, False) if parts > LONG else made.sum(axis=axis)
     if parts * LONG < shape[axis]:
         made = made + array[(*index, slice(parts * LONG, None))].sum(axis=axis)
@@ -75,10 +87,22 @@ def quantile(array: Array, at: Any, dim: int) -> Array:
 
     As torch: a not-a-number makes its quantiles one.
     """
-    moved = np.moveaxis(array, dim, -1)
-    made = _quantiles(moved, np.atleast_1d(np.asarray(at, array.dtype)), moved.shape[-1] - 1)
-    made = np.where(np.isnan(moved).any(-1), array.dtype.type(np.nan), made)
-    return np.asarray(made if np.ndim(at) else made[0])
+    moved = np.moveaxis(array, dim, -1) if dim % array.ndim != array.ndim - 1 else array
+    wanted = np.asarray(at, array.dtype).reshape(-1)
+    place = wanted * wanted.dtype.type(moved.shape[-1] - 1)
+    low, high = np.floor(place).astype(np.intp), np.ceil(place).astype(np.intp)
+    if moved.shape[-1] <= FEW_TO_SORT:
+        ordered = np.sort(moved, axis=-1)
+    else:  # the last one, too: there a not-a-number would be
+        ordered = np.partition(moved, sorted({*low.tolist(), *high.tolist(), moved.shape[-1] - 1}), axis=-1)
+    bad = np.isnan(ordered[..., -1])
+    shape = (-1, *(1,) * (moved.ndim - 1))
+    along = (moved.ndim - 1, *range(moved.ndim - 1))
+    first, second = (ordered[..., i].transpose(along) for i in (low, high))
+    made = _between(first, second, (place - low).astype(array.dtype).reshape(shape))
+    if bad.any():
+        made[:, bad] = np.nan
+    return made if np.ndim(at) else np.asarray(made[0])
 
 
 def nanquantile(array: Array, at: float, dim: int) -> Array:
@@ -90,18 +114,6 @@ def nanquantile(array: Array, at: float, dim: int) -> Array:
     high = np.minimum(low + 1, last.clip(0))
     first, second = (np.take_along_axis(moved, i[..., None], -1)[..., 0] for i in (low, high))
     return _between(first, second, (place - low).astype(array.dtype))
-
-
-def _quantiles(moved: Array, at: Array, last: int) -> Array:
-    """(Q, ...) along the last dimension, of `last` + 1 numbers."""
-    place = at * at.dtype.type(last)
-    low = np.floor(place).astype(np.int64)
-    high = np.ceil(place).astype(np.int64)
-    wanted = sorted({*low.tolist(), *high.tolist()})
-    ordered = np.partition(moved, wanted, axis=-1)
-    first, second = (np.moveaxis(ordered[..., i], -1, 0) for i in (low, high))
-    part = (place - low).astype(moved.dtype).reshape(-1, *(1,) * (moved.ndim - 1))
-    return _between(first, second, part)
 
 
 def _between(first: Array, second: Array, part: Array) -> Array:

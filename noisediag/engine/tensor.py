@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,15 +107,20 @@ def wrapped(array: Any, dtype: np.dtype[Any]) -> Tensor:
 
 def _binary(function: Callable[..., Any], *, swapped: bool = False, to_bool: bool = False) -> Any:
     def operate(self: Tensor, other: Any) -> Tensor:
-        a, dtype = self.array, self.array.dtype
-        if type(other) is Tensor and other.array.dtype is dtype:  # the usual cases first: they come thousands of times
-            made = function(a, other.array)
-        elif type(other) is float and dtype is SINGLE and a.ndim:
-            made = function(other, a) if swapped else function(a, other)
-        else:
-            a, b, dtype = pair(self, other)
-            made = function(b, a) if swapped else function(a, b)
-        return wrapped(made, BOOL if to_bool else dtype)
+        a = self.array
+        dtype = a.dtype
+        kind = type(other)
+        # The usual cases first: they come thousands of times, and numpy keeps their type by itself.
+        if kind is float or kind is int:
+            if (dtype is SINGLE or dtype is DOUBLE) and a.ndim:
+                return Tensor(function(other, a) if swapped else function(a, other))
+        elif isinstance(other, Tensor):
+            b = other.array
+            if b.dtype is dtype:
+                made = function(a, b)
+                return Tensor(made if type(made) is np.ndarray else np.asarray(made))
+        a, b, dtype = pair(self, other)
+        return wrapped(function(b, a) if swapped else function(a, b), BOOL if to_bool else dtype)
 
     return operate
 
@@ -123,6 +129,14 @@ def _quotient(function: Callable[..., Any], *, swapped: bool = False) -> Any:
     """As `_binary`, but whole numbers are made single precision first: numpy would make them double."""
 
     def operate(self: Tensor, other: Any) -> Tensor:
+        a = self.array
+        dtype = a.dtype
+        if (dtype is SINGLE or dtype is DOUBLE) and a.ndim:
+            kind = type(other)
+            if kind is float or kind is int:
+                return Tensor(function(other, a) if swapped else function(a, other))
+            if isinstance(other, Tensor) and other.array.dtype is dtype:
+                return Tensor(function(a, other.array))
         a, b, dtype = pair(self, other)
         if dtype.kind != "f":
             a, b, dtype = np.asarray(a, SINGLE), np.asarray(b, SINGLE), SINGLE
@@ -142,13 +156,23 @@ def _alike(function: Callable[..., Any]) -> Any:
 
 def _in_place(function: Callable[..., Any]) -> Any:
     def operate(self: Tensor, other: Any) -> Tensor:
+        a = self.array
+        if isinstance(other, Tensor) and other.array.dtype is a.dtype:
+            function(a, other.array, out=a)
+            return self
         _, b, dtype = pair(self, other)
-        if dtype != self.array.dtype:
-            raise EngineError(f"{dtype} does not go into a tensor of {self.array.dtype}")
-        function(self.array, b, out=self.array)
+        if dtype != a.dtype:
+            raise EngineError(f"{dtype} does not go into a tensor of {a.dtype}")
+        function(a, b, out=a)
         return self
 
     return operate
+
+
+@cache
+def _rows(count: int) -> Array:
+    """Numbers of so many rows, (count, 1)."""
+    return np.arange(count)[:, None]
 
 
 def _unary(function: Callable[..., Any]) -> Any:
@@ -244,7 +268,10 @@ class Tensor:
     # parts, shapes and types
 
     def __getitem__(self, index: Any) -> Tensor:
-        made = self.array[array_of(index)]
+        kind = type(index)
+        if kind is not int and kind is not slice:
+            index = array_of(index)
+        made = self.array[index]
         return Tensor(made if type(made) is np.ndarray else np.asarray(made))
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -280,7 +307,9 @@ class Tensor:
         return Tensor(np.broadcast_to(self.array, other.array.shape))
 
     def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
-        return tuple(Tensor(np.asarray(part)) for part in np.moveaxis(self.array, dim, 0))
+        array = self.array
+        index: tuple[Any, ...] = (slice(None),) * (dim % array.ndim)
+        return tuple(Tensor(np.asarray(array[(*index, number)])) for number in range(array.shape[dim]))
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
         index = (slice(None),) * (dim % self.array.ndim) + (slice(start, start + length),)
@@ -373,6 +402,8 @@ class Tensor:
         a, b = self.array, other.array
         if a.dtype != b.dtype or a.dtype.kind != "f":
             raise EngineError(f"a product of matrices of {a.dtype} and {b.dtype}")
+        if a.ndim == 2:  # row by row: what becomes of one, a bag, does not depend on those beside it
+            return Tensor(np.matmul(a[:, None], b)[:, 0])
         return wrapped(np.matmul(a, b), a.dtype)
 
     # elementwise
@@ -390,7 +421,10 @@ class Tensor:
     def sigmoid(self) -> Tensor:
         array = real(self)
         with np.errstate(over="ignore"):  # of far below 0: 1 / inf is what it is
-            return wrapped(1 / (1 + np.exp(-array)), array.dtype)
+            made = np.asarray(np.negative(array))
+            np.exp(made, out=made)
+            made += 1
+            return Tensor(np.divide(1, made, out=made))
 
     def digamma(self) -> Tensor:
         """Of halves of whole numbers, up from that of 1 and of 1/2 (Abramowitz and Stegun 6.3.2 to 6.3.5)."""
@@ -410,6 +444,9 @@ class Tensor:
         dtype = array.dtype
         if not array.ndim:
             min, max = (end if end is None else dtype.type(end) for end in (min, max))  # noqa: A001
+        elif dtype.kind == "f" and min is not None:  # as the usual cases of `_binary`
+            array = np.maximum(array, min)
+            return Tensor(array if max is None else np.minimum(array, max, out=array))
         if min is not None:
             array = np.maximum(array, min)
         if max is not None:
@@ -444,15 +481,15 @@ class Tensor:
         array = self.array
         if array.dtype == BOOL:
             return Tensor(np.asarray(np.sum(array, axis=dim, keepdims=keepdim, dtype=WHOLE)))
-        return wrapped(sums.total(array, dim, keepdim), array.dtype)
+        return Tensor(sums.total(array, dim, keepdim))
 
     def mean(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         array = self.array
         if array.dtype.kind != "f":
             raise EngineError(f"the mean of {array.dtype}: cast it first")
         total = sums.total(array, dim, keepdim)
-        count = array.size // max(total.size, 1)
-        return wrapped(total / array.dtype.type(count), array.dtype)
+        total = total / array.dtype.type(array.size // max(total.size, 1))
+        return Tensor(total if type(total) is np.ndarray else np.asarray(total))
 
     def std(self, dim: int, *, correction: int = 1) -> Tensor:
         array = self.array
@@ -480,7 +517,7 @@ class Tensor:
     def argmin(self, dim: int) -> Tensor:
         return Tensor(np.asarray(self.array.argmin(dim)))
 
-    def argsort(self, dim: int) -> Tensor:
+    def argsort(self, dim: int, stable: bool = True) -> Tensor:
         return Tensor(sums.argsort(self.array, dim))
 
     def sort(self, dim: int) -> Sorted:
@@ -499,6 +536,9 @@ class Tensor:
 
     def gather(self, dim: int, index: Tensor) -> Tensor:
         own = self.array
+        if own.ndim == 2 and dim % 2 == 1:
+            rows = _rows(len(index.array))
+            return Tensor(own[rows, index.array])
         sides = tuple(
             slice(None) if axis == dim % own.ndim else slice(side) for axis, side in enumerate(index.array.shape)
         )
@@ -525,5 +565,7 @@ class Tensor:
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
         if as_tuple:
-            return tuple(Tensor(part) for part in self.array.nonzero())
+            array = self.array  # places in the flat array are found several times faster
+            flat = np.flatnonzero(array)
+            return tuple(Tensor(part) for part in np.unravel_index(flat, array.shape))
         return Tensor(np.argwhere(self.array))

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.engine.orders import median
 from noisediag.images.image import Codes
 
 Counts = NDArray[np.int64]
@@ -194,7 +195,7 @@ def _candidates(gaps: Codes, slack: float) -> list[float]:
 
 def _fit(levels: Codes, gaps: Codes, guess: float) -> tuple[float, float, float] | None:
     """Least-squares (step, origin, largest residual) over level indices; None where the guess cannot index them."""
-    if float(np.median(np.abs(gaps / guess - np.rint(gaps / guess)))) > 0.3:
+    if float(median(np.abs(gaps / guess - np.rint(gaps / guess)))) > 0.3:
         return None
     index = np.concatenate([[0.0], np.cumsum(np.rint(gaps / guess))])
     step = origin = 0.0

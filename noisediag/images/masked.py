@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.engine.orders import median
 from noisediag.images.image import Codes
 
 Rectangle = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the whole mosaic
@@ -101,8 +102,8 @@ def _read(part: Codes, period: tuple[int, int]) -> Border | None:
         if values.size < MIN_PIXELS:
             return None
         values = values if values.shape[0] >= values.shape[1] else values.T
-        middle = float(np.median(values))
-        spread = max(1.4826 * float(np.median(np.abs(values - middle))), 0.5)
+        middle = float(median(values))
+        spread = max(1.4826 * float(median(np.abs(values - middle))), 0.5)
         kept = np.abs(values - middle) <= OUTLIER_SIGMAS * spread
         if kept.mean() < 1 - OUTLIERS:
             return None
@@ -117,6 +118,6 @@ def _read(part: Codes, period: tuple[int, int]) -> Border | None:
 
 def _darker(strip: Border | None, beside: Codes) -> Border | None:
     """`strip` if it is darker than the picture beside it: in a dark frame nothing tells masked pixels from others."""
-    if strip is None or float(np.median(beside)) < float((strip.mean_dn + DARKER * strip.noise_dn).max()):
+    if strip is None or float(median(beside)) < float((strip.mean_dn + DARKER * strip.noise_dn).max()):
         return None
     return strip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from noisediag import images
+from noisediag.engine.orders import median
 from noisediag.footprint.plane import CurvePoint, Estimate, PlaneFootprint, VarianceLaw, in_units
 from noisediag.images.image import Plane
 from noisediag.readout.tiles import Bag, Part
@@ -65,7 +66,7 @@ def emptied(plane: PlaneFootprint, bag: Bag, found: Bare) -> PlaneFootprint:
     The curve is what the few pixels amount to, from nothing to as much as the container's rounding can hide.
     """
     hidden = 0.0 if bag.container is None else bag.container / 2
-    signal = float(np.median(bag.tiles))
+    signal = float(median(bag.tiles))
     variance = found.sigma**2
     point = CurvePoint(signal, found.sigma, 0.0, max(2 * found.sigma, hidden))
     span = plane.span_dn

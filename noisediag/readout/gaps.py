@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.engine.orders import quantile
 from noisediag.footprint.plane import PlaneFootprint, counts_as_found, in_units
 from noisediag.readout.missing import block_limit, block_shares
 from noisediag.readout.tiles import Bag
@@ -42,7 +43,7 @@ def nearness(bag: Bag) -> float | None:
         return None
     near, far = near[known], far[known]
     both = near + far  # of noise that is independent neither is favoured
-    quiet = both <= np.quantile(both, QUIET)
+    quiet = both <= quantile(both, QUIET)
     return float(near[quiet].sum() / far[quiet].sum())
 
 

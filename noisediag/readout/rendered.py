@@ -22,7 +22,8 @@ from noisediag.genome.correlation import autocorrelation
 from noisediag.genome.display import CODES, PLANES
 from noisediag.genome.parameters import parameter
 from noisediag.images.image import Image, Plane
-from noisediag.readout.tiles import Part, block_means, by_frame, join
+from noisediag.readout.questions import OfColours, Reading
+from noisediag.readout.tiles import Part, block_means, by_frame, evenly, join
 from noisediag.traces.jpeg import Traces, traces
 
 MAX_TILES = 12  # tiles of 256 x 256 px that the network reads
@@ -86,7 +87,7 @@ def read_part(
     whole: PlaneFootprint,
     image: Image,
     tokens: Tokens | None,
-) -> tuple[list[PlaneFootprint], PlaneFootprint, Rendered]:
+) -> Reading[tuple[list[PlaneFootprint], PlaneFootprint, Rendered]]:
     """The planes of a rendered picture, its luma (or its only plane), and what processing has left in it.
 
     `planes`, `whole`: what the sensor model says of them, which stands where the noise is as a sensor gives it, in
@@ -95,9 +96,8 @@ def read_part(
     frames = by_frame(part.groups)
     of_groups = part.bags[: len(part.groups)]
     tiles = [join([bag for members, bag in of_groups if members[0].name == p.name]).tiles for p in frames[0]]
-    device = next(model.parameters()).device
     # Tokens of several frames are those of other bags than the frames' together.
-    reading = read(model, tiles, device, tokens if len(frames) == 1 else None)
+    reading = yield from read(model, tiles, tokens if len(frames) == 1 else None)
     seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
     if reading.processed:
         planes = [
@@ -119,8 +119,8 @@ def _jpeg_traces(members: Sequence[Plane], image: Image) -> Traces | None:
 
 
 def read(
-    model: SensorModel, colours: Sequence[NDArray[np.float32]], device: torch.device, seen: Tokens | None = None
-) -> ProcessedReading:
+    model: SensorModel, colours: Sequence[NDArray[np.float32]], seen: Tokens | None = None
+) -> Reading[ProcessedReading]:
     """`colours`: tiles (T, h, w) of red, green and blue, or of gray alone; codes / white, at least SMALLEST_SIDE wide.
 
     `seen`: tokens of these tiles and of their luma, a bag each, where they are there already: they are taken if all the
@@ -133,11 +133,10 @@ def read(
     if network is None or not isinstance(calibration, Mapping):
         raise CheckpointError("the checkpoint has no part for rendered pictures")
     gray = len(colours) == 1
-    chosen = np.unique(np.linspace(0, len(colours[0]) - 1, min(MAX_TILES, len(colours[0]))).round().astype(int))
+    chosen = evenly(len(colours[0]), MAX_TILES)
     tiles = np.stack([colours[0 if gray else i][chosen] for i in range(3)], 1)
-    with torch.inference_mode():
-        own = seen.first_grid() if seen is not None and len(chosen) == len(colours[0]) else None
-        _, reading = network(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None].to(device), own)
+    own = seen.first_grid() if seen is not None and len(chosen) == len(colours[0]) else None
+    reading = yield OfColours(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None], own)
     low, high = (float(factor) for factor in calibration["curve"])
     signals = tuple(float(k) for k in (np.arange(KNOTS) / (KNOTS - 1)) ** 2)
     sigmas = (reading.curve.log_variance[0] / 2).exp().double().cpu().numpy()

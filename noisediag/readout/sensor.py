@@ -13,6 +13,7 @@ from noisediag.cop.calibration import alarm_shift, factors, limit_shift
 from noisediag.cop.heads import LEARNED, UNIFORM
 from noisediag.cop.models import SensorAnswer, SensorModel
 from noisediag.engine import torch
+from noisediag.engine.orders import median, quantile
 from noisediag.footprint.plane import (
     CLIPPED_SHARE,
     COARSER,
@@ -32,7 +33,7 @@ from noisediag.genome.parameters import PARAMETERS, Parameter
 from noisediag.images.image import SPANS_ALIKE, Image, Plane
 from noisediag.readout.emptiness import Bare, emptied
 from noisediag.readout.gaps import cautious
-from noisediag.readout.tiles import Bag, Part, by_frame, whole_shape
+from noisediag.readout.tiles import Bag, Part, by_frame, evenly, whole_shape
 from noisediag.traces.lines_and_waves import Arrangement, arrangement
 
 STRUCTURE_TILES = 4  # Rows, columns and waves are looked for in so many tiles; more cost time and change little.
@@ -123,7 +124,7 @@ def plane_footprint(
         curve=_curve(model.calibration, answer, law, means, raw=raw, any_noise=_any_pixel_noise(estimates)),
         law=law,
         parameters=estimates,
-        signal_median=float(np.median(means)),
+        signal_median=float(median(means)),
         effective_sigma=float(np.sqrt(np.mean(np.square(law.sigma(means))))),
         white_known=plane.white_known,
         offset_known=plane.offset_known,
@@ -211,7 +212,7 @@ def _curve(
     low_factor, high_factor = factors(calibration, "curve", answer, raw=raw)
     quantiles = answer.reading.curve[0].cpu().numpy().astype(np.float64)  # (signals, levels)
     at = answer.evidence.signal[0].cpu().numpy().astype(np.float64)
-    first, last = np.quantile(means, (0.005, 0.995))
+    first, last = quantile(means, (0.005, 0.995))
     signals = np.linspace(first, last, CURVE_POINTS)
     sigmas = law.sigma(signals)
     below, middle, above = (np.interp(signals, at, quantiles[:, i]) for i in range(3))
@@ -280,7 +281,7 @@ def _calibrated(
 
 def _lines_and_waves(bag: Bag) -> Arrangement:
     """Of a few tiles, evenly spread: more say little that these do not."""
-    index = np.unique(np.linspace(0, len(bag.tiles) - 1, STRUCTURE_TILES).round().astype(int))
+    index = evenly(len(bag.tiles), STRUCTURE_TILES)
     return arrangement(bag.seen[index], None if bag.missing is None else bag.missing[index])
 
 

@@ -252,9 +252,16 @@ def side_by_side(bags: Sequence[Bag], most_px: int) -> list[list[Bag]]:
     return groups
 
 
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """At most so many of `count` places, evenly spread from the first to the last."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).round().astype(np.intp)
+
+
 def thinned(bag: Bag, most: int) -> Bag:
     """At most so many of its tiles, evenly spread."""
-    index = np.unique(np.linspace(0, len(bag.tiles) - 1, min(most, len(bag.tiles))).round().astype(int))
+    index = evenly(len(bag.tiles), most)
     return replace(bag, tiles=bag.tiles[index], missing=None if bag.missing is None else bag.missing[index])
 
 

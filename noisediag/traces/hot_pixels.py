@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.engine.orders import distinct, median, quantile
+
 Tiles = NDArray[np.float32]  # (T, H, W), normalised
 Numbers = NDArray[np.float64]
 
@@ -77,7 +79,7 @@ def hot_pixels(planes: Sequence[tuple[Tiles, float]], *, colours: bool = False) 
     """
     most = max(1, MOST_TILES // len(planes))
     seen = [
-        tiles[np.unique(np.linspace(0, len(tiles) - 1, min(most, len(tiles))).round().astype(int))]
+        tiles[distinct(np.linspace(0, len(tiles) - 1, min(most, len(tiles))).round().astype(int))]
         for tiles, _ in planes
     ]
     found = [one for one in map(_alone, seen) if one is not None]
@@ -92,13 +94,13 @@ def hot_pixels(planes: Sequence[tuple[Tiles, float]], *, colours: bool = False) 
         return None
     leak, value = (np.concatenate([getattr(one, name) for one in found]) for name in ("leak", "value"))
     beyond = np.concatenate([(one.excess - one.threshold) for one in found])
-    median, high = np.quantile(beyond, (0.5, 0.9))
-    if np.median(leak) > MAX_MEDIAN_LEAK or high < MIN_TAIL * median or (value >= WHITE).mean() > MAX_WHITE:
+    middle, high = quantile(beyond, (0.5, 0.9))
+    if median(leak) > MAX_MEDIAN_LEAK or high < MIN_TAIL * middle or (value >= WHITE).mean() > MAX_WHITE:
         return None
     if _clustered(np.concatenate([_counts(one.at, tiles.shape) for one, tiles in zip(found, seen, strict=True)])):
         return None
     in_dn = np.concatenate([one.excess * span for one, (_, span) in zip(found, planes, strict=True)])
-    return HotPixels(share, float(in_dn.mean()), float(np.median(in_dn)))
+    return HotPixels(share, float(in_dn.mean()), float(median(in_dn)))
 
 
 def far_pixels(tiles: Tiles) -> NDArray[np.bool_]:
@@ -151,8 +153,8 @@ def _alone(tiles: Tiles) -> _Far | None:
     at, sd = np.stack([tile, row, column], axis=1)[whole], sd[whole]
     patch = tiles[at[:, 0, None, None], at[:, 1, None, None] + REACH[:, None], at[:, 2, None, None] + REACH]
     patch = patch.astype(np.float64)
-    ground, around, own = np.median(patch[:, OUTER], axis=1), patch[:, INNER], patch[:, 2, 2]
-    excess = own - np.median(around, axis=1)
+    ground, around, own = median(patch[:, OUTER], axis=1), patch[:, INNER], patch[:, 2, 2]
+    excess = own - median(around, axis=1)
     others = (around.sum(axis=1) - around.max(axis=1)) / 7  # without the brightest, which may be hot itself
     leak = (others - ground) / np.maximum(own - ground, TINY)
     alone = (excess > FAR_SD * sd) & (leak < MAX_LEAK + 3 * sd / (math.sqrt(7) * np.maximum(excess, TINY)))
@@ -171,7 +173,7 @@ def _together(planes: Sequence[_Far], share: float) -> float:
     near = cKDTree(places * np.array([3, 1, 1])).query_pairs(1, p=np.inf, output_type="ndarray")  # tiles lie apart
     pairs = near[colour[near[:, 0]] != colour[near[:, 1]]]
     chance = 1 - (1 - share) ** (9 * (len(planes) - 1))
-    return len(np.unique(pairs)) / len(places) - chance
+    return len(distinct(pairs)) / len(places) - chance
 
 
 def _counts(at: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int_]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.engine.orders import median, quantile
+
 Tiles = NDArray[np.floating[Any]]  # (T, H, W), normalised
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -78,7 +80,7 @@ def offsets(tiles: Tiles, missing: Mask | None = None) -> float | None:
     around = _area_means(np.minimum(distance, STRAY * _upper_median(distance))) / np.float32(MEAN_SD)
     if not around.any():
         return None
-    least = MIN_SCALE * np.median(around[around > 0])
+    least = MIN_SCALE * median(around[around > 0])
     around = np.where(around > 0, np.maximum(around, least), np.float32(np.inf))  # clipped areas show nothing
     near = distance.reshape(*around.shape, QUIET_AREA_PX[1]) <= (CLIP_SD * around)[..., None]
     weight = np.where(near, (1 / np.square(around))[..., None], np.float32(0)).reshape(distance.shape)
@@ -92,12 +94,12 @@ def offsets(tiles: Tiles, missing: Mask | None = None) -> float | None:
     total = np.where(seen, total, 1)
     mean = (weight * difference).sum(axis=2) / total
     error = CLIPPED_COST * np.square(weight * (difference - mean[..., None])).sum(axis=2) / total**2
-    seen &= error <= np.quantile(error[seen], QUIET_ROWS)
+    seen &= error <= quantile(error[seen], QUIET_ROWS)
     offset, chance = (mean + centre[..., 0])[seen], error[seen]
-    kept = np.abs(offset) <= CLIP_SD / MAD_SD * np.median(np.abs(offset))
+    kept = np.abs(offset) <= CLIP_SD / MAD_SD * median(np.abs(offset))
     measured = float(np.mean(offset[kept] ** 2)) / CLIPPED_VARIANCE
     found = (measured - float(np.mean(chance[kept]))) / 6
-    return float(np.sqrt(found)) if found > MIN_SIGNIFICANCE**2 * float(np.median(chance)) / 6 else 0.0
+    return float(np.sqrt(found)) if found > MIN_SIGNIFICANCE**2 * float(median(chance)) / 6 else 0.0
 
 
 def _area_means(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -142,7 +144,7 @@ def periodic_share(tiles: Tiles) -> float | None:
     window = _window(height, width)
     spectrum = (np.abs(np.fft.rfft2(flat * window)) ** 2).mean(axis=0)
     radius, _, _ = _rings(height, width)
-    noise = float(np.median(spectrum[radius > 0.35]))
+    noise = float(median(spectrum[radius > 0.35]))
     if not noise > 0:
         return None
     frequency = strongest_wave(flat, spectrum, noise)
@@ -155,8 +157,8 @@ def periodic_share(tiles: Tiles) -> float | None:
     # A cosine of amplitude 2a has the variance 2 a^2. The bins of a mean of T spectra are gamma distributed; what their
     # median is to their mean is from Wilson and Hilferty (1931).
     variance = noise / (1 - 1 / (9 * len(tiles))) ** 3 / float((window**2).sum())
-    share = float(np.median(2 * strength**2) / variance)
-    everywhere = np.median(np.median(steady, axis=1) / np.maximum(strength, 1e-30)) >= MIN_STEADINESS
+    share = float(median(2 * strength**2) / variance)
+    everywhere = median(median(steady, axis=1) / np.maximum(strength, 1e-30)) >= MIN_STEADINESS
     if share < MIN_SHARE or not everywhere:
         return 0.0
     return share / (1 + share)
@@ -185,10 +187,10 @@ def _level_beside(spectrum: Numbers, row: int, column: int) -> float:
     reach = reach[np.abs(reach) > 2]
     rows, columns = (row + reach) % spectrum.shape[0], np.clip(column + reach, 0, spectrum.shape[1] - 1)
     if column == 0:
-        return float(np.median(spectrum[rows, 0]))
+        return float(median(spectrum[rows, 0]))
     if row == 0:
-        return float(np.median(spectrum[0, columns]))
-    return float(np.median(spectrum[np.ix_(rows, columns)]))
+        return float(median(spectrum[0, columns]))
+    return float(median(spectrum[np.ix_(rows, columns)]))
 
 
 def _refined_frequency(flat: Numbers, down: float, across: float) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noisediag.engine.orders import distinct, median, quantile
+
 MIN_PIXELS = 64  # of a pile; fewer cannot be told from the tail of the noise
 MIN_SHARE = 5e-4  # of the pixels
 STRAY = 5  # pixels above that are no part of it
@@ -52,7 +54,7 @@ def plateau(tiles: NDArray[Any]) -> Plateau | None:
     the level, would be much stronger is for the caller to see.
     """
     least = int(max(MIN_PIXELS, MIN_SHARE * tiles.size))
-    low = float(np.quantile(tiles[:, ::4, ::4], 0.001))
+    low = float(quantile(tiles[:, ::4, ::4], 0.001))
     top = float(np.partition(tiles, -1 - STRAY, axis=None)[-1 - STRAY])
     if not top > low:
         return None
@@ -60,7 +62,7 @@ def plateau(tiles: NDArray[Any]) -> Plateau | None:
     if noise is None:
         return None
     values = np.sort(tiles[tiles > top - 6 * noise].astype(np.float64))
-    gaps = np.diff(np.unique(values))
+    gaps = np.diff(distinct(values))
     step = float(gaps.min()) if len(gaps) else 0.0
     if len(values) < least or noise < MIN_NOISE * step:
         return None
@@ -83,11 +85,11 @@ def _pile(values: NDArray[np.float64], noise: float, step: float) -> tuple[float
     start = np.searchsorted(values, values[-1 - STRAY] - 2 * noise)
     ends = np.searchsorted(values, values + width, side="right") - np.arange(len(values))
     at = start + int(np.argmax(ends[start:]))
-    level, scatter = float(np.median(values[at : at + ends[at]])), width / 2
+    level, scatter = float(median(values[at : at + ends[at]])), width / 2
     for _ in range(8):
         window = values[np.abs(values - level) <= max(WITHIN * scatter, 0.6 * step)]
-        level = float(np.median(window))
-        scatter = 1.4826 * float(np.median(np.abs(window - level)))
+        level = float(median(window))
+        scatter = 1.4826 * float(median(np.abs(window - level)))
     if scatter > 0:
         scatter = float(np.sqrt(np.mean(np.square(window - level)))) * 1.05  # what WITHIN cuts off of a Gaussian
     return level, scatter
@@ -126,7 +128,7 @@ def _smooth_noise(tiles: NDArray[Any], least: float, ceiling: float) -> float | 
     if enough.sum() < MIN_BLOCKS:
         return None
     noise = np.sqrt(sums[enough] / counts[enough] / 36)
-    return float(np.quantile(noise, QUIET)) / QUIET_BIAS
+    return float(quantile(noise, QUIET)) / QUIET_BIAS
 
 
 def _blocks(values: NDArray[Any]) -> NDArray[np.float64]:

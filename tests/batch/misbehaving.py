@@ -40,7 +40,7 @@ def read(path, **options):
         raise TruncatedError(f"{path}: ends\nearly")
     if word == b"slow":
         time.sleep(0.02)
-    return SimpleNamespace(path=str(path), gain=len(words))
+    return SimpleNamespace(path=str(path), gain=len(words), planes=[SimpleNamespace(shape=(16, 16))])
 
 
 class Estimator:
@@ -53,6 +53,9 @@ class Estimator:
 
     def estimate(self, image, gain=None):
         return hand_made._footprint(path=image.path, warnings=(f"gain {gain}",))
+
+    def estimate_together(self, images, gain=None):
+        return [self.estimate(image, gain) for image in images]
 
 
 def main():

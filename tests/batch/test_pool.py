@@ -161,3 +161,46 @@ def test_a_crash_a_hang_and_a_bomb_among_two_hundred(quick, run, tmp_path):
         f"{inside}/{number}.tif" for number in ("050", "100", "150")
     ]
     assert children() == before
+
+
+@linux
+@pytest.mark.parametrize("word", [b"segfault", b"once", b"short", b"grow"])
+def test_what_one_of_several_files_does_is_its_own(quick, worker, file, word):
+    paths = [file(b"fine", f"{n}.tif") for n in range(3)] + [file(word, "bad.tif"), file(b"fine", "last.tif")]
+    replies = worker(Limits(timeout_s=60, memory_mb=500)).measure_together(paths)
+    assert [reply["row"]["path"] for reply in replies] == paths
+    found = [reply["row"].get("error", {}).get("code") for reply in replies]
+    assert found == [
+        None,
+        None,
+        None,
+        {b"segfault": "crashed", b"short": "truncated", b"grow": "memory"}.get(word),
+        None,
+    ]
+
+
+def test_small_files_go_together_and_large_ones_alone(file):
+    paths = [file(b"fine", f"{n:02}.tif") for n in range(40)]
+    Path(paths[2]).write_bytes(b"fine " + bytes(pool.SMALL_BYTES))
+    two = Pool(EstimateOptions(), Limits(60, None), 2)
+    taken = []
+    while (part := two._take(paths)) is not None:
+        taken.append(part)
+    assert [index for part in taken for index in part] == list(range(40))
+    assert taken[0] == range(2)
+    assert taken[1] == range(2, 3)
+    assert max(map(len, taken)) == 8
+    assert len(taken[-1]) == 1  # towards the end, so that all workers end together
+    hurried = Pool(EstimateOptions(), Limits(5, None), 2)
+    assert hurried._take(paths) == range(1)
+
+
+def test_the_pool_measures_all_of_many(quick, file):
+    paths = [file(b"fine" if n % 7 else b"short", f"{n:02}.tif") for n in range(24)]
+    several = Pool(EstimateOptions(), Limits(60, None), 2)
+    several.start()
+    done = [one for found in several.run(paths) for one in found]
+    assert sorted(one.index for one in done) == list(range(24))
+    for one in done:
+        assert one.reply["row"]["path"] == paths[one.index]
+        assert (one.reply["row"]["status"] == "ok") == bool(one.index % 7)

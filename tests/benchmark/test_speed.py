@@ -52,10 +52,10 @@ def test_times_are_those_of_the_process_on_one_thread(models) -> None:
         torch.set_num_threads(before)
     model = type(models()["noisediag"])
     assert model.threads == {1}
-    assert model.calls == 2 * (4 + 2)  # one to warm up; on an image, and from the array
+    assert model.calls == 4 * (4 + 2)  # one to warm up; on an image, from the array, and from two files
     rows = {(row.method, row.width_px): row for row in result.rows}
     for width in (64, 160):
-        for method in ("noisediag", FROM_ARRAY):
+        for method in ("noisediag", FROM_ARRAY, "noisediag, gray PNG", "noisediag, colour PNG"):
             assert rows[method, width].cpu_seconds == pytest.approx(BUSY_S, rel=0.5)
         assert rows[REFERENCE, width].times_reference == 1
         ratio = rows["noisediag", width].cpu_seconds / rows[REFERENCE, width].cpu_seconds

@@ -107,6 +107,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rendered("gray_as_colour.png", np.repeat(_noisy(96, 96, 6)[..., None], 3, -1))
     rendered("colour.jpg", colours, quality=85)
     rendered("gray.jpg", _noisy(96, 120, 7), quality=60)
+    # What is exactly alike in several places of a picture: rounding must not say which of them comes first.
+    few = np.zeros((96, 96))
+    few[40:60, 30:50] = _noisy(20, 20, 10)
+    tiff("few_blocks.tif", few)
+    rendered("few_blocks.png", np.stack([few] * 3, -1))
+    mirrored = _noisy(96, 96, 11)
+    mirrored = mirrored + mirrored[::-1] + mirrored[:, ::-1] + mirrored[::-1, ::-1]
+    rendered("four_places_alike.png", mirrored / 4)
     holes = _noisy(96, 96, 8).astype(np.float32)
     holes[np.random.default_rng(9).random(holes.shape) < 0.05] = np.nan
     np.save(folder / "holes.npy", holes)
@@ -118,6 +126,25 @@ def test_both_engines_give_the_same_report(pictures: list[str]) -> None:
     found = {path: list(differences(of_numpy[path], of_torch[path])) for path in pictures}
     assert not any(found.values()), {path: lines[:5] for path, lines in found.items() if lines}
     assert sum(isinstance(report, dict) for report in of_numpy.values()) == len(pictures)
+
+
+_TOGETHER = """
+import json, sys
+from pathlib import Path
+from noisediag import images
+from noisediag.estimator import Estimator
+estimator = Estimator(device="cpu")
+read = [images.read(Path(path)) for path in sys.argv[1:]]
+together = [found.to_dict() for found in estimator.estimate_together(read)]
+print(json.dumps([[estimator.estimate(image).to_dict() for image in read], together]))
+"""
+
+
+def test_pictures_that_share_passes_read_as_they_do_alone(pictures: list[str]) -> None:
+    chosen = [path for path in pictures if not path.endswith((".dng", "smallest.tif"))]
+    alone, together = json.loads(run(_TOGETHER, *chosen))
+    for path, one, other in zip(chosen, alone, together, strict=True):
+        assert one == other, path
 
 
 def test_the_number_of_threads_changes_no_bit(pictures: list[str]) -> None:
@@ -134,8 +161,8 @@ def test_a_difference_is_noticed() -> None:
         assert list(differences(first, {"planes": [{**first["planes"][0], **changed}]}))
 
 
-_WITHOUT_TORCH = """
-import json, sys
+_ABSENT = """
+import sys
 class Absent:  # as if it were not installed
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "torch":
@@ -144,13 +171,16 @@ sys.meta_path.insert(0, Absent())
 import importlib.util
 seen = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "torch" else seen(name, *rest)
+"""
+_WITHOUT_TORCH = """
+import json, sys
+from noisediag.batch import pool
+pool._COMMAND = sys.argv[2] + pool._COMMAND
 from typer.testing import CliRunner
 from noisediag.cli import app
 for line in json.loads(sys.argv[1]):
     done = CliRunner().invoke(app, line)
     print(json.dumps([done.exit_code, done.output[-300:], repr(done.exception)]))
-from noisediag.batch.worker import EstimateOptions, _prepare
-_prepare(EstimateOptions())
 from noisediag.benchmark.paper import PaperEstimator
 import numpy as np
 print(json.dumps(PaperEstimator().predict(np.random.default_rng(0).random((64, 64), np.float32)).tolist()))
@@ -168,15 +198,19 @@ def test_everything_but_training_runs_without_torch(pictures: list[str], tmp_pat
         ["check", sample, "--against-metadata"],
         ["profile", sample, "--to", "json"],
         ["advise", stack, "--target-snr", "20"],
+        ["batch", str(Path(stack).parent), "-o", str(tmp_path / "rows.jsonl"), "--workers", "1"],
         ["measure", "--repeats", stack],
         ["verify", sample, "--profile", str(ROOT / "tests" / "data" / "sample.json")],
     ]
     needs = [["simulate", by_name["flat.tif"], "-o", str(tmp_path / "s.tif"), "--shot-gain", "1e-3"]]
     labels, head = ROOT / "tests" / "data" / "own_noise.csv", tmp_path / "own.safetensors"
     needs += [["finetune", "--labels", str(labels), "-o", str(head)]]
-    *found, strengths = map(json.loads, run(_WITHOUT_TORCH, json.dumps(lines + needs)).splitlines())
+    *found, strengths = map(json.loads, run(_ABSENT + _WITHOUT_TORCH, json.dumps(lines + needs), _ABSENT).splitlines())
     for line, (code, said, error) in zip(lines, found, strict=False):
         assert code == (1 if line[0] == "verify" else 0), (line, said, error)  # a gate that this profile fails
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    assert sorted(row["path"] for row in rows) == sorted(path for path in pictures if path != sample)
+    assert {row["status"] for row in rows} == {"ok"}
     for line, (code, said, error) in zip(needs, found[len(lines) :], strict=True):
         assert (code, "torch, which is not installed" in said) == (2, True), (line, said, error)
     assert sum(strengths) == pytest.approx(1, abs=1e-6)

@@ -20,6 +20,7 @@ from noisediag.footprint.plane import PlaneFootprint, SampledCurve
 from noisediag.genome import light, scenes
 from noisediag.genome.cases import bayer_image
 from noisediag.readout import doubts, sensor
+from noisediag.readout.questions import OfBags, about_bags
 from noisediag.readout.tiles import plan
 
 WHITE = 65535
@@ -60,7 +61,7 @@ def force(estimator: Estimator) -> Force:
         codes(photons(scene("photo", 3, 0.05, 0.8), np.random.default_rng(0))), black=0, white=WHITE
     )
     (part,) = plan(image)
-    answers, _ = estimator._ask(part.bags)
+    answers = about_bags(estimator.model, estimator.device, [OfBags(part.bags)])[0].answers
     _, whole = sensor.read_part(estimator.model, part, answers, image, None, (None,) * len(part.bags))
 
     def force(

@@ -10,6 +10,7 @@ from noisediag import images
 from noisediag.estimator import Estimator
 from noisediag.footprint.file import Footprint
 from noisediag.readout import saturation
+from noisediag.readout.questions import OfBags, about_bags
 from noisediag.readout.tiles import plan
 from noisediag.traces.saturation import Plateau
 
@@ -110,5 +111,5 @@ def test_a_pile_as_noisy_as_its_light_is_outshone_by_nothing(
     (part,) = plan(images.from_array(codes, black=BLACK, white=WHITE))
     deviation = scatter * true_sigma(8000) / (WHITE - BLACK)
     part = part.under(Plateau((8000 - BLACK) / (WHITE - BLACK), deviation, 0.05, 0.9))
-    answers, _ = estimator._ask(part.bags)
+    answers = about_bags(estimator.model, estimator.device, [OfBags(part.bags)])[0].answers
     assert saturation.outshone(part, answers[-1]) == outshone

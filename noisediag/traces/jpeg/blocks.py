@@ -46,28 +46,29 @@ class LumaTiles:
         rows, columns = (side // SIDE - 1 for side in self.values.shape[1:])
         if rows < 1 or columns < 1:
             return None
-        usable = cut_blocks(_unclipped_windows(self.unclipped)[:, : SIDE * rows, : SIDE * columns]).reshape(
-            -1, SIDE * SIDE
-        )
         corner = cut_blocks(self.values[:, : SIDE * rows, : SIDE * columns]).reshape(-1, SIDE * SIDE)
-        share = np.where(np.ptp(corner, axis=1) >= MIN_RANGE, usable.sum(axis=1), 0)
+        ranges = np.ptp(corner, axis=1) >= MIN_RANGE
+        usable = None  # all are
+        if self.clipped:
+            windows = _unclipped_windows(self.unclipped)[:, : SIDE * rows, : SIDE * columns]
+            usable = cut_blocks(windows).reshape(-1, SIDE * SIDE)
+        share = np.where(ranges, SIDE * SIDE if usable is None else usable.sum(axis=1), 0)
         best = np.flatnonzero(share == SIDE * SIDE)
         if len(best) < PATCHES // 4:  # those with the most unclipped pixels
             best = np.sort(np.argsort(-share, kind="stable")[: PATCHES // 4])
             best = best[share[best] > 0]
         if not len(best):
             return None
-        chosen = best[np.unique(np.linspace(0, len(best) - 1, PATCHES).astype(int))]
+        chosen = best[evenly(len(best), PATCHES)]
         tile, row, column = np.unravel_index(chosen, (len(self.values), rows, columns))
         views = np.lib.stride_tricks.sliding_window_view(self.values, (PATCH, PATCH), axis=(1, 2))
-        sliding = _dct_of_patch()
-        size = np.abs(sliding @ (views[tile, row * SIDE, column * SIDE] - 128) @ sliding.T) * PER_BIN
-        bins = np.minimum(size, BINS - 1).astype(np.int16)
-        if not usable[chosen].all():
-            cut = ~usable[chosen].reshape(-1, SIDE, SIDE).repeat(LOW, axis=1).repeat(LOW, axis=2)
-            bins[cut] = BINS - 1
-        counts = histograms(bins.reshape(len(chosen), -1), BINS).reshape(SIDE, LOW, SIDE, LOW, BINS)
-        return np.ascontiguousarray(counts.transpose(0, 2, 1, 3, 4)).reshape(SIDE * SIDE, LOW * LOW, BINS)
+        cut = None if usable is None or usable[chosen].all() else ~usable[chosen].reshape(-1, SIDE, SIDE)
+        return _counts_at_offsets(views[tile, row * SIDE, column * SIDE] - 128, cut)
+
+    @cached_property
+    def clipped(self) -> bool:
+        """Whether any pixel is 0 or 255."""
+        return not bool(self.unclipped.all())
 
     def coefficients(self, offset: tuple[int, int]) -> Floats:
         """Magnitudes (blocks, 64) of the DCT coefficients of the blocks without clipped pixels."""
@@ -75,8 +76,10 @@ class LumaTiles:
         rows, columns = ((side - start) // SIDE for side, start in zip(self.values.shape[1:], offset, strict=True))
 
         end = top + rows * SIDE, left + columns * SIDE
-        kept = cut_blocks(self.unclipped[:, top : end[0], left : end[1]]).all(axis=(1, 2))
-        blocks = cut_blocks(self.values[:, top : end[0], left : end[1]])[kept].reshape(-1, SIDE * SIDE) - 128
+        blocks = cut_blocks(self.values[:, top : end[0], left : end[1]]).reshape(-1, SIDE * SIDE)
+        if self.clipped:
+            blocks = blocks[cut_blocks(self.unclipped[:, top : end[0], left : end[1]]).all(axis=(1, 2))]
+        blocks = blocks - 128
         return np.asarray(np.abs(blocks @ _dct_of_flat_block().T))
 
 
@@ -118,6 +121,33 @@ def _unclipped_windows(unclipped: Mask) -> Mask:
             there[axis], here[axis] = slice(reach, None), slice(None, -reach)
             unclipped = unclipped[tuple(there)] & unclipped[tuple(here)]
     return unclipped
+
+
+def _counts_at_offsets(patches: Floats, cut: Mask | None) -> Floats:
+    """`LumaTiles.patches` of chosen `patches` (n, PATCH, PATCH), about 0; `cut` (n, 8, 8): offsets that are clipped."""
+    sliding = _dct_of_patch()
+    lines = sliding @ np.ascontiguousarray(patches.transpose(1, 2, 0)).reshape(PATCH, -1)
+    size = sliding @ lines.reshape(len(sliding), PATCH, -1)  # patch after patch is last: each column is one histogram
+    np.abs(size, out=size)
+    size *= PER_BIN
+    np.minimum(size, BINS - 1, out=size)
+    if cut is not None:
+        size[cut.transpose(1, 2, 0).repeat(LOW, axis=0).repeat(LOW, axis=1)] = BINS - 1
+    counts = np.empty((SIDE, SIDE, LOW, LOW, BINS), np.float32)
+    first = (np.arange(len(sliding)) * BINS)[:, None]
+    for line, sizes in enumerate(size):  # so few counters at a time stay in the cache
+        keys = sizes.astype(np.intp)
+        keys += first
+        found = np.bincount(keys.ravel(), minlength=len(sliding) * BINS)
+        counts[line // LOW, :, line % LOW] = found.reshape(SIDE, LOW, BINS)
+    return counts.reshape(SIDE * SIDE, LOW * LOW, BINS)
+
+
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """At most so many of `count` places, evenly spread."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.intp)
 
 
 def histograms(bins: NDArray[np.int16], count: int) -> Floats:

@@ -59,7 +59,8 @@ def _best_offset(tiles: LumaTiles) -> tuple[int, Compression | None]:
     if counts is None:
         return 0, None
     telling = informative(LOW)
-    gain = (counts[:, telling] @ _lattice_scores(PATCH_STEPS, BINS, PER_BIN)).max(axis=2) - FREE_STEP_COST
+    scores = counts.reshape(-1, BINS) @ _lattice_scores(PATCH_STEPS, BINS, PER_BIN)
+    gain = scores.reshape(*counts.shape[:2], -1)[:, telling].max(axis=2) - FREE_STEP_COST
     evidence = np.maximum(gain, 0).sum(axis=1)
     order = np.argsort(-evidence, kind="stable")
     alone = bool(evidence[order[0]] > OFFSET_STANDS_OUT * evidence[order[1]] + FREE_STEP_COST)
@@ -80,6 +81,7 @@ def _best_table(tiles: LumaTiles, offset: tuple[int, int], *, alone: bool) -> tu
     size = tiles.coefficients(offset)
     bins = np.minimum(size * PER_FINE_BIN, FINE_BINS - 1).astype(np.int16)
     counts = histograms(bins, FINE_BINS)
+    used = 1 + int(np.flatnonzero(counts[:, :-1].any(axis=0)).max(initial=0))  # the last bin scores nothing
     telling = informative(SIDE)
     seen = int(counts[telling, int(MIN_SIZE * PER_FINE_BIN) : -1].sum())
     if seen < MIN_COEFFICIENTS:
@@ -87,13 +89,13 @@ def _best_table(tiles: LumaTiles, offset: tuple[int, int], *, alone: bool) -> tu
     tables = standard_tables(tuple(QUALITIES.tolist()))
     steps = tuple(range(1, int(tables.max()) + 1))
     lattice = _lattice_scores(steps, FINE_BINS, PER_FINE_BIN)
-    scores = counts @ lattice
+    scores = counts[:, :used] @ lattice[:used]
     telling_steps = np.flatnonzero(telling), (tables - 1)[:, telling]
     standard = scores[telling_steps].sum(axis=1)
     enough = MIN_EVIDENCE + MIN_EVIDENCE_EACH * seen
     if not alone and standard.max() <= enough:
         return seen, None
-    sure = slice(int(SURE_SIZE * PER_FINE_BIN), -1)
+    sure = slice(int(SURE_SIZE * PER_FINE_BIN), max(used, int(SURE_SIZE * PER_FINE_BIN)))
     astray = counts[:, sure] @ _off_lattice(steps, FINE_BINS, PER_FINE_BIN)[sure]
     allowed = MAX_OFF_LATTICE * counts[:, sure].sum(axis=1)
     # A finer table leaves the multiples of a coarser one nearly where they were: the last is the one that all fit.
