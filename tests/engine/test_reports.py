@@ -161,8 +161,8 @@ def test_a_difference_is_noticed() -> None:
         assert list(differences(first, {"planes": [{**first["planes"][0], **changed}]}))
 
 
-_WITHOUT_TORCH = """
-import json, sys
+_ABSENT = """
+import sys
 class Absent:  # as if it were not installed
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "torch":
@@ -171,13 +171,16 @@ sys.meta_path.insert(0, Absent())
 import importlib.util
 seen = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "torch" else seen(name, *rest)
+"""
+_WITHOUT_TORCH = """
+import json, sys
+from noisediag.batch import pool
+pool._COMMAND = sys.argv[2] + pool._COMMAND
 from typer.testing import CliRunner
 from noisediag.cli import app
 for line in json.loads(sys.argv[1]):
     done = CliRunner().invoke(app, line)
     print(json.dumps([done.exit_code, done.output[-300:], repr(done.exception)]))
-from noisediag.batch.worker import EstimateOptions, _prepare
-_prepare(EstimateOptions())
 from noisediag.benchmark.paper import PaperEstimator
 import numpy as np
 print(json.dumps(PaperEstimator().predict(np.random.default_rng(0).random((64, 64), np.float32)).tolist()))
@@ -195,15 +198,19 @@ def test_everything_but_training_runs_without_torch(pictures: list[str], tmp_pat
         ["check", sample, "--against-metadata"],
         ["profile", sample, "--to", "json"],
         ["advise", stack, "--target-snr", "20"],
+        ["batch", str(Path(stack).parent), "-o", str(tmp_path / "rows.jsonl"), "--workers", "1"],
         ["measure", "--repeats", stack],
         ["verify", sample, "--profile", str(ROOT / "tests" / "data" / "sample.json")],
     ]
     needs = [["simulate", by_name["flat.tif"], "-o", str(tmp_path / "s.tif"), "--shot-gain", "1e-3"]]
     labels, head = ROOT / "tests" / "data" / "own_noise.csv", tmp_path / "own.safetensors"
     needs += [["finetune", "--labels", str(labels), "-o", str(head)]]
-    *found, strengths = map(json.loads, run(_WITHOUT_TORCH, json.dumps(lines + needs)).splitlines())
+    *found, strengths = map(json.loads, run(_ABSENT + _WITHOUT_TORCH, json.dumps(lines + needs), _ABSENT).splitlines())
     for line, (code, said, error) in zip(lines, found, strict=False):
         assert code == (1 if line[0] == "verify" else 0), (line, said, error)  # a gate that this profile fails
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    assert sorted(row["path"] for row in rows) == sorted(path for path in pictures if path != sample)
+    assert {row["status"] for row in rows} == {"ok"}
     for line, (code, said, error) in zip(needs, found[len(lines) :], strict=True):
         assert (code, "torch, which is not installed" in said) == (2, True), (line, said, error)
     assert sum(strengths) == pytest.approx(1, abs=1e-6)

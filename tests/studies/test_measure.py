@@ -89,7 +89,10 @@ class TestReport:
         assert "how" not in image
         assert image["measured"]["how"] == "measured"
         table = run("estimate", stack, *LEVELS).stdout
-        assert "estimated, and measured from 6 frames" in table
+        assert "measured from 6 frames: shot gain" in table
+        assert "estimated, and measured from 6 frames" in run("estimate", stack, *LEVELS, "--details").stdout
+        assert "measured from 6 frames: shot gain" in table
+        assert "estimated, and measured from 6 frames" in run("estimate", stack, *LEVELS, "--details").stdout
         assert all(len(line) <= 80 for line in table.splitlines())
 
     def test_estimate_of_what_is_no_repeats_says_so(self, tmp_path):
