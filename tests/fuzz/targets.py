@@ -155,8 +155,8 @@ READERS = ("noisediag.images.reading", *(f"noisediag.images.{name}" for name in 
 MODULES = {  # whose branches guide the fuzzer; of the others READERS
     "journal": ("noisediag.batch.journal",),
     "part": ("noisediag.batch.parts",),
-    "jsonl": ("noisediag.reports.page",),
-    "csv": ("noisediag.reports.page",),
+    "jsonl": ("noisediag.reports.records", "noisediag.reports.listing"),
+    "csv": ("noisediag.reports.records", "noisediag.reports.listing"),
     "checkpoint": ("noisediag.readout.own_head",),
     "labels": ("noisediag.labels.csv",),
 }

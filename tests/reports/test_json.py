@@ -49,7 +49,8 @@ def test_the_schema_refuses_what_is_not_in_the_contract(footprint, validator):
     report = json.loads(dumps([footprint], CHECKPOINT))
     report["images"][0]["planes"][0]["parameters"][0]["flag"] = "invented"
     assert not validator.is_valid(report)
-    report = json.loads(dumps([Failure("a", "invented", "")], CHECKPOINT))
+    report = json.loads(dumps([Failure("a", "crashed", "")], CHECKPOINT))
+    report["images"][0]["error"]["code"] = "invented"
     assert not validator.is_valid(report)
 
 
