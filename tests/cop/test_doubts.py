@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noisediag.cop.curve import CORRELATIONS, CurvePass
 from noisediag.cop.doubt_head import LAWS, OTHER_LAWS_FROM, law_margin
-from noisediag.cop.doubts import gather_doubts, rician_variance
+from noisediag.cop.doubts import _Blocks, _by_signal, _quietest, gather_doubts, rician_variance
 from noisediag.cop.tokens import BLOCK, RADIAL, SHARES, Tokens, tokenize
 from noisediag.genome import light
 
@@ -117,3 +117,26 @@ def test_bags_beside_each_other_are_read_as_alone() -> None:
     together = gather_doubts(tokens, every, torch.zeros(3))
     assert torch.allclose(together.features, torch.cat([each.features for each in alone]), atol=1e-4)
     assert torch.allclose(together.fits.by_cell, torch.cat([each.fits.by_cell for each in alone]))
+
+
+def test_rounding_does_not_move_blocks_of_equal_trust_to_another_part() -> None:
+    """With blocks that count alike, parts of the signal end exactly at a block."""
+    image = light.grain(ramp(0.1, 0.9), torch.tensor([0.05]), torch.tensor([0.3]), seeded())
+    tokens = tokenize(image[:, None], grids=1)
+    count = tokens.mean.shape[1]
+    number = torch.arange(1, count + 1, dtype=torch.float64)[None]
+    share = torch.full_like(number, 1 / count)
+
+    def parts(end: float) -> Tensor:
+        rank = torch.nextafter(number / count, torch.tensor(end, dtype=torch.float64))  # the last bit, down or up
+        order = torch.arange(count)[None]
+        blocks = _Blocks(number, share, share, share, share > 0, order, rank)
+        return _by_signal(tokens, blocks)[0]
+
+    assert torch.equal(parts(0.0), parts(2.0))
+
+
+def test_of_blocks_that_do_not_count_the_first_are_taken() -> None:
+    level, slope = torch.full((1, 1000), torch.inf), torch.arange(1000.0)[None]
+    level[0, 500] = 0.0
+    assert float(_quietest(level, slope)[0, 1]) == pytest.approx((500 + sum(range(29))) / 30)
