@@ -25,6 +25,7 @@ PAGES: dict[str, tuple[str, ...]] = {
 NAMES = tuple(name for names in PAGES.values() for name in names)
 _NEAR = 3  # pages that are named where none has the name that was asked for
 _FENCE = "```"
+_OUTPUT = f"{_FENCE}text"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def near(topic: str) -> tuple[str, ...]:
 def search(words: Sequence[str], page: str | None = None) -> tuple[Passage, ...]:
     """The passages, of one `page` or all, that hold all of `words`, those first whose headings do.
 
-    Neither capitals nor the kind of gap matter: `read noise` finds `read_noise`. Raises UsageError for an unknown page.
+    Some of the words may stand in the heading instead; what commands print is not looked at. Neither capitals nor the
+    kind of gap matter: `read noise` finds `read_noise`. Raises UsageError for an unknown page.
     """
     wanted = [_plain(word) for word in words]
     names = NAMES if page is None else (_spelt(page),)
@@ -68,6 +70,7 @@ def search(words: Sequence[str], page: str | None = None) -> tuple[Passage, ...]
         for name in names
         for passage in _passages(name)
         if all(word in _plain(f"{passage.heading} {passage.text}") for word in wanted)
+        and any(word in _plain(passage.text) for word in wanted)
     ]
     return tuple(sorted(found, key=lambda passage: -sum(word in _plain(passage.heading) for word in wanted)))
 
@@ -96,7 +99,8 @@ def _passages(name: str) -> Iterator[Passage]:
     for block in _blocks(read(name).splitlines()):
         if block[0].startswith("#"):
             heading = block[0].lstrip("# ")
-        yield Passage(name, heading, "\n".join(block))
+        if not block[0].startswith(_OUTPUT):
+            yield Passage(name, heading, "\n".join(block))
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:

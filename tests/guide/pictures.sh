@@ -13,7 +13,6 @@ noisediag simulate --scene stars --size 256x256 --black 500 --shot-gain 2e-5 --r
 simulated --seed 3 -o photos/a.png
 simulated --seed 4 -o photos/b.tif
 noisediag simulate --scene leaves --size 64x64 -o clean.tif > /dev/null
-noisediag estimate photos/b.tif -o report.json
 simulated --bit-depth 12 -o band.tif
 echo path,sigma > shots/labels.csv
 for i in $(seq 15 34); do

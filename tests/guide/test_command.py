@@ -71,6 +71,14 @@ class TestSearch:
     def test_minds_neither_capitals_nor_gaps(self):
         assert guide.search(["READ NOISE"]) == guide.search(["read_noise"]) == guide.search(["read-noise"])
 
+    def test_passes_over_what_commands_print(self):
+        assert "sigma in DN against the signal" in guide.read("microscopist")
+        assert not guide.search(["sigma in DN against the signal"], "microscopist")
+
+    def test_of_a_word_in_a_heading_is_no_whole_section(self):
+        for passage in guide.search(["photons"]):
+            assert "photons" in passage.text.lower()
+
     def test_of_one_page(self):
         assert {passage.page for passage in guide.search(["sigma"], "denoiser")} == {"denoiser"}
         assert "## glossary" not in asked("denoiser", "--search", "sigma").stdout
