@@ -50,7 +50,7 @@ class Destination:
     """Where a result goes: stdout as a table, JSON or CSV, and files.
 
     `check` before the work, `write` after it. `report`: the module with `dumps`, `dumps_csv`, `render` and, for plots,
-    `draw`.
+    `draw`, which is told the kind of file where `plots` allows several.
     """
 
     json: bool
@@ -59,6 +59,7 @@ class Destination:
     force: bool
     plot: Path | None = None
     sheet: Path | None = None
+    plots: tuple[str, ...] = (".png",)
 
     def check(self) -> None:
         """Raises UsageError where something could not be written."""
@@ -70,7 +71,7 @@ class Destination:
         if self.plot is not None:
             from noisediag.reports import plots
 
-            check_output("--plot", self.plot, (".png",), force=self.force)
+            check_output("--plot", self.plot, self.plots, force=self.force)
             plots.require()
 
     def write(self, report: Any, result: Any) -> None:
@@ -85,7 +86,8 @@ class Destination:
             text = report.dumps(result) if self.output.suffix == ".json" else report.dumps_csv(result)
             self._file(self.output, lambda part: part.write_text(text, encoding="utf-8"))
         if self.plot is not None:
-            self._file(self.plot, lambda part: report.draw(result, part))
+            kinds = [self.plot.suffix.lstrip(".").lower()] if len(self.plots) > 1 else []
+            self._file(self.plot, lambda part: report.draw(result, part, *kinds))
         if self.sheet is not None:
             from noisediag.benchmark import sheet
 
