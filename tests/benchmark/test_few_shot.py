@@ -11,18 +11,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from noisediag.benchmark.few_shot import data as few_shot_data
+from noisediag.benchmark.few_shot import evidence, vit
 from noisediag.benchmark.few_shot import result as few_shot_result
 from noisediag.benchmark.few_shot import run as few_shot
 from noisediag.benchmark.few_shot import scratch as few_shot_scratch
-from noisediag.benchmark.few_shot import vit
 from noisediag.benchmark.few_shot.cop import kinds_of
 from noisediag.benchmark.few_shot.result import FewShotOptions, Truth, row_of, score
 from noisediag.benchmark.few_shot.run import probe
 from noisediag.cli import app
+from noisediag.cop.near_encoder import NearEncoderConfig
 from noisediag.errors import UsageError
 from noisediag.genome import paper
 
-pytestmark = pytest.mark.usefixtures("small")
+
+@pytest.fixture(autouse=True)
+def tiny(small, monkeypatch) -> None:
+    monkeypatch.setattr(few_shot_data, "LABELLED_PX", 32)
 
 
 def quiet(results, total):
@@ -102,15 +107,12 @@ def test_kinds_are_the_strongest_and_of_pure_ones_what_is_there() -> None:
     assert kinds_of(np.array([mixed, pure])).tolist() == ["normal", "poisson"]
 
 
-def test_from_scratch_is_searched_stopped_and_resumed(domains: Path, tmp_path: Path, monkeypatch, request) -> None:
+def test_from_scratch_is_searched_stopped_and_resumed(domains: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(few_shot_scratch, "STEPS", {100: 40})
     monkeypatch.setattr(few_shot_scratch, "CHECKS", 4)
     monkeypatch.setattr(few_shot_scratch, "BATCH", 4)
     monkeypatch.setattr(few_shot_scratch, "LEARNING_RATES", {"scratch": (1e-3,)})
-    from noisediag.benchmark.few_shot import data, evidence
-    from noisediag.cop.near_encoder import NearEncoderConfig
-
-    asked = data.EvaluationPictures(domains, "all", 1, 0, 1)
+    asked = few_shot_data.EvaluationPictures(domains, "all", 1, 0, 1)
     examples = few_shot_scratch.SeenExamples(evidence.store(100, 0, None, None))
     network = NearEncoderConfig(width=16, hidden=24, embedding=32)
     plan = few_shot_scratch.Plan("scratch", "scratch-100", 0, tmp_path, "cpu", network=network)

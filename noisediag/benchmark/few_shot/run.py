@@ -33,11 +33,9 @@ from noisediag.benchmark.few_shot.described import Described, Networks, describe
 from noisediag.benchmark.few_shot.formats import FORMATS, PLAIN
 from noisediag.benchmark.few_shot.result import (
     ARMS,
-    COP,
     DOMINANT,
     FORMAT_ARMS,
     KIND_ARMS,
-    KIND_LABELS,
     MEAN,
     ONE_SEED_FROM,
     PURE,
@@ -209,10 +207,11 @@ class _Bench:
 
     def _labels(self, arm: Arm, seed: int, law: str) -> Described:
         """The labelled pictures of one set, as many as any of its arms takes; those of the last set go."""
-        most = KIND_LABELS
-        if law == data.LAW and arm.taught == PLAIN:
-            wanted = [known.labels for known in STRENGTH_ARMS if known.kind == COP and known.name in self.options.arms]
-            most = max([*wanted, KIND_LABELS])
+        most = max(
+            one.labels
+            for one in _arms_of(self.options)
+            if one.kind not in (SCRATCH, VIT) and one.taught == arm.taught and (one.kind == PURE) == (law == data.PURE)
+        )
         if self._taught.get((arm.taught, law), (-1, None))[0] != seed:
             pictures = labelled_pictures(
                 most, seed, self.options.images, law=law, channels=FORMATS[arm.taught].channels
