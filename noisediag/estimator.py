@@ -200,7 +200,7 @@ class Estimator:
 
     def _described(self, bag: Bag, encoder: AnyEncoder | None, *, free_intercept: bool) -> tuned.Described:
         tokens = tokens_of([bag], self.device)
-        return tuned.describe(self.model, tokens, bag.step or 0.0, free_intercept=free_intercept, encoder=encoder)
+        return tuned.describe(self.model, tokens, [bag.step or 0.0], free_intercept=[free_intercept], encoder=encoder)
 
 
 def choose_device(name: str) -> torch.device:

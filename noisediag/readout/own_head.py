@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ RANK = 1e-5  # of the largest singular value: components below are rounding
 
 @dataclass(frozen=True)
 class Described:
-    """What the networks say of one picture's pixels: `parts` by name, `(1, width)` each in double precision.
+    """What the networks say of the pixels of B bags: `parts` by name, `(B, width)` each in double precision.
 
     `embedding`: the model's own, in the leading components of what pretraining has shown; `levels` of signal and noise;
     the scale-free `evidence`; `blocks`: closed-form features of the blocks of both grids, mean and deviation, where a
@@ -44,18 +44,18 @@ class Described:
 def describe(
     model: SensorModel,
     tokens: Tokens,
-    step: float,
+    steps: Sequence[float],
     *,
-    free_intercept: bool,
+    free_intercept: Sequence[bool],
     encoder: AnyEncoder | None = None,
 ) -> Described:
-    """Inputs of one bag, by its tokens of both grids; `step` between its levels, 0 where none. `encoder`: another one
-    that is read, too.
+    """Inputs of bags, by their tokens of both grids; `steps` between the levels of each, 0 where none. `encoder`:
+    another one that is read, too.
     """
     device = tokens.mean.device
     with torch.inference_mode():
         answer = model.answer(
-            tokens, torch.tensor([step], device=device), torch.tensor([free_intercept], device=device)
+            tokens, torch.tensor(list(steps), device=device), torch.tensor(list(free_intercept), device=device)
         )
         evidence = answer.evidence
         blocks = [part.flatten(1, 3) for part in tokens.split(features(tokens)[0])]
@@ -119,7 +119,7 @@ class Tuned:
         return replace(plane, parameters=tuple(estimates.values()), flags=flags)
 
     def inputs(self, described: Described) -> Tensor:
-        """What the head reads, `(1, sum(groups))`."""
+        """What the head reads, `(B, sum(groups))`."""
         return torch.cat([part_of(described.parts, name, self.components) for name in self.head.config.inputs], 1)
 
     def to(self, device: torch.device) -> Tuned:

@@ -6,53 +6,60 @@ import numpy as np
 import pytest
 import torch
 
+from noisediag.benchmark.few_shot import cop, described
 from noisediag.benchmark.few_shot import run as few_shot
-from noisediag.benchmark.few_shot.data import CODES, LabelledPictures
+from noisediag.benchmark.few_shot.data import Noisy
+from noisediag.benchmark.few_shot.described import Described, Networks
+from noisediag.benchmark.few_shot.formats import FORMATS
 from noisediag.cop import checkpoint
-from noisediag.cop.encoder import Encoder
-from noisediag.cop.models import Familiarity, load_encoder
+from noisediag.cop.models import load_any_encoder
+from noisediag.cop.near_encoder import NearEncoder
+from noisediag.estimator import Estimator
 from noisediag.genome import paper, scenes
 from noisediag.training.pictures import CleanPool
-from noisediag.training.sensor_head import learn_familiarity
 
 SIDE = 192
 LABELS, ASKED = 100, 100
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return load_encoder(checkpoint.read(checkpoint.shipped(few_shot.ENCODER)))
+def networks() -> Networks:
+    encoder = load_any_encoder(checkpoint.read(checkpoint.shipped(few_shot.ENCODER)))
+    if not isinstance(encoder, NearEncoder):
+        pytest.skip("the shipped encoder gives no places")
+    return Networks(Estimator(device="cpu"), encoder, "shipped")
 
 
 @pytest.fixture(scope="module")
-def taken() -> tuple[torch.Tensor, torch.Tensor]:
-    """Noisy pictures `(LABELS + ASKED, SIDE, SIDE)` and their strengths, the asked ones of other scenes."""
+def taken(networks: Networks) -> tuple[Described, Described]:
+    """Labelled pictures and those that are asked, of other scenes."""
     generator = torch.Generator().manual_seed(77)
-    pools = [CleanPool(scenes.make(40, 256, generator)) for _ in range(2)]
-    clean = torch.cat([pool.draw(count, SIDE, generator) for pool, count in zip(pools, (LABELS, ASKED), strict=True)])
-    strengths = paper.sample(len(clean), generator)
-    return paper.corrupt(clean, strengths, generator), strengths
+    found = []
+    for count in (LABELS, ASKED):
+        clean = CleanPool(scenes.make(40, 256, generator)).draw(count, SIDE, generator)
+        strengths = paper.sample(count, generator)
+        noisy = paper.corrupt(clean, strengths, generator)
+        rows = [
+            Noisy(n[None], s.double().numpy(), "", str(i))
+            for i, (n, s) in enumerate(zip(noisy, strengths, strict=True))
+        ]
+        found.append(described.described(rows, FORMATS["png16"], networks, folder=None, name=""))
+    return found[0], found[1]
 
 
-def test_distances_in_the_embedding_are_those_of_the_strengths(encoder: Encoder, taken) -> None:
-    pictures, strengths = taken
-    with torch.inference_mode():
-        place, _ = encoder.locate(few_shot.embed(encoder, pictures[-ASKED:]))
+def test_distances_in_the_embedding_are_those_of_the_strengths(taken) -> None:
+    _, asked = taken
     pairs = torch.triu_indices(ASKED, ASKED, 1)
-    seen, true = (torch.cdist(x, x)[pairs[0], pairs[1]] for x in (place, strengths[-ASKED:]))
+    places, strengths = asked.parts["places"], torch.from_numpy(asked.strengths)
+    seen, true = (torch.cdist(x, x)[pairs[0], pairs[1]] for x in (places, strengths))
     assert float(torch.corrcoef(torch.stack([seen, true]))[0, 1]) > 0.75
 
 
-def test_a_hundred_labels_read_the_strengths(encoder: Encoder, taken) -> None:
-    pictures, strengths = taken
-    codes = (pictures.numpy() * CODES).round().astype(np.uint16)
-    data = LabelledPictures(codes[:LABELS], strengths[:LABELS])
-    embedding = few_shot.embed(encoder, pictures)
-    components = Familiarity(encoder.config.embedding)
-    learn_familiarity(components, embedding, quantile=1.0)
-    truth = strengths[-ASKED:].double().numpy()
-    nothing = np.zeros(ASKED)
-    test = few_shot.EvaluationSet(truth, embedding[-ASKED:], nothing, nothing.astype(str), nothing.astype(int))
-    said = few_shot._cop(few_shot.Inputs(encoder, components), data, test)
-    r2 = 1 - np.square(said - truth).mean() / truth.var()
+def test_a_hundred_labels_read_the_strengths(networks: Networks, taken) -> None:
+    labels, asked = taken
+    read = cop.read_strengths(labels, asked, networks)
+    r2 = 1 - np.square(read.values - asked.strengths).mean() / asked.strengths.var()
     assert r2 > 0.8
+    assert read.left_out == ()
+    inside = (read.low <= asked.strengths) & (asked.strengths <= read.high)
+    assert 0.8 < inside.mean() < 0.97

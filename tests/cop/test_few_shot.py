@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noisediag.cop import few_shot_learning as learning
-from noisediag.cop.few_shot import Column, FewShotConfig, FewShotHead, Labels, of_a_whole
+from noisediag.cop.few_shot import Column, FewShotConfig, FewShotHead, Labels, Terms, of_a_whole
 from noisediag.cop.few_shot_learning import Inputs
 from noisediag.errors import CheckpointError
 
@@ -200,3 +200,19 @@ def test_a_configuration_that_cannot_be(wrong: dict) -> None:
     plain = FewShotConfig((Column("a", "px", "linear"),), GROUPS, 5, 3, 5, NAMES).plain()
     with pytest.raises(CheckpointError):
         FewShotConfig.of({**plain, **wrong})
+
+
+@pytest.mark.parametrize("bent", [True, False])
+def test_the_slope_of_the_likelihood_is_that_of_its_formula(bent: bool) -> None:
+    x, y = points(30)
+    target = torch.stack([y, y.flip(0)], 1)
+    terms = Terms.between(x, x, GROUPS)
+    hyper = 0.5 * torch.randn(7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    if not bent:
+        hyper[2:4] = learning.OFF
+    hyper.requires_grad_()
+    kernel = learning._kernel(terms, hyper)
+    cost = 0.5 * (target * torch.linalg.solve(kernel, target)).sum() + torch.logdet(kernel)  # two outputs
+    (expected,) = torch.autograd.grad(cost, hyper)
+    found = learning._likelihood_slope(terms, target, hyper.detach(), bent=bent)
+    assert torch.allclose(found, expected, rtol=1e-8, atol=1e-10)

@@ -1,12 +1,17 @@
-"""The arms from scratch: searched, stopped early on labelled validation, run to their plateau, resumable."""
+"""The arms from scratch: searched, stopped early on labelled validation, run to their plateau, resumable.
+
+The network is that of the encoder with a head of six strengths, trained from random weights on labels alone. What it
+reads of a picture is computed once, see `evidence`.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,11 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from noisediag.benchmark.few_shot import vit
-from noisediag.benchmark.few_shot.data import EvaluationPictures, LabelledPictures
-from noisediag.cop.encoder import EncoderConfig
-from noisediag.cop.models import PaperModel
-from noisediag.cop.tokens import BLOCK, tokenize
+from noisediag.benchmark.few_shot.data import EvaluationPictures, LabelledPictures, in_codes
+from noisediag.benchmark.few_shot.evidence import EvidenceStore, evidence_of
+from noisediag.cop.heads import PaperHead
+from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig, NearEvidence
+from noisediag.cop.tokens import BLOCK
 from noisediag.estimator import choose_device
+from noisediag.genome import paper
 from noisediag.training.fit import FitConfig, Objective, fit
 from noisediag.training.pictures import CROP
 
@@ -28,9 +35,9 @@ LEARNING_RATES = {"scratch": (3e-4, 1e-3, 3e-3), "vit": (1e-4, 3e-4, 1e-3)}
 WEIGHT_DECAYS = (1e-4, 1e-1)
 VALIDATION_SHARE = 0.2
 BATCH = 32
-STEPS = {100: 600, 1000: 2500, 10_000: 10_000, 100_000: 24_000}  # the most; the plateau comes before
+STEPS = {100: 800, 1000: 4000, 10_000: 16_000, 100_000: 48_000}  # the most; the plateau may come before
 CHECKS = 20  # looks at the validation labels, evenly over the steps
-PATIENCE = 6  # looks without anything better: the plateau
+PATIENCE = 10  # looks without anything better: the plateau, even at the first and highest rates
 SEARCH_SHARE = 0.25  # of the steps that each setting gets before the best one goes on to the end
 MOST_SEARCHED = 2500  # steps of each setting
 MOST_VALIDATED = 500
@@ -38,7 +45,7 @@ MOST_VALIDATED = 500
 
 @dataclass(frozen=True)
 class Plan:
-    """One arm with one seed. `folder`: where its states are kept (None: nowhere)."""
+    """One arm with one seed. `folder`: where its states are kept (None: nowhere); `network`: its size."""
 
     kind: str
     arm: str
@@ -46,9 +53,75 @@ class Plan:
     folder: Path | None
     device: str
     effort: float = 1.0
+    network: NearEncoderConfig = field(default_factory=NearEncoderConfig)
 
     def state(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{self.arm}-{self.seed}.{name}"
+
+
+class ScratchNet(nn.Module):
+    """The encoder's network with a head: evidence of B pictures to their strengths `(B, 6)`."""
+
+    def __init__(self, config: NearEncoderConfig):
+        super().__init__()
+        self.encoder = NearEncoder(config)
+        self.head = PaperHead(config.embedding, len(paper.NAMES))
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        strengths: Tensor = self.head(self.encoder.embed(NearEvidence(*parts)))
+        return strengths
+
+
+class Examples(Protocol):
+    """Labelled pictures as a network takes them."""
+
+    @property
+    def strengths(self) -> Tensor:
+        """Their labels, (n, 6)."""
+
+    def inputs(self, index: NDArray[np.int64], generator: torch.Generator | None) -> tuple[Tensor, ...]:
+        """Of the pictures `index`; with a `generator` varied, as in training."""
+
+
+@dataclass(frozen=True)
+class SeenExamples:
+    """Evidence; in training that of a random part of each batch's pictures, CROP px wide and high."""
+
+    store: EvidenceStore
+
+    @property
+    def strengths(self) -> Tensor:
+        return self.store.strengths
+
+    def inputs(self, index: NDArray[np.int64], generator: torch.Generator | None) -> tuple[Tensor, ...]:
+        side = CROP // BLOCK
+        window = None
+        if generator is not None and min(self.store.rows, self.store.columns) > side:
+            top, left = (
+                int(torch.randint(blocks - side + 1, (), generator=generator, device=generator.device))
+                for blocks in (self.store.rows, self.store.columns)
+            )
+            window = slice(top, top + side), slice(left, left + side)
+        return self.store.take(index, window).parts()
+
+
+@dataclass(frozen=True)
+class PixelExamples:
+    """Pictures for a ViT; in training turned and mirrored."""
+
+    pictures: LabelledPictures
+
+    @property
+    def strengths(self) -> Tensor:
+        return self.pictures.strengths
+
+    def inputs(self, index: NDArray[np.int64], generator: torch.Generator | None) -> tuple[Tensor, ...]:
+        found = self.pictures.pictures(index)
+        if generator is not None:
+            turn, mirror = torch.randint(4, (2,), generator=generator, device=generator.device).tolist()
+            found = torch.rot90(found, turn, (1, 2))
+            found = found.flip(2) if mirror % 2 else found
+        return (found[:, None],)
 
 
 class _PlateauError(Exception):
@@ -56,41 +129,57 @@ class _PlateauError(Exception):
 
 
 def train_and_predict(
-    data: LabelledPictures, evaluated: EvaluationPictures, plan: Plan, choices: Mapping[str, Mapping[str, float]]
+    data: Examples, evaluated: EvaluationPictures, plan: Plan, choices: Mapping[str, Mapping[str, float]]
 ) -> tuple[Floats, dict[str, float]]:
     """Strengths of every evaluated picture, and the settings: those of `choices`, found by the arm's first seed, or the
     best of a search of 3 learning rates and 2 weight decays.
     """
     chosen = dict(choices.get(plan.arm, {})) or _search(data, plan)
+    chosen = {name: chosen[name] for name in ("learning_rate", "weight_decay")}
     model, best = _train(data, plan, chosen, 1.0, "final")
+    for number in range(len(LEARNING_RATES[plan.kind]) * len(WEIGHT_DECAYS)):
+        done = plan.state(f"search{number}.done")
+        if done is not None:
+            done.unlink(missing_ok=True)
     device = choose_device(plan.device)
     model = model.to(device).eval()
+    predicted = []
     with torch.inference_mode():
-        predicted = [_strengths(model, noisy[None].to(device))[0].double().cpu().numpy() for noisy, *_ in evaluated]
+        for noisy in evaluated:
+            height, width = (side // BLOCK * BLOCK for side in noisy.channels.shape[1:])
+            plane = noisy.channels[:1, :height, :width]
+            inputs = (in_codes(plane)[None],) if plan.kind == "vit" else evidence_of(plane).parts()
+            predicted.append(model(*(part.to(device) for part in inputs))[0].double().cpu().numpy())
     return np.stack(predicted), {**chosen, "validation_rmse": best}
 
 
-def _search(data: LabelledPictures, plan: Plan) -> dict[str, float]:
+def _search(data: Examples, plan: Plan) -> dict[str, float]:
     found = []
     for number, (rate, decay) in enumerate(itertools.product(LEARNING_RATES[plan.kind], WEIGHT_DECAYS)):
         settings = {"learning_rate": rate, "weight_decay": decay}
-        _, best = _train(data, plan, settings, SEARCH_SHARE, f"search{number}")
+        done = plan.state(f"search{number}.done")  # of a run that was stopped after it
+        if done is not None and done.exists():
+            best = float(done.read_text())
+        else:
+            _, best = _train(data, plan, settings, SEARCH_SHARE, f"search{number}")
+            if done is not None:
+                done.write_text(repr(best))
         found.append((best, settings))
     return min(found, key=lambda entry: entry[0])[1]
 
 
 def _train(
-    data: LabelledPictures, plan: Plan, settings: Mapping[str, float], share: float, name: str
+    data: Examples, plan: Plan, settings: Mapping[str, float], share: float, name: str
 ) -> tuple[nn.Module, float]:
     """The network as it was at its best validation error, and that error."""
-    count = len(data.codes)
+    count = len(data.strengths)
     order = np.random.default_rng(plan.seed).permutation(count)
     validated = max(int(VALIDATION_SHARE * count), 1)
     held, learned = order[:validated][:MOST_VALIDATED], order[validated:]
     device = choose_device(plan.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        model: nn.Module = vit.ViT(vit.ViTConfig()) if plan.kind == "vit" else PaperModel(EncoderConfig())
+        model: nn.Module = vit.ViT(vit.ViTConfig()) if plan.kind == "vit" else ScratchNet(plan.network)
     model.to(device)
     steps = max(int(STEPS[count] * share * plan.effort), CHECKS)
     if share < 1:
@@ -118,32 +207,14 @@ def _train(
     return model, watch.best
 
 
-def _strengths(model: nn.Module, pictures: Tensor) -> Tensor:
-    """What `model` predicts for pictures (n, H, W), `(n, 6)`; our network by one grid of blocks, as with few labels."""
-    if isinstance(model, PaperModel):
-        predicted: Tensor = model.head(model.encoder(tokenize(pictures[:, None], grids=1)))
-        return predicted
-    return torch.as_tensor(model(pictures[:, None]))
-
-
-def _objective(model: nn.Module, data: LabelledPictures, learned: NDArray[np.int64]) -> Objective:
-    """Squared error over turned and mirrored pictures; of our network, which takes any size, over crops of CROP px."""
-    crops = isinstance(model, PaperModel) and data.codes.shape[1] > CROP
+def _objective(model: nn.Module, data: Examples, learned: NDArray[np.int64]) -> Objective:
+    """Squared error of a batch of the pictures `learned`."""
 
     def objective(generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         device = generator.device
-        drawn = torch.randint(len(learned), (BATCH,), generator=generator, device=device).cpu().numpy()
-        turn, mirror = torch.randint(4, (2,), generator=generator, device=device).tolist()
-        pictures = torch.rot90(data.pictures(learned[drawn]), turn, (1, 2))
-        pictures = pictures.flip(2) if mirror % 2 else pictures
-        if crops:
-            top, left = (
-                BLOCK
-                * torch.randint((data.codes.shape[1] - CROP) // BLOCK + 1, (2,), generator=generator, device=device)
-            ).tolist()
-            pictures = pictures[:, top : top + CROP, left : left + CROP]
-        predicted = _strengths(model, pictures.to(device))
-        error = (predicted - data.strengths[learned[drawn]].to(device)).square().mean()
+        drawn = learned[torch.randint(len(learned), (BATCH,), generator=generator, device=device).cpu().numpy()]
+        predicted = model(*(part.to(device) for part in data.inputs(drawn, generator)))
+        error = (predicted - data.strengths[drawn].to(device)).square().mean()
         return 100 * error, {}
 
     return objective
@@ -152,7 +223,7 @@ def _objective(model: nn.Module, data: LabelledPictures, learned: NDArray[np.int
 class _EarlyStopping:
     """Keeps the weights of the lowest validation error; ends a training that no longer gets better."""
 
-    def __init__(self, model: nn.Module, data: LabelledPictures, held: NDArray[np.int64], file: Path | None):
+    def __init__(self, model: nn.Module, data: Examples, held: NDArray[np.int64], file: Path | None):
         self.model, self.data, self.held, self.file = model, data, held, file
         self.best, self.since, self.step = float("inf"), 0, 0
         self.weights: dict[str, Tensor] = {}
@@ -172,7 +243,10 @@ class _EarlyStopping:
         self.model.eval()
         with torch.inference_mode():
             errors = [
-                (_strengths(self.model, self.data.pictures(part).to(device)).cpu() - self.data.strengths[part]).square()
+                (
+                    self.model(*(values.to(device) for values in self.data.inputs(part, None))).cpu()
+                    - self.data.strengths[part]
+                ).square()
                 for part in np.array_split(self.held, -(-len(self.held) // BATCH))
             ]
         self.model.train()

@@ -12,7 +12,7 @@ from noisediag.benchmark.scoring import Coverage
 from noisediag.footprint.file import CheckpointId
 
 MEAN = "mean predictor"
-ORACLE = "oracle"  # a regression that is shown the clean picture, see `oracle`
+BOUND = "bound"  # what no reader of values goes below, see `bound`
 POOLED = "all"
 WORST = 10
 
@@ -90,7 +90,7 @@ class PaperScore:
     truth: tuple[float, ...]
     answers: Mapping[str, tuple[float, ...]]
     checkpoint: CheckpointId
-    oracle_features: tuple[float, ...]  # empty without baselines
+    levels: tuple[float, ...]  # of the clean picture, see `bound`; empty without baselines
 
 
 @dataclass(frozen=True)

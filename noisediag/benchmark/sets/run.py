@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag.benchmark import oracle, scoring
+from noisediag.benchmark import bound, scoring
 from noisediag.benchmark.baselines import BASELINES
 from noisediag.benchmark.running import (
     MODEL,
@@ -210,7 +210,7 @@ def _score_paper(options: BenchmarkOptions, models: Mapping[str, PaperModel], jo
                 truth=tuple(case.strengths),
                 answers=answers,
                 checkpoint=models[MODEL].checkpoint,
-                oracle_features=tuple(oracle.features(case.clean, case.noisy)) if options.baselines else (),
+                levels=tuple(bound.levels_of(case.clean)) if options.baselines else (),
             )
         )
     return tuple(scores)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from noisediag.benchmark import oracle, scoring
+from noisediag.benchmark import bound, scoring
 from noisediag.benchmark.running import MODEL
 from noisediag.benchmark.scoring import OFF, TWICE
 from noisediag.benchmark.sets.result import (
+    BOUND,
     MEAN,
-    ORACLE,
     POOLED,
     WORST,
     AlarmRow,
@@ -316,17 +316,16 @@ def _flat_rows(cases: Sequence[CaseScore]) -> Iterator[FlatRow]:
 
 
 def sum_up_paper(options: BenchmarkOptions, scores: Sequence[PaperScore]) -> BenchmarkResult:
-    """All rows of the genome `paper`, with the oracle's where baselines are wanted."""
+    """All rows of the genome `paper`, with those of the bound where baselines are wanted."""
     expected = np.array([score.truth for score in scores])
     domain = np.array([score.domain for score in scores])
     read = {method: np.array([score.answers[method] for score in scores]) for method in scores[0].answers}
     read[MEAN] = np.full_like(expected, 1 / len(paper.NAMES))
+    squares = {method: np.square(strengths - expected) for method, strengths in read.items()}
     if options.baselines:
-        number = {key: i for i, key in enumerate(dict.fromkeys((s.domain, s.picture) for s in scores))}
-        picture = np.array([number[s.domain, s.picture] for s in scores])
-        best = oracle.predict(np.array([s.oracle_features for s in scores]), expected, picture, seed=options.seed)
-        read |= {} if best is None else {ORACLE: best}
-    rows = [row for method, strengths in read.items() for row in _paper_rows(method, strengths, expected, domain)]
+        levels, back = np.unique(np.array([score.levels for score in scores]), axis=0, return_inverse=True)
+        squares[BOUND] = bound.least_errors(levels, seed=options.seed)[back]
+    rows = [row for method, square in squares.items() for row in _paper_rows(method, square, expected, domain)]
     return BenchmarkResult(
         options=options,
         laws={"paper": LAW_TEXT["paper"]},
@@ -337,16 +336,19 @@ def sum_up_paper(options: BenchmarkOptions, scores: Sequence[PaperScore]) -> Ben
     )
 
 
-def _paper_rows(method: str, read: Floats, expected: Floats, domain: NDArray[np.str_]) -> Iterator[PaperRow]:
-    def row(where: str, output: str, estimate: Floats, target: Floats) -> PaperRow:
-        rmse = float(np.sqrt(np.square(estimate - target).mean()))
-        return PaperRow(method, where, output, len(estimate), rmse, scoring.r2(estimate, target))
+def _paper_rows(method: str, square: Floats, expected: Floats, domain: NDArray[np.str_]) -> Iterator[PaperRow]:
+    """Of squared errors (n, 6)."""
 
-    yield row(POOLED, POOLED, read, expected)
+    def row(where: str, output: str, square: Floats, target: Floats) -> PaperRow:
+        spread = float(target.var())
+        r2 = 1 - float(square.mean()) / spread if spread > 0 else math.nan
+        return PaperRow(method, where, output, len(square), float(np.sqrt(square.mean())), r2)
+
+    yield row(POOLED, POOLED, square, expected)
     for column, name in enumerate(paper.NAMES):
-        yield row(POOLED, name, read[:, column], expected[:, column])
+        yield row(POOLED, name, square[:, column], expected[:, column])
     for name in sorted(set(domain.tolist())):
-        yield row(name, POOLED, read[domain == name], expected[domain == name])
+        yield row(name, POOLED, square[domain == name], expected[domain == name])
 
 
 def _worst_paper(scores: Sequence[PaperScore], n: int) -> tuple[WorstCase, ...]:

@@ -9,6 +9,7 @@ import typer
 
 from noisediag.cli.benchmark.common import Destination, LimitPerDomain, OfSplit, Seed, Split
 from noisediag.cli.common import (
+    OUTPUT_PANEL,
     Checkpoint,
     Csv,
     Device,
@@ -16,7 +17,6 @@ from noisediag.cli.common import (
     Json,
     OnDevice,
     Output,
-    Plot,
     check_output,
     completing,
     errors_in_words,
@@ -26,6 +26,8 @@ from noisediag.errors import UsageError
 _ARMS = (  # those of the study, which loads torch
     *(f"cop-{count}" for count in (10, 25, 50, 100, 1000)),
     *(f"scratch-{count}" for count in (100, 1000, 10000, 100000)),
+    "dominant-100",
+    "pure-100",
 )
 
 
@@ -37,11 +39,21 @@ def few_shot(
         str | None,
         typer.Option(
             metavar="ARM,...",
-            help="cop-10, -25, -50, -100, -1000; scratch-100, -1000, -10000, -100000; all unless given.",
+            help="cop-10, -25, -50, -100, -1000 (labels on the frozen encoder); scratch-100, -1000, -10000, -100000; "
+            "kinds of noise from words: dominant-100, pure-100. All unless given; none: those of --formats alone.",
             autocompletion=completing(_ARMS, several=True),
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Times each arm is run.")] = 3,
+    label_sets: Annotated[int, typer.Option(min=1, help="Disjoint sets of labels for each arm but scratch.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Times scratch-100 and scratch-1000 are run; the others once.")] = 3,
+    formats: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT,...",
+            help="Files in which 100 labels are tried, too, pictures and labels alike: png8, jpeg95, rgb8; with png8 "
+            "also 16-bit labels on 8-bit pictures. png16: what all other arms are.",
+        ),
+    ] = "png16,png8,jpeg95,rgb8",
     draws: Annotated[int, typer.Option(min=1, help="Noise draws a picture.")] = 10,
     seed: Seed = 0,
     split: OfSplit = Split.odd,
@@ -58,12 +70,21 @@ def few_shot(
     json: Json = False,
     csv: Csv = False,
     output: Output = None,
-    plot: Plot = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png|.svg|.pdf", help="Draw R2 against the number of labels.", rich_help_panel=OUTPUT_PANEL
+        ),
+    ] = None,
     force: Force = False,
     checkpoint: Checkpoint = None,
     device: OnDevice = Device.auto,
 ) -> None:
     """Learn the noise genome of the publication from 10 to 1,000 labels on the frozen encoder, and from scratch.
+
+    The encoder is label-free: no label is in its loss. The pictures that it is to put together are drawn with noise
+    near in strength over different scenes, by a simulator that of course knows it. Labels here come without units, and
+    are learned as `finetune` learns them; an output that it would leave out counts as the mean of its labels.
 
     Exit codes: 0 done, 2 usage, 5 the model is missing or damaged.
     """
@@ -75,16 +96,18 @@ def few_shot(
         elif resume:
             raise UsageError("--resume goes on from a --journal")
 
-        from noisediag.benchmark.few_shot import report, run
+        from noisediag.benchmark.few_shot import report, result, run
         from noisediag.reports.progress import console_progress
 
         if journal is not None and force and not resume:
             journal.unlink(missing_ok=True)
-        chosen = run.ARMS if arms is None else tuple(name.strip() for name in arms.split(","))
-        options = run.FewShotOptions(
+        chosen = result.ARMS if arms is None else () if arms == "none" else _names(arms)
+        options = result.FewShotOptions(
             data=data,
-            arms=(*chosen, *(run.VIT_ARMS if vit else ())),
+            arms=(*chosen, *((arm.name for arm in result.VIT_ARMS) if vit else ())),
+            label_sets=label_sets,
             seeds=seeds,
+            formats=_names(formats),
             draws=draws,
             seed=seed,
             split=split.value,
@@ -95,3 +118,7 @@ def few_shot(
             journal=journal,
         )
         destination.write(report, run.run(options, console_progress))
+
+
+def _names(given: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.split(",") if name.strip())

@@ -104,7 +104,7 @@ def verdicts_of(fitting: HeadFitting, judged: Sequence[JudgedPart]) -> tuple[tup
     if len(parts) < 2 or len(aligned) > 1:
         return tuple(verdicts), None
     after, mean = (sum(getattr(losses[number], kind) for number in parts) for kind in ("after", "mean"))
-    shown = _shown_better(after, mean, losses[parts[0]].group, asked, fitting.options.seed)
+    shown = shown_better(after, mean, losses[parts[0]].group, asked, fitting.options.seed)
     for number in parts:
         own = losses[number]
         verdicts[number] = replace(verdicts[number], better=shown and bool(own.after.mean() < own.mean.mean()))
@@ -141,7 +141,7 @@ def _verdict(fitting: HeadFitting, number: int, judged: Sequence[JudgedPart], lo
         r2_after=r2(losses.after),
         coverage_before=_share_of(losses.covered_before),
         coverage_after=_share_of(losses.covered_after),
-        better=all(_shown_better(losses.after, rival, losses.group, asked, fitting.options.seed) for rival in rivals),
+        better=all(shown_better(losses.after, rival, losses.group, asked, fitting.options.seed) for rival in rivals),
         part=column.part,
     )
 
@@ -150,7 +150,7 @@ def _share_of(covered: Sequence[bool]) -> float | None:
     return sum(covered) / len(covered) if covered else None
 
 
-def _shown_better(after: Floats, before: Floats, group: Sequence[str], names: int, seed: int) -> bool:
+def shown_better(after: Floats, before: Floats, group: Sequence[str], names: int, seed: int) -> bool:
     """Paired bootstrap over acquisitions, one-sided; the level is shared by all `names` that are asked at once.
 
     Kept by hand on purpose: `scipy.stats.bootstrap` would draw acquisitions in another order, and with another verdict

@@ -11,6 +11,7 @@ from noisediag.cop.models import AnyEncoder, load_any_encoder
 from noisediag.errors import UsageError
 from noisediag.estimator import Estimator
 from noisediag.genome.parameters import NAMES
+from noisediag.labels.table import LabelTable
 from noisediag.readout import own_head as tuned
 from noisediag.reports.progress import Progress
 from noisediag.studies.finetune import shots
@@ -45,14 +46,7 @@ def run(sources: Sequence[Labelled], options: FinetuneOptions, estimator: Estima
     answers = (shots.describe(load, row, estimator, known, encoder, full=options.full) for row in rows)
     described: dict[int, Shot] = dict(zip(needed, progress(answers, len(rows)), strict=True))
     learned = [described[i] for i in split.learn]
-    candidates, total = candidates_of(table, [shot.row for shot in learned])
-    if not candidates:
-        raise UsageError(f"no name has {FEWEST_LABELS} labels among the shots")
-    choosing = len({shot.row.group for shot in learned}) >= FEWEST_TO_CHOOSE
-    fitting = HeadFitting([one[-1] for one in candidates], total, options, estimator, encoder, choosing)
-    if any(len(one) > 1 for one in candidates) and not options.full:
-        scales = fitting.chosen(learned, candidates)[0]
-        fitting = replace(fitting, columns=[replace(one, reads=(), by="process", joint=False) for one in scales])
+    fitting = fitting_of(table, learned, options, estimator, encoder)
     judged = []
     for taught, asked in split.parts:
         part = [described[i] for i in taught]
@@ -77,6 +71,28 @@ def run(sources: Sequence[Labelled], options: FinetuneOptions, estimator: Estima
         judged_paths=tuple(str(shot.row.path) for part in judged for shot in part.asked),
     )
     return Finetuned(result, made)
+
+
+def fitting_of(
+    table: LabelTable,
+    learned: Sequence[Shot],
+    options: FinetuneOptions,
+    estimator: Estimator,
+    encoder: AnyEncoder | None,
+) -> HeadFitting:
+    """How heads of the names of `table` are fitted: what each is learned as is chosen on the shots `learned`.
+
+    Raises UsageError where no name has enough labels.
+    """
+    candidates, total = candidates_of(table, [shot.row for shot in learned])
+    if not candidates:
+        raise UsageError(f"no name has {FEWEST_LABELS} labels among the shots")
+    choosing = len({shot.row.group for shot in learned}) >= FEWEST_TO_CHOOSE
+    fitting = HeadFitting([one[-1] for one in candidates], total, options, estimator, encoder, choosing)
+    if any(len(one) > 1 for one in candidates) and not options.full:
+        scales = fitting.chosen(learned, candidates)[0]
+        fitting = replace(fitting, columns=[replace(one, reads=(), by="process", joint=False) for one in scales])
+    return fitting
 
 
 def _other_encoder(options: FinetuneOptions, estimator: Estimator) -> AnyEncoder | None:
