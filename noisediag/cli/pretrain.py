@@ -75,7 +75,8 @@ def pretrain(
     encoder: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Encoder that sensor, paper and paper-encoder start from; ours unless given."
+            metavar="FILE",
+            help="Encoder that sensor and paper start from, ours unless given; or paper-encoder, which begins anew otherwise.",
         ),
     ] = None,
     start: Annotated[
