@@ -11,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from noisediag.benchmark import bound
 from noisediag.benchmark.few_shot import data as few_shot_data
 from noisediag.benchmark.few_shot import evidence, vit
 from noisediag.benchmark.few_shot import result as few_shot_result
@@ -29,6 +30,7 @@ from noisediag.genome import paper
 @pytest.fixture(autouse=True)
 def tiny(small, monkeypatch) -> None:
     monkeypatch.setattr(few_shot_data, "LABELLED_PX", 32)
+    monkeypatch.setattr(bound, "BINS", 256)
 
 
 def quiet(results, total):
@@ -52,7 +54,7 @@ def test_arms_are_kept_and_not_run_again(domains: Path, near: Path, tmp_path: Pa
     assert rows["cop-25"].seeds == 2
     assert rows["cop-25"].r2_spread is not None
     assert abs(rows["mean predictor"].r2) < 0.05
-    assert 0.95 < rows["bound"].r2 < 1
+    assert 0.9 < rows["bound"].r2 < 1
     assert rows["cop-25"].coverage is None or 0 < rows["cop-25"].coverage <= 1
     assert rows["cop-10"].coverage is None  # below 19 labels there are no intervals
     assert [row.arm for row in first.kinds] == ["pure-100"]
@@ -94,7 +96,7 @@ def test_scores_are_pooled_and_the_mean_of_the_domains() -> None:
     low[:6, 1] += 0.1  # 6 of 300 intervals miss
     found = score("cop-25", 25, 0, truth.strengths + off, truth, {}, ends=(low, high), left_out=("gaussian",))
     assert found.mae == pytest.approx((40 * 0.1 + 20 * 0.2) / 60)
-    assert found.domain_mae == found.domain_rmse == pytest.approx(0.15)
+    assert (found.domain_mae, found.domain_rmse) == pytest.approx((0.15, 0.15))
     assert found.rmse == pytest.approx(np.sqrt((40 * 0.01 + 20 * 0.04) / 60))
     assert found.r2 == pytest.approx(1 - found.rmse**2 / truth.strengths.var())
     spreads = [truth.strengths[truth.domain == name].var() for name in "ab"]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image as Pillow
 from rich.console import Console
 
+from noisediag.benchmark import bound
 from noisediag.benchmark.baselines import block_fit
 from noisediag.benchmark.sets import report as benchmark_report
 from noisediag.benchmark.sets.result import BenchmarkOptions, BenchmarkResult
@@ -270,13 +271,15 @@ def test_bayer_mosaic_takes_each_colour_from_its_place() -> None:
     assert mosaic(np.zeros((5, 7))).shape == (4, 6)
 
 
-def test_the_mean_predictor_of_the_paper_genome_has_no_r2(data: Path) -> None:
+def test_the_mean_predictor_of_the_paper_genome_has_no_r2(data: Path, monkeypatch) -> None:
+    monkeypatch.setattr(bound, "BINS", 256)
     result = run(BenchmarkOptions(genome="paper", data=data, draws=50), models=constant_paper)
     pooled = {r.method: r for r in result.paper if (r.domain, r.output) == ("all", "all")}
     assert pooled["noisediag"].r2 == pytest.approx(0, abs=1e-9)
     assert pooled["mean predictor"].rmse == pooled["noisediag"].rmse
     assert pooled["noisediag"].rmse == pytest.approx(0.143, abs=0.012)
-    assert pooled["noisediag"].n == 200
+    assert pooled["noisediag"].n == pooled["bound"].n == 200
+    assert 0.8 < pooled["bound"].r2 < 1
     assert len(result.worst) == 10
 
 
@@ -287,7 +290,8 @@ def test_paper_cases_are_noisy_luma_in_zero_to_one(data: Path) -> None:
     assert case.strengths.sum() == pytest.approx(1)
 
 
-def test_tables_fit_80_columns_and_files_hold_no_nan(result: BenchmarkResult, data: Path) -> None:
+def test_tables_fit_80_columns_and_files_hold_no_nan(result: BenchmarkResult, data: Path, monkeypatch) -> None:
+    monkeypatch.setattr(bound, "BINS", 256)
     paper = run(BenchmarkOptions(genome="paper", data=data, draws=1), models=constant_paper)
     for some in (result, paper):
         stream = io.StringIO()
