@@ -227,7 +227,7 @@ def sample_phone(generator: torch.Generator, *, held_out: str | None = None) -> 
         mix=dice.between(0, 1),
         phase=int(dice.between(0, 4)),
         encoding=1.0,
-        denoiser=dice.one_of(denoisers) if dice.chance(0.5) else None,
+        denoiser=dice.one_of(denoisers) if dice.chance(0.4) else None,
         second_denoiser=None,
         denoiser_mix=0.0,
         luma_strength=strength,
@@ -252,7 +252,7 @@ def sample_phone(generator: torch.Generator, *, held_out: str | None = None) -> 
 def _sample_phone_stages(
     dice: Dice, iso: float, strength: float, denoisers: tuple[str, ...], held_out: str | None
 ) -> Phone:
-    """What a camera of `iso` does beyond the first kind, at most one stage of two left out."""
+    """What a camera of `iso` does beyond the first kind; every stage may be left out."""
     steps = ((1, 1), (1, 1), (1, 2), (2, 2))[int(dice.between(0, 4))]
     local = dice.one_of(name for name in camera.LOCAL_TONES if name != PHONE_HELD_OUT["local_tone"])
     toned = dice.chance(0.4)
@@ -283,7 +283,7 @@ def _sample_phone_stages(
         by_luma=dice.chance(0.2),
         local_tone=PHONE_HELD_OUT["local_tone"] if held_out == "local_tone" else local if toned else None,
         local_shape=(dice.between(0, 1), dice.between(0, 1)),
-        smoother=dice.one_of(denoisers) if dice.chance(0.5) else None,
+        smoother=dice.one_of(denoisers) if dice.chance(0.45) else None,
         smoother_luma=strength * dice.logarithmic(0.5, 1.5),
         smoother_chroma=strength * dice.logarithmic(0.7, 4.0),
         spared=dice.between(0.2, 1) if dice.chance(0.5) else 0.0,

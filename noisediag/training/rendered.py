@@ -96,7 +96,8 @@ def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, d
 def rendered_objective(network: RenderedNet, pool: CleanPool, batch_size: int, phones: float = 0.0) -> Objective:
     """Photographs taken for each step anew: `batch_size` of CROP px, or about as many pixels in some of LARGE_PX.
 
-    `phones`: share of them by cameras of the second kind. Pictures without colour, at which the network looks in another way, are a part of their own.
+    `phones`: share of them by cameras of the second kind. Pictures without colour, at which the network looks in
+    another way, are a part of their own.
     """
     shapes = ((CROP, batch_size, TOGETHER), (LARGE_PX, round(batch_size * (CROP / LARGE_PX) ** 2), 1))
     device = next(network.parameters()).device

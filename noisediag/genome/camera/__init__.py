@@ -6,7 +6,7 @@ Each is a plain function of the picture and its own numbers; `genome.rendered` s
 from noisediag.genome.camera.compression import BLOCK, jpeg, jpeg_tables
 from noisediag.genome.camera.denoising import DENOISERS, Denoiser, denoise_gaussian, denoise_guided
 from noisediag.genome.camera.finishing import blur_energy, grain, lanczos, lanczos_weights, unsharp
-from noisediag.genome.camera.hevc import hevc
+from noisediag.genome.camera.heic import hevc
 from noisediag.genome.camera.local_tone import LOCAL_TONES, LocalTone
 from noisediag.genome.camera.merging import displaced, merge, moved_places
 from noisediag.genome.camera.mosaic import DEMOSAICERS, Demosaic, bayer_masks, demosaic_malvar

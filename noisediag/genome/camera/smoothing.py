@@ -16,6 +16,7 @@ from noisediag.genome.camera.denoising import DENOISERS, Denoiser, neighbours, p
 from noisediag.genome.camera.planes import median_of_9
 
 HAAR_LEVELS = 3
+LEAST_PX = 16
 
 
 def denoise_median(planes: Tensor, strength: float) -> Tensor:
@@ -90,9 +91,12 @@ def by_activity(noisy: Tensor, cleaned: Tensor, kept: float) -> Tensor:
 def smoothed_chroma(chroma: Tensor, side_px: int, remove: Callable[[Tensor], Tensor]) -> Tensor:
     """`remove` noise from `chroma` (N, C, H, W) at a size `side_px` times smaller, and enlarge again.
 
-    White noise keeps its standard deviation on the way down, so that a denoiser means the same at every size.
+    At least LEAST_PX a side are left. White noise keeps its standard deviation on the way down, so that a denoiser
+    means the same at every size.
     """
     height, width = chroma.shape[-2:]
+    while side_px > 1 and min(height, width) < LEAST_PX * side_px:
+        side_px //= 2
     small = chroma if side_px == 1 else side_px * functional.avg_pool2d(chroma, side_px, ceil_mode=True)
     cleaned = torch.stack([remove(plane) for plane in small.unbind(1)], 1)
     return cleaned if side_px == 1 else enlarged(cleaned, side_px, side_px)[..., :height, :width] / side_px
