@@ -407,11 +407,11 @@ def test_edges_of_blocks_are_smoothed_where_the_coding_made_them() -> None:
 def test_hevc_leaves_as_much_noise_as_a_real_encoder_that_changes_as_much() -> None:
     heif = pytest.importorskip("pillow_heif")
     clean = 40 + 150 * scenes.make(1, 64, seeded(3), kinds=("photo",))[0]
-    noisy = (clean + 4 * noise(6, 64, 64)).round().clamp(0, 255)
+    noisy = (clean + 3 * noise(6, 64, 64)).round().clamp(0, 255)
     decoded = []
     for plane in noisy:
         stream = io.BytesIO()
-        heif.from_pillow(Image.fromarray(plane.numpy().astype(np.uint8)).convert("RGB")).save(stream, quality=45)
+        heif.from_pillow(Image.fromarray(plane.numpy().astype(np.uint8)).convert("RGB")).save(stream, quality=35)
         stream.seek(0)
         decoded.append(np.asarray(heif.open_heif(stream).to_pillow())[..., 1].astype(np.float32))
     theirs = torch.from_numpy(np.stack(decoded))
@@ -422,5 +422,5 @@ def test_hevc_leaves_as_much_noise_as_a_real_encoder_that_changes_as_much() -> N
         key=lambda plane: abs(float((plane - noisy).square().mean() - changed)),
     )
     left = [float(planes.var(0).mean().sqrt()) for planes in (ours, theirs)]
-    assert left[1] < 3.9
-    assert left[0] == pytest.approx(left[1], rel=0.15)
+    assert left[1] > 3.6  # texture that is rounded up or down with the noise adds to it
+    assert left[0] == pytest.approx(left[1], rel=0.1)
