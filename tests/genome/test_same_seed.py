@@ -67,7 +67,13 @@ RENDERED: dict[int, tuple[float, float, float]] = {
     7: (0.19885, 0.25852, 0.00914),
 }
 PHONES: dict[int, tuple[float, float, float]] = {
-@@}
+    0: (0.70032, 0.23535, 0.00611),
+    1: (0.09603, 0.09301, -0.00850),
+    2: (0.39674, 0.18399, 0.01639),
+    3: (0.36859, 0.26008, -0.00056),
+    4: (0.68936, 0.26093, -0.04130),
+    5: (0.54675, 0.21985, 0.00642),
+}
 SENSOR: dict[str, tuple[float, float, float]] = {
     "clean": (0.31723, 0.24012, -0.07378),
     "gaussian": (0.31785, 0.24023, -0.07370),
@@ -118,7 +124,7 @@ def phone_picture(seed: int) -> Tensor:
 
 def taken(settings: rendered.Camera, random: torch.Generator) -> Tensor:
     side = rendered.scene_px(settings, 48)
-    scene = rendered.colourise(scenes.make(3, side, random)[:, None], random)
+    scene = rendered.colourise(scenes.make(3, max(side, 32), random)[:, None, :side, :side], random)
     return rendered.render(scene, settings, 48, random)[0] / 255
 
 

@@ -37,6 +37,7 @@ GROUPS = {
 }
 PICTURE_PX = 224
 TRUTH_DRAWS = 24  # photographs that the truth is measured from: its own error is 1/sqrt(2 * 24) a pixel
+LEAST_SCENE_PX = 32  # that scenes of every kind can be drawn at
 TRIES = 1000  # cameras drawn until one does no processing
 
 
@@ -108,7 +109,7 @@ def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> T
     """
     side = rendered.scene_px(settings, PICTURE_PX)
     if job.path is None:
-        gray = scenes.make(3, side + side % 2, generator)[:, None, :side, :side]
+        gray = scenes.make(3, max(side + side % 2, LEAST_SCENE_PX), generator)[:, None, :side, :side]
         return rendered.colourise(gray, generator)
     values = torch.from_numpy(np.clip(read_clean(job.path).signal, 0, 1).astype(np.float32))
     display = values.expand(3, -1, -1) if values.ndim == 2 else values.permute(2, 0, 1)
