@@ -1,69 +1,42 @@
 """The genome `rendered`: what a camera's own processing leaves of the noise, with the truth measured by repetition.
 
 A scene in linear light goes through a Bayer mosaic, sensor noise, white balance, demosaicing, denoising, colour
-matrix, tone curve, sharpening, resizing, eight bits and JPEG, many times with new noise. Whatever these stages do to
-the noise, its variance, correlation and colour are those of the repetitions, not of a formula.
+matrix, tone curve, sharpening, resizing, eight bits and JPEG, many times with new noise; phones merge exposures, tone
+by place, denoise what is encoded already, add halos and grain, and compress twice. Whatever these stages do to the
+noise, its variance, correlation and colour are those of the repetitions, not of a formula.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from noisediag.genome import camera, sensor
+from noisediag.genome.cameras import HELD_OUT as HELD_OUT
+from noisediag.genome.cameras import KERNELS as KERNELS
+from noisediag.genome.cameras import PHONE_HELD_OUT as PHONE_HELD_OUT
+from noisediag.genome.cameras import Camera as Camera
+from noisediag.genome.cameras import Grain as Grain
+from noisediag.genome.cameras import Phone as Phone
+from noisediag.genome.cameras import Unsharp as Unsharp
+from noisediag.genome.cameras import sample_camera as sample_camera
+from noisediag.genome.cameras import sample_phone as sample_phone
 from noisediag.genome.display import AREAS as AREAS
 from noisediag.genome.display import CODES as CODES
 from noisediag.genome.display import PLANES as PLANES
 
 LEVELS = 16  # of the clean signal, of equal count, at which the noise curve is measured
 MARGIN = 12  # px that the stages see beyond the picture
-HELD_OUT = {"demosaicer": "constant_hue", "denoiser": "guided", "tone": "log"}  # never trained on
 DENOISED = 0.7  # of the noise's SD that a denoiser leaves at most to be called one
-KERNELS = ("area", "bilinear", "bicubic")
+NOMINAL = 0.18  # light at which a camera states its noise
+LEAST_NOMINAL = 0.2 / CODES
 COLOUR_MATRIX = ((1.7, -0.5, -0.2), (-0.25, 1.55, -0.3), (-0.05, -0.55, 1.6))  # of a usual camera to sRGB
 
-
-@dataclass(frozen=True)
-class Camera:
-    """One way of processing; None: a stage that is left out."""
-
-    shot_gain: float  # of the sensor, normalised
-    read_noise: float
-    white_balance: tuple[float, float]  # gains of red and blue
-    demosaicer: str | None  # None: every pixel has all colours
-    second: str | None  # another demosaicer, blended in
-    mix: float  # share of the second
-    phase: int  # of the mosaic
-    encoding: float  # power of the light that is demosaiced: 1 is linear
-    denoiser: str | None
-    second_denoiser: str | None  # another one, blended in
-    denoiser_mix: float  # share of the second
-    luma_strength: float
-    chroma_strength: float
-    blend: float  # share of the denoised picture
-    matrix: float  # share of COLOUR_MATRIX
-    tone: str | None  # None: the scene is what the file holds, and the noise is the sensor's own
-    shape: tuple[float, ...]  # of the tone curve, six of 0..1
-    look: tuple[float, ...] | None  # four of 0..1: a further bend of the tones
-    sharpening: tuple[float, float] | None  # sigma in px, amount
-    scale: float  # of the resizing
-    kernel: str | None
-    gray: bool
-    first_jpeg: int | None  # an earlier compression
-    jpeg: int | None  # quality
-    subsampled: bool
-    offset: int  # px cropped from the compressed picture, so that its blocks begin elsewhere
-
-    @property
-    def processed(self) -> bool:
-        """Whether the noise has gone through more than rounding."""
-        return self.tone is not None or self.jpeg is not None
+_REMOVING = camera.DENOISERS | camera.SMOOTHERS
 
 
 @dataclass(frozen=True)
@@ -77,69 +50,6 @@ class Measured:
     areas: Tensor  # (N, len(PLANES), len(AREAS)) SD after averaging squares over the SD of a pixel
     channels: Tensor  # (N, 3) correlation of R and G, G and B, R and B
     denoised: Tensor  # (N,) 1 or 0; NaN between: too little was taken to say so
-
-
-def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Camera:
-    """A random camera; `held_out`: with the stages of HELD_OUT, which are never drawn otherwise."""
-    everything = torch.rand(80, generator=generator).tolist()
-    draws, further = iter(everything), reversed(everything)  # what came later is drawn from the end
-
-    def chance(share: float) -> bool:
-        return bool(next(draws) < share)
-
-    def between(low: float, high: float) -> float:
-        return float(low + (high - low) * next(draws))
-
-    def logarithmic(low: float, high: float) -> float:
-        return math.exp(between(math.log(low), math.log(high)))
-
-    def one_of(names: tuple[str, ...]) -> str:
-        return names[int(next(draws) * len(names))]
-
-    def stage(kind: str, names: Iterable[str]) -> str:
-        picked = one_of(tuple(name for name in names if name != HELD_OUT[kind]))
-        return HELD_OUT[kind] if held_out else picked
-
-    plain = chance(0.12) and not held_out  # the noise as it is, in eight bits
-    full_colour, denoised = chance(0.1), chance(0.7)
-    blended = chance(0.25) and not held_out
-    strength = logarithmic(0.4, 3.0)
-    resized = chance(0.35)
-    scale = logarithmic(0.5, 2.0)
-    sharpened = chance(0.6)
-    quality = round(100 - 50 * next(draws) ** 1.5) if chance(0.25 if plain else 0.75) else None
-    last = next(further)
-    encoded, power, two, other, share, bent, *look = itertools.islice(further, 10)
-    names = tuple(name for name in camera.DENOISERS if name != HELD_OUT["denoiser"])
-    reduced = tuple(kernel for kernel in KERNELS if scale < 1 or kernel != "area")
-    return Camera(
-        shot_gain=logarithmic(3e-4, 0.08) * chance(0.7) if plain else logarithmic(2e-4, 0.04),
-        read_noise=logarithmic(1e-3, 0.16) if plain else logarithmic(5e-4, 0.02),
-        white_balance=(between(1.2, 2.6), between(1.2, 2.6)),
-        demosaicer=None if full_colour and not held_out else stage("demosaicer", camera.DEMOSAICERS),
-        second=stage("demosaicer", camera.DEMOSAICERS) if blended else None,
-        mix=between(0, 1),
-        phase=int(between(0, 4)),
-        encoding=0.4 + 0.6 * power if encoded < 0.3 and not held_out else 1.0,
-        second_denoiser=names[int(other * len(names))] if two < 0.3 and not held_out else None,
-        denoiser_mix=share,
-        denoiser=stage("denoiser", camera.DENOISERS) if denoised or held_out else None,
-        luma_strength=strength,
-        chroma_strength=strength * logarithmic(1.0, 3.0),
-        blend=between(0.4, 1.0),
-        matrix=between(0, 1),
-        tone=None if plain else stage("tone", camera.TONES),
-        shape=(*(next(draws) for _ in range(5)), last),
-        look=tuple(look) if bent < 0.3 and not held_out else None,
-        sharpening=(between(0.5, 1.6), between(0.1, 1.6)) if sharpened else None,
-        scale=scale if resized else 1.0,
-        kernel=one_of(reduced) if resized else None,
-        gray=chance(0.2),
-        first_jpeg=round(between(50, 95)) if quality is not None and chance(0.15) else None,
-        jpeg=quality,
-        subsampled=chance(0.5),
-        offset=int(between(1, 8)) if chance(0.25) else 0,
-    )
 
 
 def scene_px(settings: Camera, size: int) -> int:
@@ -175,8 +85,8 @@ def colourise(gray: Tensor, generator: torch.Generator) -> Tensor:
 def render(scene: Tensor, settings: Camera, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """`scene` (N, 3, side, side) in linear light, side from `scene_px`, to codes `(N, 3, size, size)`.
 
-    The second result is the picture before and after its denoiser, stabilised, `(2, N, 3, side, side)`: `measure` sees
-    there how much noise was taken.
+    The second result is the picture before and after its denoiser, stabilised, `(2, N, 3, side, side)`, and before and
+    after that of the encoded picture where there is one, `(4, ...)`: `measure` sees there how much noise was taken.
     """
     gains = torch.tensor([settings.white_balance[0], 1.0, settings.white_balance[1]])[:, None, None]
     if settings.tone is None:  # noise straight on what the file holds
@@ -185,15 +95,18 @@ def render(scene: Tensor, settings: Camera, size: int, generator: torch.Generato
     else:
         exposed = _expose(scene / gains, settings, gains, generator)
         developed, stages = _denoise(exposed, settings, gains)
-        developed = camera.TONES[settings.tone](_to_srgb(developed, settings).clamp(0, 1), torch.tensor(settings.shape))
-        if settings.look is not None:
-            developed = camera.bend(developed, torch.tensor(settings.look))
+        developed = _toned(_to_srgb(developed, settings).clamp(0, 1), settings)
+        if settings.phone is not None:
+            developed, further = _encoded_stages(developed, settings, settings.phone)
+            stages = torch.cat([stages, further])
         if settings.sharpening is not None:
             developed = camera.sharpen(developed, *settings.sharpening)
     total = size + 2 * MARGIN
     if settings.kernel is not None:
         developed = camera.resize(developed, total, total, settings.kernel)
     developed = developed[..., :total, :total]
+    if settings.phone is not None:
+        developed = _finished(developed, settings.phone, generator)
     if settings.gray:
         developed = camera.luma(developed)[:, None].expand_as(developed)
     codes = (CODES * developed).round().clamp(0, CODES)
@@ -230,11 +143,13 @@ def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, g
     red, green, blue, _ = residual.unbind(2)
     pairs = [(a * b).mean((1, 2, 3)) for a, b in ((red, green), (green, blue), (red, blue))]
     norms = [(total[:, a] * total[:, b]).sqrt() for a, b in ((0, 1), (1, 2), (0, 2))]
-    before, after = (
+    spread = [
         _centre(stage.unflatten(0, (draws, count)).transpose(0, 1))[1].square().mean((1, 2, 3, 4)).sqrt()
         for stage in stages
-    )
-    left = after / before.clamp(min=1e-9)
+    ]
+    left = torch.ones(count)
+    for before, after in zip(spread[::2], spread[1::2], strict=True):
+        left = left * (after / before.clamp(min=1e-9))
     unsure = torch.where(left < DENOISED, 1.0, torch.nan)
     return Measured(
         pictures=pictures[:, :kept],
@@ -243,7 +158,7 @@ def measure(scene: Tensor, settings: Camera, size: int, draws: int, kept: int, g
         lag1=lag1,
         areas=torch.stack(areas, -1),
         channels=torch.stack([p / n for p, n in zip(pairs, norms, strict=True)], 1),
-        denoised=unsure if settings.denoiser is not None and settings.tone is not None else torch.zeros(count),
+        denoised=unsure if settings.denoises else torch.zeros(count),
     )
 
 
@@ -255,11 +170,10 @@ def _expose(light: Tensor, settings: Camera, gains: Tensor, generator: torch.Gen
     if mosaicked:
         light = (light * masks).sum(1)
     flat = light.reshape(-1, *light.shape[-2:])
-    exact = torch.zeros(len(flat))
-    absent = {entry.name: exact for entry in fields(sensor.SensorNoise)}
-    present = {"shot_gain": exact + settings.shot_gain, "read_noise": exact + settings.read_noise}
-    noise = sensor.SensorNoise(**absent | present)
-    exposed = sensor.corrupt(flat, noise, generator, black_clip=-0.05).image.reshape(light.shape)
+    exposed = _noisy(flat, settings.shot_gain, settings.read_noise, generator)
+    if settings.phone is not None and settings.phone.frames > 1:
+        exposed = _merged(exposed, flat, settings, settings.phone, generator)
+    exposed = exposed.reshape(light.shape)
     if not mosaicked:
         return exposed * gains
     assert settings.demosaicer is not None
@@ -268,6 +182,22 @@ def _expose(light: Tensor, settings: Camera, gains: Tensor, generator: torch.Gen
     if settings.second is not None:
         full = torch.lerp(full, camera.DEMOSAICERS[settings.second](balanced, masks), settings.mix)
     return _power(full, 1 / settings.encoding)
+
+
+def _noisy(flat: Tensor, shot_gain: float, read_noise: float, generator: torch.Generator) -> Tensor:
+    exact = torch.zeros(len(flat))
+    absent = {entry.name: exact for entry in fields(sensor.SensorNoise)}
+    present = {"shot_gain": exact + shot_gain, "read_noise": exact + read_noise}
+    return sensor.corrupt(flat, sensor.SensorNoise(**absent | present), generator, black_clip=-0.05).image
+
+
+def _merged(exposed: Tensor, flat: Tensor, settings: Camera, phone: Phone, generator: torch.Generator) -> Tensor:
+    """`exposed` (N, H, W) with further exposures of `flat`; the mean of n of them has a shot gain n times lower."""
+    places = camera.moved_places(flat.shape[-2], flat.shape[-1], phone.moved)
+    others = phone.frames - 1
+    seen = camera.displaced(flat, places)
+    mean = _noisy(seen, settings.shot_gain / others, settings.read_noise / math.sqrt(others), generator)
+    return camera.merge(exposed, mean, phone.frames, settings.shot_gain, settings.read_noise, phone.tolerance)
 
 
 def _power(light: Tensor, exponent: float) -> Tensor:
@@ -280,23 +210,79 @@ def _denoise(picture: Tensor, settings: Camera, gains: Tensor) -> tuple[Tensor, 
     gain = settings.shot_gain * gains
     offset = 0.375 * gain.square() + (settings.read_noise * gains).square()
     stable = 2 / gain * (gain * picture + offset).clamp(min=0).sqrt()
-    if settings.denoiser is None:
+    phone = settings.phone
+    if settings.denoiser is None and (phone is None or phone.chroma_step == (1, 1)):
         return picture, torch.stack([stable, stable])
     bright = stable.mean(1)
     chroma = stable - bright[:, None]
+    if phone is not None and phone.chroma_step != (1, 1):
+        chroma = camera.subsampled_chroma(chroma, *phone.chroma_step)
+    if settings.denoiser is None:
+        mixed = bright[:, None] + chroma
+    else:
+        cleaned = _smoothed(bright, chroma, settings, (settings.luma_strength, settings.chroma_strength))
+        mixed = torch.lerp(stable, cleaned, settings.blend)
+    return ((mixed * gain / 2).square() - offset) / gain, torch.stack([stable, mixed])
+
+
+def _smoothed(bright: Tensor, chroma: Tensor, settings: Camera, strengths: tuple[float, float]) -> Tensor:
+    """`bright` (N, H, W) and `chroma` (N, 3, H, W) through the camera's denoiser, each as strongly as told."""
 
     def remove(plane: Tensor, strength: float) -> Tensor:
         assert settings.denoiser is not None
-        cleaned = camera.DENOISERS[settings.denoiser](plane, strength)
+        cleaned = _REMOVING[settings.denoiser](plane, strength)
         if settings.second_denoiser is None:
             return cleaned
-        return torch.lerp(cleaned, camera.DENOISERS[settings.second_denoiser](plane, strength), settings.denoiser_mix)
+        return torch.lerp(cleaned, _REMOVING[settings.second_denoiser](plane, strength), settings.denoiser_mix)
 
-    cleaned = remove(bright, settings.luma_strength)[:, None] + torch.stack(
-        [remove(plane, settings.chroma_strength) for plane in chroma.unbind(1)], 1
-    )
-    mixed = torch.lerp(stable, cleaned, settings.blend)
-    return ((mixed * gain / 2).square() - offset) / gain, torch.stack([stable, mixed])
+    side_px = settings.phone.chroma_px if settings.phone is not None else 1
+    smooth = camera.smoothed_chroma(chroma, side_px, lambda plane: remove(plane, strengths[1]))
+    if settings.phone is not None and settings.phone.by_luma:
+        smooth = camera.denoise_by_luma(smooth, bright, strengths[0])
+    return remove(bright, strengths[0])[:, None] + smooth
+
+
+def _toned(light: Tensor, settings: Camera) -> Tensor:
+    """Linear light of any shape in 0..1, encoded by the camera's curves."""
+    assert settings.tone is not None
+    encoded = camera.TONES[settings.tone](light, torch.tensor(settings.shape))
+    return encoded if settings.look is None else camera.bend(encoded, torch.tensor(settings.look))
+
+
+def _encoded_stages(picture: Tensor, settings: Camera, phone: Phone) -> tuple[Tensor, Tensor]:
+    """Local tones, and the denoiser of the encoded picture; also the picture before and after that, if there is one.
+
+    It takes the noise at NOMINAL light for that of all signals, so it leaves more in the shadows than the eye would.
+    """
+    if phone.local_tone is not None:
+        picture = camera.LOCAL_TONES[phone.local_tone](picture, phone.local_shape)
+    if phone.smoother is None:
+        return picture, picture.new_zeros(0, *picture.shape)
+    level = nominal_noise(settings, phone)
+    stable = picture / level
+    bright = camera.luma(stable)
+    how = replace(settings, denoiser=phone.smoother, second_denoiser=None)
+    strengths = (phone.smoother_luma, phone.smoother_chroma)
+    cleaned = camera.by_activity(stable, _smoothed(bright, stable - bright[:, None], how, strengths), phone.spared)
+    return (cleaned * level).clamp(0, 1), torch.stack([stable, cleaned])
+
+
+def nominal_noise(settings: Camera, phone: Phone) -> float:
+    """What the camera takes for the SD of its noise in the encoded picture: that of all frames at NOMINAL light."""
+    ends = _toned(torch.tensor([0.9 * NOMINAL, 1.1 * NOMINAL]), settings)
+    slope = float(ends[1] - ends[0]) / (0.2 * NOMINAL)
+    variance = (settings.shot_gain * NOMINAL + settings.read_noise**2) / phone.frames
+    return max(slope * math.sqrt(variance), LEAST_NOMINAL)
+
+
+def _finished(picture: Tensor, phone: Phone, generator: torch.Generator) -> Tensor:
+    """Sharpening and grain at the size of the file."""
+    if phone.unsharp is not None:
+        sharp = phone.unsharp
+        picture = camera.unsharp(picture, sharp.radius_px, sharp.amount, sharp.threshold, sharp.halo, sharp.colour)
+    if phone.grain is not None:
+        picture = camera.grain(picture, phone.grain.sd, phone.grain.size_px, phone.grain.colour, generator)
+    return picture
 
 
 def _to_srgb(picture: Tensor, settings: Camera) -> Tensor:
@@ -305,12 +291,18 @@ def _to_srgb(picture: Tensor, settings: Camera) -> Tensor:
 
 
 def _compress(codes: Tensor, settings: Camera, size: int) -> Tensor:
-    """JPEG once or twice and the cut to `size`, from a picture MARGIN wider on all sides."""
-    inner = codes[..., MARGIN - settings.offset :, MARGIN - settings.offset :]
-    length = size + settings.offset
-    inner = inner[..., :length, :length]
+    """JPEG once or twice, or HEVC, and the cut to `size`, from a picture MARGIN wider on all sides.
+
+    The blocks of the first compression begin `first_shift` px before those of the last.
+    """
+    down, across = (0, 0) if settings.phone is None or settings.first_jpeg is None else settings.phone.first_shift
+    begin, length = MARGIN - settings.offset, size + settings.offset
+    inner = codes[..., begin - down : begin + length, begin - across : begin + length]
     if settings.first_jpeg is not None:
         inner = camera.jpeg(inner, settings.first_jpeg, settings.subsampled)
+    inner = inner[..., down:, across:]
+    if settings.phone is not None and settings.phone.hevc is not None:
+        inner = camera.hevc(inner, settings.phone.hevc)
     if settings.jpeg is not None:
         inner = camera.jpeg(inner, settings.jpeg, settings.subsampled)
     return inner[..., settings.offset :, settings.offset :]

@@ -78,11 +78,25 @@ def scenes_for(pool: CleanPool, settings: rendered.Camera, n: int, size: int, ge
     return coloured
 
 
+def a_camera(generator: torch.Generator, *, held_out: bool = False, phones: float = 0.0) -> rendered.Camera:
+    """A random camera, `phones` the chance of one of the second kind, without which none of its numbers are drawn."""
+    if phones > 0 and float(torch.rand((), generator=generator)) < phones:
+        return rendered.sample_phone(generator)
+    return rendered.sample_camera(generator, held_out=held_out)
+
+
 def photographs(
-    pool: CleanPool, size: int, together: int, draws: int, generator: torch.Generator, *, held_out: bool = False
+    pool: CleanPool,
+    size: int,
+    together: int,
+    draws: int,
+    generator: torch.Generator,
+    *,
+    held_out: bool = False,
+    phones: float = 0.0,
 ) -> RenderedSet:
-    """`together` scenes, each photographed `draws` times by one random camera."""
-    settings = rendered.sample_camera(generator, held_out=held_out)
+    """`together` scenes, each photographed `draws` times by one random camera, see `a_camera`."""
+    settings = a_camera(generator, held_out=held_out, phones=phones)
     scene = scenes_for(pool, settings, together, size, generator)
     return labelled(rendered.measure(scene, settings, size, draws, KEPT, generator), settings)
 
@@ -96,6 +110,7 @@ def rendered_set(
     purpose: str,
     together: int = 2,
     held_out: bool = False,
+    phones: float = 0.0,
     report: Report | None = None,
 ) -> RenderedSet:
     """`count` scenes, `together` a camera, photographed DRAWS times each.
@@ -105,7 +120,7 @@ def rendered_set(
     parts = []
     for number in range(math.ceil(count / together)):
         generator = drawing(purpose, seed, size, number)
-        parts.append(photographs(pool, size, together, DRAWS, generator, held_out=held_out))
+        parts.append(photographs(pool, size, together, DRAWS, generator, held_out=held_out, phones=phones))
         if report is not None and number % 50 == 0:
             report(number * together, {})
     return RenderedSet.join(parts)

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 from noisediag.errors import CheckpointError, UsageError
 
 FIRST_RATE, FURTHER_RATE = 2e-3, 1.2e-3  # learning rates of networks that start from nothing, or from trained weights
+LATER = {"rendered_phone_share": 0.0}  # Fields that older recipes lack, and what was done before there were any.
 NO_VALIDATION = 0  # pictures: what files of noisediag 0.1 were validated on when they were made
 
 
@@ -123,6 +124,9 @@ class Recipe:
     rendered_batch: int = _option(
         16, "Photographs of 128 x 128 px of one step and process, or as many pixels.", Stage.rendered
     )
+    rendered_phone_share: float = _option(
+        0.5, "Share of photographs by cameras that do what phones do.", Stage.rendered, minimum=0, maximum=1
+    )
     rendered_calibration: int = _option(1000, "Photographs that its intervals are calibrated on.", Stage.rendered)
 
     paper_steps: int = _option(10000, "Steps of the genome `paper`.", Stage.paper)
@@ -221,6 +225,7 @@ def _read(header: Mapping[str, Any], stage: Stage, name: str) -> dict[str, Any]:
     known = fields_of(stage)
     if "stage" not in record:
         found, known = _of_version_0_1(record, stage, where), tuple(types())
+    found = {**{key: value for key, value in LATER.items() if key in fields_of(stage)}, **found}
     unknown, missing = sorted(set(found) - set(known)), sorted(set(fields_of(stage)) - set(found))
     if unknown:
         raise CheckpointError(f"{where}: its recipe holds {', '.join(unknown)}, which this version does not know")

@@ -93,10 +93,11 @@ def traits_loss(reading: RenderedReading, truth: RenderedSet) -> tuple[Tensor, d
     return total, {"lag": float(lag.detach()), "areas": float(areas.detach()), "flags": float(flags.detach())}
 
 
-def rendered_objective(network: RenderedNet, pool: CleanPool, batch_size: int) -> Objective:
+def rendered_objective(network: RenderedNet, pool: CleanPool, batch_size: int, phones: float = 0.0) -> Objective:
     """Photographs taken for each step anew: `batch_size` of CROP px, or about as many pixels in some of LARGE_PX.
 
-    Pictures without colour, at which the network looks in another way, are a part of their own.
+    `phones`: share of them by cameras of the second kind. Pictures without colour, at which the network looks in
+    another way, are a part of their own.
     """
     shapes = ((CROP, batch_size, TOGETHER), (LARGE_PX, round(batch_size * (CROP / LARGE_PX) ** 2), 1))
     device = next(network.parameters()).device
@@ -105,7 +106,8 @@ def rendered_objective(network: RenderedNet, pool: CleanPool, batch_size: int) -
         camera = torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=generator, device=device)))
         size, count, together = shapes[int(torch.randint(len(shapes), (), generator=camera))]
         cameras = max(1, count // (KEPT * together))
-        data = RenderedSet.join([photographs(pool, size, together, KEPT, camera) for _ in range(cameras)]).to(device)
+        taken = [photographs(pool, size, together, KEPT, camera, phones=phones) for _ in range(cameras)]
+        data = RenderedSet.join(taken).to(device)
         symmetry = int(torch.randint(8, (), generator=camera))
         total = torch.zeros((), device=device)
         numbers: dict[str, float] = {}

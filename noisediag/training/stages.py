@@ -222,7 +222,8 @@ def train_rendered(recipe: Recipe, run: Run, start: Path) -> None:
         network.load_state_dict(model.rendered.state_dict())
     run.say("rendered pictures")
     config = run.fit_config(recipe, stage)
-    run.fit(network, rendered_objective(network, pool, recipe.rendered_batch), config, stage, "rendered")
+    objective = rendered_objective(network, pool, recipe.rendered_batch, recipe.rendered_phone_share)
+    run.fit(network, objective, config, stage, "rendered")
     if run.leads:
         finish_rendered(recipe, run, model, network.cpu().eval(), start_file, config)
 
@@ -261,7 +262,16 @@ def finish_rendered(
 def _photographs(pool: CleanPool, count: int, recipe: Recipe, run: Run, purpose: str) -> list[RenderedSet]:
     """About `count` scenes, half of them CROP px and half LARGE_PX wide, each by a camera of its own."""
     return [
-        rendered_set(pool, -(-count // 2), size, recipe.seed, purpose=purpose, together=1, report=run.report)
+        rendered_set(
+            pool,
+            -(-count // 2),
+            size,
+            recipe.seed,
+            purpose=purpose,
+            together=1,
+            phones=recipe.rendered_phone_share,
+            report=run.report,
+        )
         for size in (CROP, LARGE_PX)
     ]
 

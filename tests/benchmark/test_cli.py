@@ -154,10 +154,12 @@ def test_rendered(monkeypatch, make_plane, make_footprint, tmp_path: Path) -> No
     assert outcome.exit_code == 0, outcome.output
     document = json.loads(outcome.stdout)
     assert document["schema"] == "noisediag.rendered-benchmark/1"
-    assert document["cases"] == 3 * 2  # groups, draws; one odd file
+    assert document["cases"] == 6 * 2  # groups, draws; one odd file
     with Image.open(tmp_path / "worst.png") as sheet:
         assert sheet.height > 256
-    assert json.loads(invoke(*chosen, "--json").stdout)["cases"] == 3
+    some = json.loads(invoke(*chosen, "--json", "--cameras", "phones; phones, new codec").stdout)
+    assert list(some["groups"]) == ["phones", "phones, new codec"]
+    assert some["cases"] == 2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,16 @@ from noisediag.benchmark import scoring, sheet
 from noisediag.benchmark.rendered import cases as rendered_cases
 from noisediag.benchmark.rendered import report
 from noisediag.benchmark.rendered import run as study
-from noisediag.benchmark.rendered.cases import GROUPS, HELD_OUT, KNOWN, UNPROCESSED, camera_of, rendered_case
+from noisediag.benchmark.rendered.cases import (
+    GROUPS,
+    HELD_OUT,
+    KNOWN,
+    PHONES,
+    PHONES_WITHOUT_TRAINING,
+    UNPROCESSED,
+    camera_of,
+    rendered_case,
+)
 from noisediag.benchmark.rendered.result import RenderedOptions, RenderedResult
 from noisediag.errors import UsageError
 from noisediag.footprint.file import Rendered, Spatial
@@ -261,6 +270,19 @@ def test_groups_have_the_cameras_that_they_say() -> None:
         assert camera_of(KNOWN, generator).tone != rendered.HELD_OUT["tone"]
         raw = camera_of(UNPROCESSED, generator)
         assert (raw.tone, raw.jpeg, raw.kernel) == (None, None, None)
+        assert all(camera_of(group, generator).phone is None for group in (HELD_OUT, KNOWN, UNPROCESSED))
+        toned, coded, phone = (camera_of(name, generator).phone for name in (*PHONES_WITHOUT_TRAINING, PHONES))
+        assert toned.local_tone == rendered.PHONE_HELD_OUT["local_tone"] != phone.local_tone
+        assert toned.hevc is phone.hevc is None
+        assert coded.hevc is not None
+
+
+def test_groups_can_be_chosen(data: Path) -> None:
+    options = RenderedOptions(data=data, limit_per_domain=1, cameras=(PHONES, KNOWN), baselines=False)
+    result = study.run(options, models=dict)
+    assert tuple(result.groups) == (KNOWN, PHONES)
+    assert {row.set_name for row in result.rows} == {KNOWN, PHONES}
+    assert result.cases == 4
 
 
 def test_light_is_the_inverse_of_the_srgb_curve() -> None:
@@ -298,7 +320,14 @@ def test_nothing_scored_is_no_number() -> None:
     assert math.isnan(scoring.log_error(np.array([]), np.array([]), np.array([])))
 
 
-@pytest.mark.parametrize(("change", "message"), [({"draws": 0}, "--draws"), ({"data": Path("/nowhere")}, "no such")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"draws": 0}, "--draws"),
+        ({"data": Path("/nowhere")}, "no such"),
+        ({"cameras": ("known", "phone")}, "no group 'phone'; there are held out; known"),
+    ],
+)
 def test_impossible_requests_are_usage_errors(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         study.run(replace(RenderedOptions(), **change), models=dict)  # type: ignore[arg-type]

@@ -187,4 +187,4 @@ def test_luma_is_that_of_bt_601() -> None:
 def test_patches_at_the_border_are_means_of_what_is_there() -> None:
     values = torch.rand(2, 3, 20, 17, generator=seeded(5))
     expected = functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
-    assert torch.allclose(denoising._patch_mean(values), expected, atol=1e-6)
+    assert torch.allclose(denoising.patch_mean(values), expected, atol=1e-6)

@@ -66,6 +66,14 @@ RENDERED: dict[int, tuple[float, float, float]] = {
     6: (0.33530, 0.04790, -0.00499),
     7: (0.19885, 0.25852, 0.00914),
 }
+PHONES: dict[int, tuple[float, float, float]] = {
+    0: (0.70032, 0.23535, 0.00611),
+    1: (0.09603, 0.09301, -0.00850),
+    2: (0.39674, 0.18399, 0.01639),
+    3: (0.36859, 0.26008, -0.00056),
+    4: (0.68936, 0.26093, -0.04130),
+    5: (0.54675, 0.21985, 0.00642),
+}
 SENSOR: dict[str, tuple[float, float, float]] = {
     "clean": (0.31723, 0.24012, -0.07378),
     "gaussian": (0.31785, 0.24023, -0.07370),
@@ -105,9 +113,18 @@ def cleaned(denoiser: str) -> Tensor:
 def photograph(seed: int) -> Tensor:
     """Codes / 255 of one random camera; those of seed 3 and 4 are held out."""
     random = generator(seed)
-    settings = rendered.sample_camera(random, held_out=seed in (3, 4))
+    return taken(rendered.sample_camera(random, held_out=seed in (3, 4)), random)
+
+
+def phone_picture(seed: int) -> Tensor:
+    """Codes / 255 of one random camera of the second kind; seeds 3 and 4 have one stage each that is held out."""
+    random = generator(seed)
+    return taken(rendered.sample_phone(random, held_out={3: "local_tone", 4: "codec"}.get(seed)), random)
+
+
+def taken(settings: rendered.Camera, random: torch.Generator) -> Tensor:
     side = rendered.scene_px(settings, 48)
-    scene = rendered.colourise(scenes.make(3, side, random)[:, None], random)
+    scene = rendered.colourise(scenes.make(3, max(side, 32), random)[:, None, :side, :side], random)
     return rendered.render(scene, settings, 48, random)[0] / 255
 
 
@@ -142,6 +159,8 @@ def test_rendered_pictures() -> None:
     for seed, expected in RENDERED.items():
         # Coefficients that lie between two multiples of a JPEG step may round either way on another processor.
         assert fingerprint(photograph(seed)) == pytest.approx(expected, abs=5 * TOLERANCE), seed
+    for seed, expected in PHONES.items():
+        assert fingerprint(phone_picture(seed)) == pytest.approx(expected, abs=5 * TOLERANCE), seed
 
 
 def test_sensor_noise() -> None:

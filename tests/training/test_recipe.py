@@ -84,6 +84,8 @@ def test_the_shipped_files_tell_what_they_were_made_by() -> None:
     rendered = recipe_of(headers["sensor"], Stage.rendered)
     assert (rendered.rendered_steps, rendered.rendered_rate, rendered.rendered_seed) == (5_300, 1.3e-3, 8)
     assert (rendered.rendered_image_share, rendered.rendered_warm_up) == (0.65, 100)
+    assert rendered.rendered_phone_share == 0  # there were none
+    assert Recipe().rendered_phone_share == 0.5
     near = recipe_of(headers["paper-encoder"], Stage.paper_encoder)
     assert (near.near_steps, near.near_rate, near.near_seed, near.scenes) == (3_700, 1.5e-3, 5, 5_000)
     for name, stage in (("encoder", Stage.encoder), ("paper", Stage.paper)):

@@ -22,13 +22,22 @@ from noisediag.genome.clean import Picture, read_clean
 Floats = NDArray[np.float64]
 
 HELD_OUT, KNOWN, UNPROCESSED = "held out", "known", "unprocessed"
+PHONES = "phones"
+# Each with one stage of PHONE_HELD_OUT, which every camera of the group has.
+PHONES_WITHOUT_TRAINING = {"phones, new tone": "local_tone", "phones, new codec": "codec"}
 GROUPS = {
     HELD_OUT: "cameras with " + ", ".join(f"{k} {v}" for k, v in rendered.HELD_OUT.items()) + ", never trained on",
     KNOWN: "cameras as in training",
     UNPROCESSED: "sensor noise in 8 bits, no other processing, no JPEG",
+    PHONES: "cameras that do what phones do: merging, local tones, smoothing of the encoded picture, halos, grain",
+    **{
+        group: f"as phones, with {kind.replace('_', ' ')} {rendered.PHONE_HELD_OUT[kind]}, never trained on"
+        for group, kind in PHONES_WITHOUT_TRAINING.items()
+    },
 }
 PICTURE_PX = 224
 TRUTH_DRAWS = 24  # photographs that the truth is measured from: its own error is 1/sqrt(2 * 24) a pixel
+LEAST_SCENE_PX = 32  # that scenes of every kind can be drawn at
 TRIES = 1000  # cameras drawn until one does no processing
 
 
@@ -49,9 +58,11 @@ class RenderedCase:
         return range(len(rendered.PLANES) - 1, len(rendered.PLANES)) if self.gray else range(len(rendered.PLANES))
 
 
-def jobs(found: tuple[Picture, ...], *, draws: int, scenes_: int) -> Iterator[Job]:
-    """All groups over the pictures `found`, or over `scenes_` procedural ones where there are none."""
-    for group in GROUPS:
+def jobs(
+    found: tuple[Picture, ...], *, draws: int, scenes_: int, groups: tuple[str, ...] = tuple(GROUPS)
+) -> Iterator[Job]:
+    """`groups` over the pictures `found`, or over `scenes_` procedural ones where there are none."""
+    for group in groups:
         yield from (Job(group, p.domain, p.path.name, p.path, p.own_noise, range(draws)) for p in found)
         if not found:
             yield from (Job(group, SCENES, str(i), None, None, range(draws)) for i in range(scenes_))
@@ -80,6 +91,8 @@ def rendered_case(job: Job, draw: int, seed: int) -> RenderedCase:
 
 def camera_of(group: str, generator: torch.Generator) -> rendered.Camera:
     """A camera of one of GROUPS."""
+    if group == PHONES or group in PHONES_WITHOUT_TRAINING:
+        return rendered.sample_phone(generator, held_out=PHONES_WITHOUT_TRAINING.get(group))
     if group != UNPROCESSED:
         return rendered.sample_camera(generator, held_out=group == HELD_OUT)
     for _ in range(TRIES):
@@ -96,7 +109,7 @@ def _scene(job: Job, settings: rendered.Camera, generator: torch.Generator) -> T
     """
     side = rendered.scene_px(settings, PICTURE_PX)
     if job.path is None:
-        gray = scenes.make(3, side + side % 2, generator)[:, None, :side, :side]
+        gray = scenes.make(3, max(side + side % 2, LEAST_SCENE_PX), generator)[:, None, :side, :side]
         return rendered.colourise(gray, generator)
     values = torch.from_numpy(np.clip(read_clean(job.path).signal, 0, 1).astype(np.float32))
     display = values.expand(3, -1, -1) if values.ndim == 2 else values.permute(2, 0, 1)

@@ -39,6 +39,7 @@ class RenderedOptions:
     workers: int = 1
     checkpoint: Path | None = None
     device: str = "auto"
+    cameras: tuple[str, ...] = ()  # names of `cases.GROUPS`; none: all
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """`noisediag benchmark rendered`: the noise that simulated cameras leave, read back by the model.
 
-Three groups of cameras (`cases`): with stages that were never trained on, as in training, and such that do no
-processing at all. Curve errors are those of each plane (R, G, B, luma) of each picture, over levels of equal count;
-levels with less than half a code of noise, or within a code of black or white, are left out. Photographs with less than
-twice the noise that the clean picture is stated to have itself are scored apart.
+Six groups of cameras (`cases`): with stages that were never trained on, as in training, such that do no processing at
+all, such that do what phones do, and these with a stage that is never trained on. Curve errors are those of each plane
+(R, G, B, luma) of each picture, over levels of equal count; levels with less than half a code of noise, or within a
+code of black or white, are left out. Photographs with less than twice the noise that the clean picture is stated to
+have itself are scored apart.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from noisediag import images
 from noisediag.benchmark import scoring
 from noisediag.benchmark.baselines import BASELINES
-from noisediag.benchmark.rendered.cases import RenderedCase, jobs, rendered_case
+from noisediag.benchmark.rendered.cases import GROUPS, RenderedCase, jobs, rendered_case
 from noisediag.benchmark.rendered.result import (
     PlaneAnswer,
     RenderedAnswer,
@@ -50,7 +51,11 @@ def run(options: RenderedOptions, *, models: Models | None = None, progress: Pro
     if options.draws < 1 or options.workers < 1:
         raise UsageError("--draws and --workers are at least 1")
     found = pictures_of(options)
-    todo = list(jobs(found, draws=options.draws, scenes_=options.scenes))
+    unknown_groups = [name for name in options.cameras if name not in GROUPS]
+    if unknown_groups:
+        raise UsageError(f"--cameras: no group {unknown_groups[0]!r}; there are {'; '.join(GROUPS)}")
+    groups = tuple(name for name in GROUPS if name in options.cameras or not options.cameras)
+    todo = list(jobs(found, draws=options.draws, scenes_=options.scenes, groups=groups))
     models = models or ShippedModels("sensor", options.checkpoint, options.device, randomised=False, seed=0)
     results = spread(partial(_score, options), todo, models, options.workers)
     scores = [score for some in (progress(results, len(todo)) if progress else results) for score in some]

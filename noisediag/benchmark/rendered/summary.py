@@ -32,10 +32,11 @@ Floats = NDArray[np.float64]
 
 def sum_up(options: RenderedOptions, scores: Sequence[RenderedScore]) -> RenderedResult:
     """All rows, by group of cameras."""
-    groups = [_of(scores, group) for group in GROUPS]
+    asked = {name: text for name, text in GROUPS.items() if name in options.cameras or not options.cameras}
+    groups = [_of(scores, group) for group in asked]
     return RenderedResult(
         options=options,
-        groups=GROUPS,
+        groups=asked,
         checkpoint=next((score.checkpoint for score in scores if score.checkpoint), None),
         cases=len(scores),
         rows=tuple(row for group in groups for row in _rows(_with_mean(group), options.seed)),

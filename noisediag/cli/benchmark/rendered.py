@@ -24,6 +24,9 @@ from noisediag.cli.common import Checkpoint, Csv, Device, Force, Json, OnDevice,
 def rendered(
     data: Data = None,
     own_noise: OwnNoise = None,
+    cameras: Annotated[
+        str, typer.Option(help='Groups of cameras, with ";" between them, as "held out;phones"; all unless given.')
+    ] = "",
     draws: Annotated[int, typer.Option(min=1, help="Cameras a picture.")] = 1,
     seed: Seed = 0,
     split: OfSplit = Split.odd,
@@ -61,5 +64,6 @@ def rendered(
             workers=workers,
             checkpoint=checkpoint,
             device=device.value,
+            cameras=tuple(name.strip() for name in cameras.split(";") if name.strip()),
         )
         destination.write(report, run.run(options, progress=console_progress))

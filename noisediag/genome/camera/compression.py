@@ -47,11 +47,7 @@ def jpeg(picture: Tensor, quality: int, subsampled: bool) -> Tensor:
     `subsampled`: 4:2:0, upsampled by libjpeg's triangle filter.
     """
     steps = jpeg_tables(quality).to(picture.device)
-    red, green, blue = picture.unbind(1)
-    bright = luma(picture)
-    components = [bright.round()]
-    for colour, weight in ((blue, LUMA[2]), (red, LUMA[0])):
-        components.append(((colour - bright) / (2 * (1 - weight)) + 128).round().clamp(0, 255))
+    components = to_ycc(picture)
     height, width = picture.shape[2:]
     decoded = [_through_blocks(components[0], steps[0])]
     for component in components[1:]:
@@ -62,7 +58,22 @@ def jpeg(picture: Tensor, quality: int, subsampled: bool) -> Tensor:
             decoded.append(full[:, 0, :height, :width].round())
         else:
             decoded.append(_through_blocks(component, steps[1]))
-    bright, blue_off, red_off = decoded[0], decoded[1] - 128, decoded[2] - 128
+    return from_ycc(decoded)
+
+
+def to_ycc(picture: Tensor) -> list[Tensor]:
+    """Y, Cb and Cr of JFIF, each (N, H, W) in whole codes, of `picture` (N, 3, H, W) in codes 0..255."""
+    red, _, blue = picture.unbind(1)
+    bright = luma(picture)
+    components = [bright.round()]
+    for colour, weight in ((blue, LUMA[2]), (red, LUMA[0])):
+        components.append(((colour - bright) / (2 * (1 - weight)) + 128).round().clamp(0, 255))
+    return components
+
+
+def from_ycc(components: list[Tensor]) -> Tensor:
+    """The picture (N, 3, H, W) in whole codes whose Y, Cb and Cr these are."""
+    bright, blue_off, red_off = components[0], components[1] - 128, components[2] - 128
     red = bright + 2 * (1 - LUMA[0]) * red_off
     blue = bright + 2 * (1 - LUMA[2]) * blue_off
     green = (bright - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]

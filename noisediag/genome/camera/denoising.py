@@ -18,7 +18,7 @@ def denoise_gaussian(planes: Tensor, strength: float) -> Tensor:
     return blur(planes, 0.3 + 0.4 * strength)
 
 
-def _neighbours(planes: Tensor, reach: int) -> Iterator[tuple[Tensor, int]]:
+def neighbours(planes: Tensor, reach: int) -> Iterator[tuple[Tensor, int]]:
     """`planes` shifted to every other place within `reach` px, with the squared distance."""
     height, width = planes.shape[-2:]
     padded = functional.pad(planes, (reach,) * 4, mode="reflect")
@@ -32,7 +32,7 @@ def _neighbours(planes: Tensor, reach: int) -> Iterator[tuple[Tensor, int]]:
 def denoise_bilateral(planes: Tensor, strength: float) -> Tensor:
     """Weighted mean of 5x5 pixels of similar value (Tomasi & Manduchi 1998)."""
     total, weight = planes.clone(), torch.ones_like(planes)
-    for other, distance in _neighbours(planes, 2):
+    for other, distance in neighbours(planes, 2):
         near = math.exp(-distance / 4.5)
         similar = torch.exp(-0.5 * ((other - planes) / (1.5 * strength)).square()) * near
         total += similar * other
@@ -40,7 +40,7 @@ def denoise_bilateral(planes: Tensor, strength: float) -> Tensor:
     return total / weight
 
 
-def _patch_mean(values: Tensor) -> Tensor:
+def patch_mean(values: Tensor) -> Tensor:
     """Mean of the 3x3 values around each place of `(..., H, W)` that exist; five times faster than pooling."""
     lines = values.clone()
     lines[..., 1:, :] += values[..., :-1, :]
@@ -57,8 +57,8 @@ def _patch_mean(values: Tensor) -> Tensor:
 def denoise_non_local(planes: Tensor, strength: float) -> Tensor:
     """Non-local means in a window of 7x7 with patches of 3x3 (Buades, Coll & Morel 2005)."""
     total, weight = planes.clone(), torch.ones_like(planes)
-    for other, _ in _neighbours(planes, 3):
-        distance = _patch_mean((other - planes).square())
+    for other, _ in neighbours(planes, 3):
+        distance = patch_mean((other - planes).square())
         similar = torch.exp(-(distance - 2).clamp(min=0) / strength**2)
         total += similar * other
         weight += similar

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from noisediag.genome.camera.planes import Kernel, filtered
+from noisediag.genome.camera.planes import Kernel, filtered, median_of_9
 
 
 def bayer_masks(height: int, width: int, phase: int) -> Tensor:
@@ -20,10 +19,6 @@ def bayer_masks(height: int, width: int, phase: int) -> Tensor:
 
 
 _CROSS = [[0, 0.25, 0], [0.25, 1, 0.25], [0, 0.25, 0]]
-_MEDIAN_OF_9 = (
-    *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3)),
-    *((5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2)),
-)  # exchanges that leave the median at place 4
 _TENT = [[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]]
 
 
@@ -89,19 +84,9 @@ def demosaic_median(mosaic: Tensor, masks: Tensor) -> Tensor:
     """Bilinear, then colour differences by their median over 3x3 pixels (Freeman 1988)."""
     full = demosaic_bilinear(mosaic, masks)
     green = full[:, 1]
-    red, blue = (green + _median(full[:, i] - green) for i in (0, 2))
+    red, blue = (green + median_of_9(full[:, i] - green) for i in (0, 2))
     seen = masks[[0, 2]] > 0
     return torch.stack([torch.where(seen[0], mosaic, red), green, torch.where(seen[1], mosaic, blue)], 1)
-
-
-def _median(planes: Tensor) -> Tensor:
-    """Median over 3x3 pixels, mirrored at the border, by exchanges (Smith 1996)."""
-    height, width = planes.shape[-2:]
-    padded = functional.pad(planes, (1, 1, 1, 1), mode="reflect")
-    p = [padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    for a, b in _MEDIAN_OF_9:
-        p[a], p[b] = torch.minimum(p[a], p[b]), torch.maximum(p[a], p[b])
-    return p[4]
 
 
 Demosaic = Callable[[Tensor, Tensor], Tensor]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisediag.genome import srgb
+from noisediag.genome.camera.finishing import lanczos
 from noisediag.genome.camera.planes import blur, luma
 
 
@@ -78,7 +79,9 @@ def sharpen(picture: Tensor, sigma: float, amount: float) -> Tensor:
 
 
 def resize(picture: Tensor, height: int, width: int, kernel: str) -> Tensor:
-    """`kernel`: area (reducing only), bilinear or bicubic, both antialiased."""
+    """`kernel`: area (reducing only), bilinear or bicubic, both antialiased, or lanczos."""
+    if kernel == "lanczos":
+        return lanczos(picture, height, width)
     if kernel == "area":
         return functional.interpolate(picture, (height, width), mode="area")
     return functional.interpolate(picture, (height, width), mode=kernel, antialias=True, align_corners=False)
