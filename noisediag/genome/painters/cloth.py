@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from noisediag.genome.painters.brushes import Picture, Sheet, edge, log_uniform, scatter_leaves, smooth
-from noisediag.genome.painters.lattice import Field, averaged, finer, places, table, turned, uneven
+from noisediag.genome.painters.lattice import CACHED_ROWS, Field, averaged, finer, places, table, turned, uneven
 
 THREADS = 256  # before their tints and widths repeat
 FINEST = 2.3  # px; the pitch of the finest threads and dots
@@ -27,13 +27,18 @@ def weave(size: int, rng: Generator, fine: int = 3) -> Picture:
         (along / pitch + wobble).astype(np.float32),
         (across / max(pitch * ratio, FINEST) + wobble).astype(np.float32),
     )
-    height, tint = _knit(u, v, rng) if rng.random() < 0.25 else _threads(u, v, rng)
-    light = rng.uniform(0.1, 0.5) + rng.uniform(0.3, 0.7) * height
-    picture = averaged(np.asarray(tint * light, dtype=np.float32), fine)
+    cloth, seed = (_knit if rng.random() < 0.25 else _threads), rng.integers(2**62)
+    dark, lit = rng.uniform(0.1, 0.5), rng.uniform(0.3, 0.7)
+    field = np.empty(u.shape, np.float32)
+    for start in range(0, len(u), CACHED_ROWS):
+        rows = slice(start, start + CACHED_ROWS)
+        height, tint = cloth(u[rows], v[rows], np.random.default_rng(seed))  # the same threads for every band
+        field[rows] = tint * (dark + lit * height)
+    picture = averaged(field, fine)
     picture = picture * _dye(size, rng)
     if depth:
-        lit = np.gradient(averaged(fold, fine, tent=False), axis=int(rng.integers(2)))
-        picture = picture * np.clip(1 + rng.uniform(0.5, 3) * depth * lit, 0.35, 1.8)
+        steep = np.gradient(averaged(fold, fine, tent=False), axis=int(rng.integers(2)))
+        picture = picture * np.clip(1 + rng.uniform(0.5, 3) * depth * steep, 0.35, 1.8)
     return np.asarray(picture * rng.uniform(0.8, 1.6), dtype=np.float32)
 
 
