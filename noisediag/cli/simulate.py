@@ -15,6 +15,7 @@ from noisediag.errors import UsageError
 SCENES = (
     *("photo", "leaves", "texture", "gradient", "line_art", "graphic", "fluorescence", "glow", "stars"),
     *("tissue", "anatomy", "retina", "satellite", "fabric", "underwater", "grain", "flat"),
+    *("weave", "halftone", "ground", "wood", "lace", "fur", "aerial", "cortex", "ink", "crowd"),
 )
 
 

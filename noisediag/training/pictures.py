@@ -5,6 +5,7 @@ All of it runs on the device of the generator.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -36,6 +37,7 @@ EXACT_BELOW = 0.004  # Sigma at mid signal, one 8-bit code: weaker noise is laid
 HALVED = 0.35  # of the crops show twice the region
 MOSAIC = 0.2  # of the crops are four pictures, shrunk: as fine as the pixels and without large smooth parts
 MOST_SHRUNK = 4
+JOINED = 0.1  # of the crops are two pictures that meet at a wavy border
 
 
 class PoolPart(IntEnum):
@@ -51,13 +53,15 @@ class CleanPool:
     """Clean pictures to cut crops from; each crop is varied anew.
 
     `scenes` `(n, side, side)` are exactly clean. `images` `(m, side, side)`, at times none, carry a little noise of
-    their own; they are drawn with the probability `image_share`.
+    their own; they are drawn with the probability `image_share`. `finer`: small crops may show regions shrunk by up to
+    MOST_SHRUNK instead of 2, and JOINED of all crops are two pictures.
     """
 
-    def __init__(self, scenes: Tensor, images: Tensor | None = None, image_share: float = 0.0):
+    def __init__(self, scenes: Tensor, images: Tensor | None = None, image_share: float = 0.0, *, finer: bool = False):
         self.pictures = scenes if images is None else torch.cat([scenes, images])
         self.scenes = len(scenes)
         self.image_share = 0.0 if images is None else image_share
+        self.finer = finer
 
     def draw(
         self,
@@ -91,13 +95,49 @@ class CleanPool:
         columns = left[:, None] + torch.arange(size, device=device)
         crops = self.pictures[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         if bool(whole.any()):
-            halved = functional.avg_pool2d(self.pictures[chosen[whole], : 2 * size, : 2 * size][:, None], 2)[:, 0]
-            crops[whole] = halved
+            self._shrink(crops, chosen, whole, generator)
         often = torch.rand(n, generator=generator, device=device) < MOSAIC
         tiled = (often | (shrunk & (chosen >= self.scenes))).nonzero()[:, 0]
         if len(tiled):
             crops[tiled] = self._mosaics(chosen[tiled], size, generator)
+        if self.finer:
+            clean = torch.where(chosen < self.scenes, 2, 0)  # 1: an image, its own noise averaged away
+            clean[tiled] = clean[tiled].clamp(min=1)
+            self._join(crops, clean, torch.where(exact, 2, torch.where(shrunk, 1, 0)), generator)
         return scenes.vary(crops, generator) if varied else crops
+
+    def _shrink(self, crops: Tensor, chosen: Tensor, whole: Tensor, generator: torch.Generator) -> None:
+        """Let the crops of the mask `whole` show regions twice as wide, or up to MOST_SHRUNK times where that fits."""
+        side, size = self.pictures.shape[1], crops.shape[1]
+        factors = torch.full((len(crops),), 2, device=crops.device)
+        widest = min(MOST_SHRUNK, side // size) if self.finer else 2
+        if widest > 2:
+            factors = torch.randint(2, widest + 1, factors.shape, generator=generator, device=crops.device)
+        for factor in range(2, widest + 1):
+            here = whole & (factors == factor)
+            region = self.pictures[chosen[here], : factor * size, : factor * size]
+            crops[here] = functional.avg_pool2d(region[:, None], factor)[:, 0]
+
+    def _join(self, crops: Tensor, clean: Tensor, needed: Tensor, generator: torch.Generator) -> None:
+        """Let JOINED of the crops meet another one at a wavy, antialiased border, so that unlike kinds meet.
+
+        `clean` (n,): how clean each is; `needed` (n,): how clean what is in it has to be.
+        """
+        n, size, device = len(crops), crops.shape[1], crops.device
+        partner = torch.randperm(n, generator=generator, device=device)
+        numbers = torch.rand(6, n, 1, 1, generator=generator, device=device)
+        where = ((numbers[0, :, 0, 0] < JOINED) & (clean[partner] >= needed)).nonzero()[:, 0]
+        if not len(where):
+            return
+        middle_y, middle_x, turn, waves, phase = numbers[1:, where]
+        axis = torch.arange(size, device=device, dtype=torch.float32)
+        y, x = axis[None, :, None] - size * middle_y, axis[None, None, :] - size * middle_x
+        cos, sin = torch.cos(math.tau * turn), torch.sin(math.tau * turn)
+        along = x * cos + y * sin
+        height = 0.5 / (0.01 + 0.1 * waves)  # px: no border is steeper than 45 degrees, so that it stays antialiased
+        border = y * cos - x * sin + height * torch.sin(2 * (0.01 + 0.1 * waves) * along + math.tau * phase)
+        share = (border + 0.5).clamp(0, 1)
+        crops[where] = torch.lerp(crops[where], crops[partner[where]], share)
 
     def _mosaics(self, chosen: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """`(len(chosen), size, size)`: every quarter a shrunk picture, those of `chosen` and three of the same kind.
@@ -125,11 +165,14 @@ def clean_pool(
     part: PoolPart = PoolPart.training,
     count: int | None = None,
     side: int = SCENE_PX,
+    finer: bool = True,
 ) -> CleanPool:
     """Procedural scenes and, if there is one, the folder of clean pictures, all `side` px wide and high.
 
     `count` replaces the recipe's number of scenes. What is trained on has nine tenths of the folder; the other parts
-    have the rest, and only for pictures without noise. Raises the errors of `genome.clean.crops`.
+    have the rest, and only for pictures without noise. `finer`: with the scenes of `scenes.FINE`, and crops as
+    `CleanPool` makes them with it; without, pool and crops are those of earlier releases. Raises the errors of
+    `genome.clean.crops`.
     """
     total = recipe.scenes if count is None else count
     pictures = []
@@ -137,17 +180,17 @@ def clean_pool(
         generator = torch.Generator().manual_seed(stream(recipe.seed, part, number))
         wanted = min(SCENES_AT_ONCE, total - number * SCENES_AT_ONCE)
         glowing = round(GLOWING * wanted)
-        pictures.append(scenes.make(wanted - glowing, side, generator))
+        pictures.append(scenes.make(wanted - glowing, side, generator, kinds=scenes.TRAINING if finer else None))
         if glowing:
             pictures.append(scenes.make(glowing, side, generator, kinds=("glow",)))
     drawn = torch.cat(pictures).to(device)
     if recipe.images is None:
-        return CleanPool(drawn)
+        return CleanPool(drawn, finer=finer)
     images = clean.crops(Path(recipe.images), side).to(device)
     held_out = torch.arange(len(images), device=device) % HELD_OUT == 0
     if part is not PoolPart.training:
-        return CleanPool(drawn, images[held_out], image_share=0.0)
-    return CleanPool(drawn, images[~held_out], recipe.image_share)
+        return CleanPool(drawn, images[held_out], image_share=0.0, finer=finer)
+    return CleanPool(drawn, images[~held_out], recipe.image_share, finer=finer)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from noisediag.genome import scenes
+from noisediag.genome.painters import PAINTERS
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -15,14 +16,14 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize("kind", scenes.KINDS)
 def test_every_kind_is_in_range_repeatable_and_different_each_time(kind: str) -> None:
-    pictures = scenes.make(6, 96, generator(1), kinds=(kind,))
-    assert pictures.shape == (6, 96, 96)
+    pictures = scenes.make(4, 64, generator(1), kinds=(kind,))
+    assert pictures.shape == (4, 64, 64)
     assert pictures.dtype == torch.float32
     assert torch.isfinite(pictures).all()
     assert pictures.min() >= 0
     assert pictures.max() <= 1
-    assert torch.equal(pictures, scenes.make(6, 96, generator(1), kinds=(kind,)))
-    assert len({picture.numpy().tobytes() for picture in pictures}) == 6
+    assert torch.equal(pictures, scenes.make(4, 64, generator(1), kinds=(kind,)))
+    assert len({picture.numpy().tobytes() for picture in pictures}) == 4
 
 
 def test_small_and_odd_sizes_are_drawn_too() -> None:
@@ -48,6 +49,68 @@ def test_the_kinds_range_from_flat_to_fine() -> None:
     assert (flat > 0.5).float().mean() > 0.05
     assert (flat < 0.02).float().mean() > 0.2
     assert (blocks.median(1).values > 0.03).float().mean() > 0.2
+
+
+TILE = 32
+
+
+def like_noise(picture: np.ndarray) -> np.ndarray:
+    """Which of the tiles with any detail nobody could tell from noise: equally strong at all fine frequencies but
+    for chance, and second differences of normal distribution."""
+    n = len(picture) // TILE
+    tiles = (
+        picture[: n * TILE, : n * TILE].astype(float).reshape(n, TILE, n, TILE).swapaxes(1, 2).reshape(-1, TILE, TILE)
+    )
+    rows, columns = tiles[:, :-2, 1:-1] + tiles[:, 2:, 1:-1], tiles[:, 1:-1, :-2] + tiles[:, 1:-1, 2:]
+    rough = 4 * tiles[:, 1:-1, 1:-1] - rows - columns
+    tiles, rough = (a[rough.std((1, 2)) > 0.2 / 255] for a in (tiles, rough))
+    kurtosis = (rough**4).mean((1, 2)) / np.maximum((rough**2).mean((1, 2)), 1e-20) ** 2
+    window = np.outer(np.hanning(TILE), np.hanning(TILE))
+    fine = np.hypot(*np.meshgrid(np.fft.fftfreq(TILE), np.fft.fftfreq(TILE))) > 0.2
+    power = np.abs(np.fft.fft2((tiles - tiles.mean((1, 2), keepdims=True)) * window))[:, fine] ** 2 + 1e-20
+    flatness = np.exp(np.log(power).mean(1)) / power.mean(1)  # 0.56 where all frequencies are equally likely
+    return (np.abs(kurtosis - 3) < 0.8) & (flatness > 0.45)
+
+
+def test_the_measure_of_noise_knows_noise() -> None:
+    rng = np.random.default_rng(0)
+    for picture in scenes.make(4, 128, generator(1), kinds=("gradient",)).numpy():
+        white = rng.standard_normal(picture.shape)
+        assert like_noise(picture + 0.02 * white).mean() > 0.8
+        assert like_noise(picture + 0.02 * (white + 0.3 * np.roll(white, 1, 0))).mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", scenes.FINE)
+def test_fine_scenes_have_no_noise_of_their_own(kind: str) -> None:
+    tiles = [like_noise(picture) for picture in scenes.make(4, 160, generator(11), kinds=(kind,)).numpy()]
+    assert np.concatenate(tiles).mean() < 0.03
+
+
+@pytest.mark.parametrize("kind", ["weave", "halftone", "ground", "wood", "aerial", "cortex"])
+def test_a_finer_lattice_shows_the_same_scene(kind: str) -> None:
+    def detail(picture: np.ndarray) -> float:
+        neighbours = picture[:-2, 1:-1] + picture[2:, 1:-1] + picture[1:-1, :-2] + picture[1:-1, 2:]
+        return float((picture[1:-1, 1:-1] - neighbours / 4).std())
+
+    ratios = []
+    for seed in range(4):
+        usual, finer = (PAINTERS[kind](64, np.random.default_rng(seed), **more) for more in ({}, {"fine": 8}))
+        ratios.append(detail(usual - finer) / max(detail(usual), 1e-3))
+    assert np.median(ratios) < 0.4  # what is drawn anew for every pixel would give 1.4
+    assert max(ratios) < 0.6
+
+
+def test_benchmarks_draw_the_kinds_they_drew_from_the_first() -> None:
+    assert not set(scenes.COMMON) & {"glow", *scenes.FINE}
+    assert set(scenes.COMMON) | {"glow", *scenes.FINE} == set(scenes.KINDS)
+    assert torch.equal(scenes.make(5, 48, generator(3)), scenes.make(5, 48, generator(3), kinds=scenes.COMMON))
+    assert set(scenes.TRAINING) == set(scenes.KINDS) - {"glow"}
+
+
+def test_a_mapping_says_how_often_each_kind_is_drawn() -> None:
+    pictures = scenes.make(300, 32, generator(4), kinds={"flat": 3.0, "crowd": 1.0})
+    smooth = (pictures.diff(dim=1).abs().mean((1, 2)) < 1e-2).float().mean()
+    assert abs(smooth - 0.75) < 0.1
 
 
 def test_an_unknown_kind_is_named() -> None:

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from noisediag.genome import sensor
-from noisediag.training.pictures import HALVED, MOSAIC, CleanPool, faint, is_pure
+from noisediag.genome import scenes, sensor
+from noisediag.training.pictures import HALVED, JOINED, MOSAIC, CleanPool, clean_pool, faint, is_pure
+from noisediag.training.recipe import Recipe
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -59,3 +60,38 @@ def test_shrunk_images_are_mosaics_and_drawn_even_where_no_image_is_for_the_rest
     assert not image[~shrunk].any()
     assert abs(float(image[shrunk].float().mean()) - 0.5) < 4 * (0.25 / 200) ** 0.5
     assert torch.equal(crops[image], torch.full_like(crops[image], 1.125))
+
+
+def test_a_finer_pool_joins_pictures_and_keeps_what_has_to_be_clean_clean() -> None:
+    pool = CleanPool(torch.zeros(3, 64, 64), torch.ones(5, 64, 64), image_share=0.5, finer=True)
+    pool.pictures[3:, ::2] += 0.25
+    exact = torch.arange(900) % 3 == 0
+    shrunk = torch.arange(900) % 3 == 1
+    crops = pool.draw(900, 32, seeded(8), varied=False, exact=exact, shrunk=shrunk)
+    assert not crops[exact].any()
+    mixed = (crops.amin((1, 2)) == 0) & (crops.amax((1, 2)) >= 1.1)
+    assert 0.02 < mixed[~exact].float().mean() < JOINED
+    assert not (crops[shrunk] == 1.25).any()  # lines of images that were not shrunk
+    assert (crops[~exact & ~shrunk] == 1.25).any()
+    border = crops[mixed][:, :, 1:] - crops[mixed][:, :, :-1]
+    assert ((border.abs() > 0.02) & (border.abs() < 0.9)).any()  # antialiased
+
+
+def test_small_crops_of_a_finer_pool_show_regions_of_up_to_four_times_their_width() -> None:
+    stripes = torch.ones(4, 64, 64)
+    stripes[:, :, ::4] = 0.0  # averaged away by four, not by two
+    for finer, expected in ((False, 0.0), (True, HALVED / 3)):
+        crops = CleanPool(stripes, finer=finer).draw(600, 16, seeded(9), varied=False)
+        even = (crops[:, 0] == 0.75).all(1).float().mean()
+        assert abs(float(even) - expected - MOSAIC * (1 - expected)) < 0.06
+
+
+def test_a_pool_has_the_fine_scenes_unless_it_is_to_be_that_of_earlier_releases(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        scenes, "make", lambda n, side, generator, kinds=None: asked.append(kinds) or torch.zeros(n, 8, 8)
+    )
+    for finer in (True, False):
+        pool = clean_pool(Recipe(scenes=10), torch.device("cpu"), side=8, finer=finer)
+        assert pool.finer is finer
+    assert asked == [scenes.TRAINING, ("glow",), None, ("glow",)]

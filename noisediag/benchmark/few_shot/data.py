@@ -150,7 +150,7 @@ def _tinted(clean: Tensor, channels: int, generator: torch.Generator) -> list[Te
 def _pool(scenes: int, images: Path | None) -> CleanPool:
     """What labelled pictures are cut from; which crops, and how they are turned, is the seed's."""
     recipe = Recipe(seed=POOL_SEED, scenes=scenes, images=None if images is None else str(images))
-    return clean_pool(recipe, torch.device("cpu"))
+    return clean_pool(recipe, torch.device("cpu"), finer=False)  # the same labelled pictures in every release
 
 
 def _generator(seed: int, part: int, what: str) -> torch.Generator:

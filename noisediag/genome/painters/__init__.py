@@ -10,9 +10,15 @@ from collections.abc import Callable
 from numpy.random import Generator
 
 from noisediag.genome.painters.brushes import Picture
+from noisediag.genome.painters.cloth import halftone, weave
+from noisediag.genome.painters.drawing import ink
 from noisediag.genome.painters.graphics import flat, gradient, graphic, line_art
+from noisediag.genome.painters.heavens import crowd
 from noisediag.genome.painters.instruments import anatomy, fluorescence, glow, retina, stars, tissue
+from noisediag.genome.painters.land import aerial
 from noisediag.genome.painters.outdoors import fabric, grain, leaves, photo, satellite, texture_only, underwater
+from noisediag.genome.painters.relief import fur, ground, lace, wood
+from noisediag.genome.painters.sections import cortex
 
 PAINTERS: dict[str, Callable[[int, Generator], Picture]] = {
     "photo": photo,
@@ -32,4 +38,14 @@ PAINTERS: dict[str, Callable[[int, Generator], Picture]] = {
     "underwater": underwater,
     "grain": grain,
     "flat": flat,
+    "weave": weave,
+    "halftone": halftone,
+    "ground": ground,
+    "wood": wood,
+    "lace": lace,
+    "fur": fur,
+    "aerial": aerial,
+    "cortex": cortex,
+    "ink": ink,
+    "crowd": crowd,
 }
