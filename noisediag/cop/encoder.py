@@ -31,13 +31,13 @@ class EncoderConfig:
     heads: int = 6
     embedding: int = 128
     projection: int = 64
-    near: bool = False  # trained with `losses.info_nce_near`, so that `locate` says where a genome lies
+    near: bool = False  # of files of noisediag 0.1; no encoder of this kind is any more
 
 
 class Encoder(nn.Module):
     """Tokens of B bags to embeddings `(B, embedding)`.
 
-    `project` maps these to the unit sphere of the contrastive loss, `locate` to the space of the one with near genomes.
+    `project` maps these to the unit sphere of the contrastive loss.
     """
 
     def __init__(self, config: EncoderConfig):
@@ -77,14 +77,6 @@ class Encoder(nn.Module):
 
     def project(self, embedding: Tensor) -> Tensor:
         return functional.normalize(self.projection(embedding), dim=-1)
-
-    def locate(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the genome lies among others, `(B, projection - 1)`, and how rare it is there, (B,).
-
-        Of an encoder with `config.near`: distances are those of the genomes.
-        """
-        located = self.projection(embedding)
-        return located[:, :-1], located[:, -1]
 
 
 def features(tokens: Tokens) -> tuple[Tensor, Tensor]:

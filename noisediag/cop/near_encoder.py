@@ -47,6 +47,17 @@ class NearEncoderConfig:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Where the genomes of B bags lie among others of their kind; distances are those of the genomes, in units of the
+    spread of near ones.
+    """
+
+    place: Tensor  # (B, places)
+    variance: Tensor  # (B, places) of it: what the picture does not tell
+    offset: Tensor  # (B,) how rare it is there
+
+
+@dataclass(frozen=True)
 class NearEvidence:
     """What the encoder reads of B bags of N blocks."""
 
@@ -90,7 +101,7 @@ class NearEncoder(nn.Module):
         self.score_again = nn.Linear(width, POOLS)
         self.leave = _TwoLayers(width + hidden + (POOLS + 2) * width, 2 * config.embedding, config.embedding)
         self.projection = nn.ModuleList(
-            nn.Linear(config.embedding, places + 1) for places in (config.places, config.sensor_places)
+            nn.Linear(config.embedding, 2 * places + 1) for places in (config.places, config.sensor_places)
         )
 
     def forward(self, tokens: Tokens) -> Tensor:
@@ -132,13 +143,11 @@ class NearEncoder(nn.Module):
             -1,
         ).flatten(1)
 
-    def locate(self, embedding: Tensor, kind: int = 0) -> tuple[Tensor, Tensor]:
-        """Where the genome lies among others of its kind, `(B, places)`, and how rare it is there, (B,).
-
-        Distances are those of the genomes, in units of the spread of near ones.
-        """
+    def locate(self, embedding: Tensor, kind: int = 0) -> Located:
+        """Where the genomes of embeddings `(B, embedding)` lie: of kind 0 `paper`, 1 `sensor`."""
         located = list(self.projection)[kind](functional.hardswish(embedding))
-        return located[:, :-1], located[:, -1]
+        places = located.shape[1] // 2
+        return Located(located[:, :places], functional.softplus(located[:, places:-1]), located[:, -1])
 
 
 def _pool(hidden: Tensor, score: Tensor) -> Tensor:

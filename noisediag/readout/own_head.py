@@ -78,7 +78,7 @@ def embed(encoder: AnyEncoder, tiles: Tensor) -> Tensor:
 
 def _seen(encoder: AnyEncoder, tokens: Tokens) -> dict[str, Tensor]:
     seen = encoder(tokens)
-    return {"seen": seen, "places": encoder.locate(seen)[0]} if isinstance(encoder, NearEncoder) else {"seen": seen}
+    return {"seen": seen, "places": encoder.locate(seen).place} if isinstance(encoder, NearEncoder) else {"seen": seen}
 
 
 def components_of(seen: Tensor, most: int) -> Familiarity:

@@ -23,16 +23,18 @@ def info_nce(first: Tensor, second: Tensor, *, temperature: float = TEMPERATURE)
     return functional.cross_entropy(similarity, target)
 
 
-def info_nce_near(place: Tensor, offset: Tensor, genome: Tensor) -> Tensor:
+def info_nce_near(place: Tensor, variance: Tensor, offset: Tensor, genome: Tensor) -> Tensor:
     """Contrastive loss of N views whose genomes are nearly, not exactly, those of their kin.
 
-    `place` (N, D), `offset` (N,), `genome` (N,) numbers the kin. The likelihood of being kin is a Gaussian of the
-    distance: with positives that differ by a known spread, distances in the embedding come to be those of the genomes
-    (Zimmermann et al. 2021), and a gene that is hard to see counts as much as one that is easy. Every pair of kin is
-    compared with all views that are none. No strength is used.
+    `place`, `variance` (N, D), `offset` (N,), `genome` (N,) numbers the kin. The likelihood of being kin is a Gaussian
+    of the distance: with positives that differ by a known spread, distances in the embedding come to be those of the
+    genomes (Zimmermann et al. 2021), and a gene that is hard to see counts as much as one that is easy. Its variance is
+    1, that of kin, and what either picture leaves open: one that does not tell a gene need not be drawn to the middle.
+    Every pair of kin is compared with all views that are none. No strength is used.
     """
-    square = place.square().sum(1)
-    likelihood = place @ place.T - 0.5 * (square[:, None] + square) + offset
+    open_to = 1 + variance[:, None] + variance
+    away = (place[:, None] - place).square()
+    likelihood = offset - 0.5 * (away / open_to + open_to.log()).sum(-1)
     kin = genome[:, None] == genome
     others = likelihood.masked_fill(kin, -torch.inf).logsumexp(1, keepdim=True)
     pairs = kin & ~torch.eye(len(place), dtype=torch.bool, device=place.device)

@@ -90,8 +90,8 @@ def near_contrast(encoder: NearEncoder, evidence: tuple[Tensor, ...], genome: in
     views, genomes = evidence[0].shape[:2]
     seen = NearEvidence(*(part.flatten(0, 1) for part in evidence))
     kin = torch.arange(genomes, device=seen.block.device).repeat(views)
-    place, offset = encoder.locate(encoder.embed(seen), genome)
-    return info_nce_near(place, offset, kin)
+    located = encoder.locate(encoder.embed(seen), genome)
+    return info_nce_near(located.place, located.variance, located.offset, kin)
 
 
 def _kind_of(step: int) -> tuple[int, int]:

@@ -92,11 +92,13 @@ def test_places_have_the_dimensions_of_each_kind_of_genome() -> None:
     pictures = torch.cat([under(gaussian=0.3), ramp(), torch.zeros(1, SIDE, SIDE)])
     with torch.inference_mode():
         embedding = model(tokenize(pictures[:, None]))
-        paper_place, offset = model.locate(embedding)
-        sensor_place, _ = model.locate(embedding, 1)
+        of_paper, of_sensor = model.locate(embedding), model.locate(embedding, 1)
     assert embedding.shape == (3, model.config.embedding)
     assert embedding.isfinite().all()
-    assert (paper_place.shape, sensor_place.shape, offset.shape) == ((3, 6), (3, 12), (3,))
+    assert of_paper.place.shape == of_paper.variance.shape == (3, 6)
+    assert of_sensor.place.shape == of_sensor.variance.shape == (3, 12)
+    assert of_paper.offset.shape == (3,)
+    assert of_paper.variance.min() > 0
 
 
 def test_bags_are_embedded_alike_alone_and_together() -> None:

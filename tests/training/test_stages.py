@@ -99,8 +99,8 @@ def test_an_encoder_of_near_genomes_says_where_they_lie_and_goes_on_from_itself(
     assert found.header["steps_of_runs"] == [TOY.near_steps, TOY.near_steps]
     before, after = (load_any_encoder(checkpoint.read(path)) for path in (first, further))
     assert 0 < (after.leave.first.weight - before.leave.first.weight).abs().mean() < 0.01
-    place, offset = after.locate(torch.randn(3, after.config.embedding, generator=torch.Generator().manual_seed(0)))
-    assert place.shape == (3, after.config.places)
-    assert offset.shape == (3,)
+    found = after.locate(torch.randn(3, after.config.embedding, generator=torch.Generator().manual_seed(0)))
+    assert found.place.shape == found.variance.shape == (3, after.config.places)
+    assert found.offset.shape == (3,)
     with pytest.raises(CheckpointError, match="is no encoder of near genomes"):
         train_paper_encoder(TOY, Run(tmp_path / "none.safetensors", CPU), encoder)
