@@ -65,9 +65,13 @@ def started(quick, folder, output, *options, **settings):
 
 
 def until_rows(journal, count=2):
+    """Until so many are on the disk: those that come together are when the next ones follow."""
     deadline = time.monotonic() + 30
-    while not journal.exists() or journal.read_bytes().count(b"\n") <= count:
+    written = None
+    while written is None or journal.stat().st_size == written:
         assert time.monotonic() < deadline
+        if written is None and journal.exists() and (found := journal.read_bytes()).count(b"\n") > count:
+            written = len(found)
         time.sleep(0.01)
 
 
@@ -137,7 +141,7 @@ def test_stale_part_files_are_removed_by_resume(quick, folder, run, tmp_path):
 def test_any_time(tmp_path, monkeypatch, timeout):
     picture = tmp_path / "a.tif"
     row = {"row": {"path": str(picture), "status": "ok"}, "cells": []}
-    monkeypatch.setattr(pool, "_COMMAND", ANSWERING % (json.dumps(row).encode() + b"\n"))
+    monkeypatch.setattr(pool, "_COMMAND", ANSWERING % (json.dumps({"replies": [row]}).encode() + b"\n"))
     worker = Worker(EstimateOptions(), Limits(timeout, None))
     assert worker.measure(str(picture)) == row
     worker.close()
@@ -222,7 +226,18 @@ def test_a_later_worker_with_another_checkpoint_ends_the_run_in_one_line(quick, 
 
 @pytest.mark.parametrize(
     "answer",
-    [b"\xff\xfe\n", b"[1]\n", b'{"row": 5}\n', b'{"row": {"path": "b.tif"}, "cells": []}\n', b"[" * 9999 + b"\n"],
+    [
+        b"\xff\xfe\n",
+        b"[1]\n",
+        b'{"row": 5}\n',
+        b'{"replies": 5}\n',
+        b'{"replies": []}\n',
+        b'{"replies": [null]}\n',
+        b'{"replies": [{"same": true}]}\n',
+        b'{"replies": [{"row": 5, "cells": []}]}\n',
+        b'{"replies": [{"row": {"path": "b.tif"}, "cells": []}]}\n',
+        b"[" * 9999 + b"\n",
+    ],
 )
 def test_a_process_that_answers_nonsense_costs_its_own_row(tmp_path, monkeypatch, answer):
     """A decoder that writes over memory may change what the process says, of this file or of another."""
