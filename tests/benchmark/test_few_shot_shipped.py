@@ -47,19 +47,20 @@ def taken(networks: Networks) -> tuple[Described, Described]:
     return found[0], found[1]
 
 
-def test_distances_in_the_embedding_are_those_of_the_strengths(taken) -> None:
-    _, asked = taken
-    pairs = torch.triu_indices(ASKED, ASKED, 1)
-    places, strengths = asked.parts["places"], torch.from_numpy(asked.strengths)
-    seen, true = (torch.cdist(x, x)[pairs[0], pairs[1]] for x in (places, strengths))
-    assert float(torch.corrcoef(torch.stack([seen, true]))[0, 1]) > 0.75
+def test_strengths_are_an_affine_function_of_the_places(taken) -> None:
+    """What the contrast of near genomes is to bring about: a few labels then fix the map."""
+    labels, asked = taken
+    known, wanted = (torch.cat([one.parts["places"], torch.ones(len(one), 1)], 1) for one in (labels, asked))
+    read = wanted @ torch.linalg.lstsq(known, torch.from_numpy(labels.strengths)).solution
+    r2 = 1 - np.square(read.numpy() - asked.strengths).mean() / asked.strengths.var()
+    assert r2 > 0.75, r2
 
 
 def test_a_hundred_labels_read_the_strengths(networks: Networks, taken) -> None:
     labels, asked = taken
     read = cop.read_strengths(labels, asked, networks)
     r2 = 1 - np.square(read.values - asked.strengths).mean() / asked.strengths.var()
-    assert r2 > 0.8
+    assert r2 > 0.8, r2
     assert read.left_out == ()
     inside = (read.low <= asked.strengths) & (asked.strengths <= read.high)
     assert 0.8 < inside.mean() < 0.97
