@@ -57,7 +57,8 @@ class Rendered:
     resaved: bool | None
     flags: frozenset[str] = frozenset()  # of the closed list: beyond what pictures without them reach
     noise_processed: bool = True  # False: the noise is as a sensor gives it, in the file's codes
-    thresholds: Mapping[str, float] = field(default_factory=dict)  # of each probability: above it it is a flag
+    # Of each probability: above it it is a flag. The model's, so that nothing of the picture differs by them.
+    thresholds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
