@@ -69,7 +69,7 @@ class TestHelp:
         ("words", "offered"),
         [
             ("noisediag estimate --sort s", ["sigma"]),
-            ("noisediag simulate --scene gr", ["gradient", "graphic", "grain"]),
+            ("noisediag simulate --scene gr", ["gradient", "graphic", "grain", "ground"]),
             ("noisediag finetune --encoder p", ["paper-encoder"]),
             ("noisediag batch --cluster s", ["slurm", "sge"]),
         ],

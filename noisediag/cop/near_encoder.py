@@ -8,9 +8,10 @@ frequencies that are evenly spaced in their logarithm, so that a lattice of any 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
+
+import numpy as np
 
 from noisediag.cop.encoder import BLOCK_FEATURES, OUTLIER_STEPS, block_features, lower_median
 from noisediag.cop.tokens import Tokens
@@ -196,8 +197,7 @@ def _signed_log(values: Tensor) -> Tensor:
 @cache
 def _waves() -> Tensor:
     """Cosines, then sines, of the middles of the bins, `(HISTOGRAM_BINS, 2 * FREQUENCIES)`."""
-    low, high = (math.log(frequency) for frequency in FREQUENCY_RANGE)
-    frequencies = torch.linspace(low, high, FREQUENCIES).exp()
-    middles = (torch.arange(HISTOGRAM_BINS).float() + 0.5) / HISTOGRAM_BINS
-    phase = 2 * math.pi * middles[:, None] * frequencies
-    return torch.cat([phase.cos(), phase.sin()], 1)
+    frequencies = np.geomspace(*FREQUENCY_RANGE, FREQUENCIES)
+    middles = (np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS
+    phase = 2 * np.pi * middles[:, None] * frequencies
+    return torch.from_numpy(np.concatenate([np.cos(phase), np.sin(phase)], 1).astype(np.float32))
