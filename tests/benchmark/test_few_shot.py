@@ -223,7 +223,7 @@ def test_the_command(domains: Path, near: Path, tmp_path: Path) -> None:
         (["--data", ".", "--formats", "bmp"], "no format is called bmp"),
         (["--data", ".", "--arms", "cop-10", "--vit", "--device", "cpu"], "needs a GPU"),
         (["--data", ".", "--resume"], "--resume goes on from a --journal"),
-        (["--data", ".", "--plot", "curve.pdf"], ".svg"),
+        (["--data", ".", "--plot", "curve.gif"], ".svg"),
     ],
 )
 def test_usage(arguments: list[str], reason: str) -> None:
