@@ -85,7 +85,9 @@ def measure(
     >>> 1.9 < measured.derived.K.value < 2.1, measured.measurement.frames_used
     (True, 8)
     """
-    reading = _reading(black, white, channel, roi, series, z, dataset, axes)
+    reading = reading_of(
+        black=black, white=white, axes=axes, channel=channel, roi=roi, series=series, z=z, dataset=dataset
+    )
     jobs = _jobs(repeats, flats, darks, pairs, reading)
     if len(jobs) > 1:
         names = ", ".join(str(job.path) for job in jobs[:3])
@@ -121,36 +123,13 @@ def measure_many(
         An iterator of `Footprint`s and `Failure`s. Raises as `measure`.
     """
     check_choice("errors", errors, ERRORS)
-    reading = _reading(black, white, channel, roi, series, z, dataset, axes)
+    reading = reading_of(
+        black=black, white=white, axes=axes, channel=channel, roi=roi, series=series, z=z, dataset=dataset
+    )
     jobs = _jobs(repeats, flats, darks, pairs, reading)
     if errors == "raise":
         return (job.run() for job in jobs)
     return (attempt(job.path, job.measure) for job in jobs)
-
-
-def _reading(
-    black: float | None,
-    white: float | None,
-    channel: str | None,
-    roi: tuple[int, int, int, int] | None,
-    series: str | None,
-    z: int | None,
-    dataset: str | None,
-    axes: str | None,
-) -> Reading:
-    return reading_of(
-        black=black,
-        white=white,
-        domain=None,
-        axes=axes,
-        channel=channel,
-        frame=None,
-        roi=roi,
-        linear=False,
-        series=series,
-        z=z,
-        dataset=dataset,
-    )
 
 
 def _jobs(repeats: Any, flats: Any, darks: Any, pairs_: Any, reading: Reading) -> tuple[Job, ...]:

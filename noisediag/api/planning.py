@@ -64,7 +64,7 @@ def advise(
     Raises:
         As `estimate`; UnsupportedError for rendered pictures, and for pictures that show no noise.
     """
-    reading = _reading(black, white, channel, roi, axes)
+    reading = reading_of(black=black, white=white, axes=axes, channel=channel, roi=roi)
     check_choice("level", level, tuple(LEVELS))
     check_choice("detector", detector, DETECTORS)
     check_choice("device", device, DEVICES)
@@ -193,22 +193,6 @@ def _footprints(
     if not found:
         raise UsageError("no picture is left to make it of")
     return found
-
-
-def _reading(black: Any, white: Any, channel: Any, roi: Any, axes: Any) -> Reading:
-    return reading_of(
-        black=black,
-        white=white,
-        domain=None,
-        axes=axes,
-        channel=channel,
-        frame=None,
-        roi=roi,
-        linear=False,
-        series=None,
-        z=None,
-        dataset=None,
-    )
 
 
 def _numbers(name: str, values: Any) -> Sequence[float]:

@@ -84,17 +84,17 @@ class InMemory:
 
 def reading_of(
     *,
-    black: float | None,
-    white: float | None,
-    domain: Literal["raw-linear", "linear", "rendered"] | None,
-    axes: str | None,
-    channel: str | int | None,
-    frame: int | None,
-    roi: tuple[int, int, int, int] | None,
-    linear: bool,
-    series: str | int | None,
-    z: int | None,
-    dataset: str | None,
+    black: float | None = None,
+    white: float | None = None,
+    domain: Literal["raw-linear", "linear", "rendered"] | None = None,
+    axes: str | None = None,
+    channel: str | int | None = None,
+    frame: int | None = None,
+    roi: tuple[int, int, int, int] | None = None,
+    linear: bool = False,
+    series: str | int | None = None,
+    z: int | None = None,
+    dataset: str | None = None,
 ) -> Reading:
     """The keywords of the public functions, checked. Raises WrongTypeError and UsageError, naming what there is."""
     check_choice("domain", domain, DOMAINS)

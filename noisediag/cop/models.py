@@ -200,6 +200,8 @@ def load_encoder(file: store.Checkpoint) -> Encoder:
     """The encoder of the sensor model's kind. Raises CheckpointError where `file` is none of this version."""
     _expect(file, "encoder")
     encoder = Encoder(store.config(file, ENCODER, EncoderConfig))
+    if encoder.config.near:
+        raise CheckpointError(f"checkpoint {file.name} is an encoder of near genomes of noisediag 0.1: train it anew")
     store.load_into(file, {ENCODER: encoder})
     return encoder.eval()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noisediag.cop import checkpoint as store
-from noisediag.cop.encoder import Encoder, EncoderConfig, features
+from noisediag.cop.encoder import Encoder, EncoderConfig, block_features, lower_median
 from noisediag.cop.few_shot import FewShotConfig, FewShotHead, Reading
 from noisediag.cop.models import AnyEncoder, Familiarity, SensorModel
 from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
@@ -58,7 +58,8 @@ def describe(
             tokens, torch.tensor(list(steps), device=device), torch.tensor(list(free_intercept), device=device)
         )
         evidence = answer.evidence
-        blocks = [part.flatten(1, 3) for part in tokens.split(features(tokens)[0])]
+        of_blocks = block_features(tokens, tokens.pixels - lower_median(tokens.pixels))[0]
+        blocks = [part.flatten(1, 3) for part in tokens.split(of_blocks)]
         parts = {
             "embedding": (answer.embedding - model.familiarity.mean) @ model.familiarity.whiten,
             "levels": torch.cat([evidence.base, evidence.absolute, evidence.sigma.log()], 1),

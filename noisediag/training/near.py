@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -101,6 +102,7 @@ def _kind_of(step: int) -> tuple[int, int]:
     return kind, step // ROUND * KINDS[kind].steps + order[: step % ROUND].count(kind)
 
 
+@cache
 def _order() -> list[int]:
     due = sorted(((at + 0.5) / kind.steps, number) for number, kind in enumerate(KINDS) for at in range(kind.steps))
     return [number for _, number in due]

@@ -1,10 +1,14 @@
 """The encoder of near genomes: what it reads, before any training."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from noisediag.cop import checkpoint
+from noisediag.cop.encoder import Encoder, EncoderConfig
+from noisediag.cop.models import load_any_encoder, save_encoder
 from noisediag.cop.near_encoder import (
     BLACK,
     FREQUENCIES,
@@ -17,6 +21,7 @@ from noisediag.cop.near_encoder import (
     spectrum,
 )
 from noisediag.cop.tokens import tokenize
+from noisediag.errors import CheckpointError
 from noisediag.genome import paper
 
 SIDE = 64
@@ -108,3 +113,12 @@ def test_bags_are_embedded_alike_alone_and_together() -> None:
         together = model(tokenize(pictures[:, None]))
         alone = torch.cat([model(tokenize(one[None, None])) for one in pictures])
     assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_an_encoder_of_near_genomes_of_before_is_refused_and_not_read_without_its_places(tmp_path: Path) -> None:
+    path = tmp_path / "before.safetensors"
+    save_encoder(path, Encoder(EncoderConfig(near=True)), {})
+    with pytest.raises(CheckpointError, match="train it anew"):
+        load_any_encoder(checkpoint.read(path))
+    save_encoder(path, Encoder(EncoderConfig()), {})
+    assert isinstance(load_any_encoder(checkpoint.read(path)), Encoder)

@@ -91,10 +91,7 @@ def few_shot(
     with errors_in_words():
         destination = Destination(json, csv, output, force, plot=plot)
         destination.check()
-        if journal is not None:
-            check_output("--journal", journal, (".jsonl",), force=force or resume)
-        elif resume:
-            raise UsageError("--resume goes on from a --journal")
+        _check_journal(journal, force=force, resume=resume)
 
         from noisediag.benchmark.few_shot import report, result, run
         from noisediag.reports.progress import console_progress
@@ -118,6 +115,13 @@ def few_shot(
             journal=journal,
         )
         destination.write(report, run.run(options, console_progress))
+
+
+def _check_journal(journal: Path | None, *, force: bool, resume: bool) -> None:
+    if journal is not None:
+        check_output("--journal", journal, (".jsonl",), force=force or resume)
+    elif resume:
+        raise UsageError("--resume goes on from a --journal")
 
 
 def _names(given: str) -> tuple[str, ...]:
