@@ -43,7 +43,7 @@ class NearEncoderConfig:
     heads: int = 4  # weightings of blocks by which pixels are counted
     hidden: int = 96  # of what is read of the picture as a whole
     embedding: int = 128
-    places: int = 6
+    places: int = 5  # as many as six strengths that sum to 1 are free to take
     sensor_places: int = 12  # the same of a genome `sensor`
 
 

@@ -1,8 +1,12 @@
-"""Contrast of near genomes: `info_nce_near` on sets of pictures that are drawn once and compared several times.
+"""How the encoder of near genomes learns: what noise looks like on a chart, and contrast of near genomes.
 
-Drawing pictures costs three times what comparing them does. So a set of genomes, each laid over several scenes with
-parameters that differ a little, is compared in REUSE steps, half of it at a time, with half of another set of its kind:
-the negatives are others every time.
+Of the genome `paper` a picture is to be put where `chart` puts the same noise without the scene: that is the limit of
+contrast between pictures and charts for all genomes as negatives. Of the genome `sensor`, each genome is laid over
+several scenes with parameters that differ a little, and `info_nce_near` asks which pictures belong together. In both,
+the embedding is to be as much use as a random one for foretelling the scene by a straight line.
+
+Drawing pictures costs more than looking at them. So a set is seen in REUSE steps, half of it at a time, with half of
+another set of its kind.
 """
 
 from __future__ import annotations
@@ -13,32 +17,39 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from noisediag.cop.near_encoder import NearEncoder, NearEvidence, near_evidence
-from noisediag.cop.tokens import tokenize
+from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.genome import paper, sensor
 from noisediag.genome.camera.compression import jpeg_gray
 from noisediag.genome.seeds import stream
 from noisediag.genome.srgb import encoded
+from noisediag.training.chart import ChartPlaces
 from noisediag.training.fit import SteppedObjective
 from noisediag.training.losses import info_nce_near
 from noisediag.training.pictures import CROP, CleanPool
 
-SPREAD = 0.045  # of near genomes `paper`, each strength (SD); the law's own is 0.143
+LEFT = 0.1  # variance of a place, the law's own being 1, that a good reading leaves: the scale of that loss
+FORGET = 50.0  # weight of what the embedding tells of the scene
 LOG_SPREAD = 0.25  # of the logarithm of each parameter of near genomes `sensor` (SD)
 RHO_SPREAD = 0.1  # px; of its correlation
-REUSE = 6  # steps that compare a set
-KEPT = 12  # sets of a kind, of which one is compared with the newest
+REUSE = 6  # steps that see a set
+KEPT = 12  # sets of a kind, of which one is seen with the newest
 AT_ONCE = 64  # pictures of CROP px, or as many pixels, that are drawn together
 CODES = 255  # of 8 bits
 COARSE, COMPRESSED = 0.3, 0.25  # of the pictures: stored in 8 bits, or as JPEG
 QUALITY = (70, 100)
 DISPLAYED = 0.3  # of the genomes `sensor`: with the tone curve of sRGB
 PAPER, SENSOR = 0, 1  # numbers of `NearEncoder.locate`
+SAMPLED = 16  # every so many pixels show the levels of a scene
+LEVEL_SHARES = (0.02, 0.25, 0.5, 0.75, 0.98)
+DETAIL_SHARES = (0.1, 0.5, 0.9)
+BLACK, LEAST_DETAIL = 0.01, 1e-3
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """What sets of this kind are: a genome, the side of their pictures, and how many steps of a round they get."""
 
     genome: int
@@ -46,53 +57,110 @@ class _Kind:
     steps: int
 
 
-NEAR_PAPER, NEAR_SENSOR = _Kind(PAPER, CROP, 14), _Kind(SENSOR, CROP, 4)
-KINDS = (NEAR_PAPER, _Kind(PAPER, 2 * CROP, 2), NEAR_SENSOR)
+NEAR_PAPER, NEAR_SENSOR = Kind(PAPER, CROP, 14), Kind(SENSOR, CROP, 4)
+KINDS = (NEAR_PAPER, Kind(PAPER, 2 * CROP, 2), NEAR_SENSOR)
 ROUND = sum(kind.steps for kind in KINDS)
 
 
-class NearContrast(SteppedObjective):
-    """The objective of the stage `paper-encoder`: `genomes` in `views` pictures each are compared in every step.
+@dataclass(frozen=True)
+class NearSet:
+    """Pictures of G genomes in V views each; every tensor is `(V, G, ...)`."""
 
-    Which sets a step compares depends on its number alone, so that a run can be continued.
+    evidence: tuple[Tensor, ...]  # parts of `NearEvidence`
+    scene: Tensor  # (V, G, K) numbers of what is below the noise
+    place: Tensor  # (V, G, D) on the chart; of the genome `paper` alone, D = 0 of others
+
+    def select(self, genomes: Tensor) -> NearSet:
+        return NearSet(
+            tuple(part[:, genomes] for part in self.evidence), self.scene[:, genomes], self.place[:, genomes]
+        )
+
+    @staticmethod
+    def join(first: NearSet, second: NearSet) -> NearSet:
+        """Of the same kind: the genomes of one, then those of the other."""
+        evidence = zip(first.evidence, second.evidence, strict=True)
+        return NearSet(
+            tuple(torch.cat(parts, 1) for parts in evidence),
+            torch.cat([first.scene, second.scene], 1),
+            torch.cat([first.place, second.place], 1),
+        )
+
+
+class NearObjective(SteppedObjective):
+    """The objective of the stage `paper-encoder`: `genomes` in `views` pictures each are compared in every step, or as
+    many pictures of other genomes.
+
+    Which sets a step sees depends on its number alone, so that a run can be continued.
     """
 
-    def __init__(self, encoder: NearEncoder, pool: CleanPool, genomes: int, views: int, seed: int):
-        self.encoder, self.pool, self.seed = encoder, pool, seed
+    def __init__(self, encoder: NearEncoder, places: ChartPlaces, pool: CleanPool, genomes: int, views: int, seed: int):
+        self.encoder, self.places, self.pool, self.seed = encoder, places, pool, seed
         self.genomes, self.views = genomes, views
-        self._sets: OrderedDict[tuple[int, int], tuple[Tensor, ...]] = OrderedDict()
+        self._sets: OrderedDict[tuple[int, int], NearSet] = OrderedDict()
 
     def at_step(self, generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, float]]:
-        number, compared = _kind_of(step)
-        newest = compared // REUSE
+        number, seen = _kind_of(step)
+        newest = seen // REUSE
         oldest = max(newest - KEPT, 0)
         other = oldest + int(torch.randint(max(newest - oldest, 1), (), generator=generator, device=generator.device))
         first, second = (self._set(number, at, generator.device) for at in (newest, other))
-        genomes = first[0].shape[1]
+        genomes = first.scene.shape[1]
         order = torch.randperm(genomes, generator=generator, device=generator.device)
-        half = genomes // 2
-        chosen = order[:half], order[half:]  # of one and the same set all of it
-        batch = tuple(torch.cat([a[:, chosen[0]], b[:, chosen[1]]], 1) for a, b in zip(first, second, strict=True))
-        return near_contrast(self.encoder, batch, KINDS[number].genome), {}
+        half = genomes // 2  # of one and the same set all of it
+        return near_loss(self.encoder, NearSet.join(first.select(order[:half]), second.select(order[half:])))
 
-    def _set(self, kind: int, number: int, device: torch.device) -> tuple[Tensor, ...]:
+    def _set(self, kind: int, number: int, device: torch.device) -> NearSet:
         key = kind, number
         if key not in self._sets:
             generator = torch.Generator(device=device).manual_seed(stream(self.seed, kind, number))
-            self._sets[key] = near_set(KINDS[kind], self.pool, self.genomes, self.views, generator)
+            self._sets[key] = near_set(KINDS[kind], self.places, self.pool, self.genomes, self.views, generator)
             while len(self._sets) > len(KINDS) * (KEPT + 1):
                 self._sets.popitem(last=False)
         self._sets.move_to_end(key)
         return self._sets[key]
 
 
-def near_contrast(encoder: NearEncoder, evidence: tuple[Tensor, ...], genome: int) -> Tensor:
-    """The loss of one batch `(views, genomes, ...)`, as `near_set` gives it; `genome` PAPER or SENSOR."""
-    views, genomes = evidence[0].shape[:2]
-    seen = NearEvidence(*(part.flatten(0, 1) for part in evidence))
-    kin = torch.arange(genomes, device=seen.block.device).repeat(views)
-    located = encoder.locate(encoder.embed(seen), genome)
+def near_loss(encoder: NearEncoder, seen: NearSet) -> tuple[Tensor, dict[str, float]]:
+    """The loss of one batch, and its parts."""
+    embedding = embedded(encoder, seen)
+    if seen.place.shape[2]:
+        numbers = {"chart": chart_loss(encoder, embedding, seen.place.flatten(0, 1))}
+    else:
+        numbers = {"contrast": near_contrast(encoder, embedding, views=len(seen.scene))}
+    numbers["scene"] = told_of_scene(embedding, seen.scene.flatten(0, 1))
+    total = torch.stack(list(numbers.values())) @ embedding.new_tensor([1.0, FORGET])
+    return total, {name: float(value.detach()) for name, value in numbers.items()}
+
+
+def embedded(encoder: NearEncoder, seen: NearSet) -> Tensor:
+    """Embeddings of all pictures, `(V * G, E)`."""
+    return encoder.embed(NearEvidence(*(part.flatten(0, 1) for part in seen.evidence)))
+
+
+def chart_loss(encoder: NearEncoder, embedding: Tensor, place: Tensor) -> Tensor:
+    """How far embeddings `(N, E)` lie from the places `(N, D)` that the same noise has on the chart.
+
+    The variance of places is learned beside it and shapes nothing else.
+    """
+    found = encoder.locate(embedding, PAPER)
+    away = (found.place - place).square()
+    variance = encoder.locate(embedding.detach(), PAPER).variance + LEFT / 100
+    width = (away.detach() / variance + variance.log()).mean()
+    return away.sum(1).mean() / (2 * LEFT) + width / 2
+
+
+def near_contrast(encoder: NearEncoder, embedding: Tensor, *, views: int) -> Tensor:
+    """Contrast of embeddings `(views * genomes, E)` of near genomes `sensor`."""
+    located = encoder.locate(embedding, SENSOR)
+    kin = torch.arange(len(embedding) // views, device=embedding.device).repeat(views)
     return info_nce_near(located.place, located.variance, located.offset, kin)
+
+
+def told_of_scene(embedding: Tensor, scene: Tensor) -> Tensor:
+    """Mean squared correlation of what is read of embeddings `(N, E)` with `scene` (N, K), less that by chance."""
+    read = torch.cat([embedding, functional.hardswish(embedding)], 1)
+    first, second = ((values - values.mean(0)) / (values.std(0) + 1e-3) for values in (read, scene))
+    return (first.T @ second / len(scene)).square().mean() - 1 / len(scene)
 
 
 def _kind_of(step: int) -> tuple[int, int]:
@@ -108,38 +176,69 @@ def _order() -> list[int]:
     return [number for _, number in due]
 
 
-def near_set(kind: _Kind, pool: CleanPool, genomes: int, views: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Evidence of genomes in pictures of as many pixels as `genomes * views` crops have: `(views, genomes, ...)` each.
+def near_set(
+    kind: Kind, places: ChartPlaces, pool: CleanPool, genomes: int, views: int, generator: torch.Generator
+) -> NearSet:
+    """Genomes in pictures of as many pixels as `genomes * views` crops have.
 
-    Larger pictures are fewer: half of the views, and of the genomes.
+    Larger pictures are fewer: half of the views, and of the genomes. Of `paper` every picture has a genome of its own.
     """
     if kind.side > CROP:
         genomes, views = genomes * CROP // kind.side, max(views * CROP // kind.side, 2)
-    draw = _paper_pictures if kind.genome == PAPER else _sensor_pictures
-    pictures = as_stored(draw(pool, genomes, views, kind.side, generator), generator)
-    parts = [
+    if kind.genome == PAPER:
+        genomes, views = genomes * views, 1
+    clean = pool.draw(genomes * views, kind.side, generator)
+    if kind.genome == PAPER:
+        strengths = paper.sample(genomes, generator)
+        noisy = torch.cat(
+            [
+                paper.corrupt(*some, generator)
+                for some in zip(torch.split(clean, AT_ONCE), torch.split(strengths, AT_ONCE), strict=True)
+            ]
+        )
+        place = places(strengths, generator)
+    else:
+        noisy = _sensor_pictures(clean, genomes, views, generator)
+        place = clean.new_zeros(len(clean), 0)
+    pictures = as_stored(noisy, generator)
+    evidence = [
         near_evidence(tokenize(some[:, None], grids=1)).parts()
         for some in torch.split(pictures, max(AT_ONCE * CROP**2 // kind.side**2, 1))
     ]
-    return tuple(torch.unflatten(torch.cat(part), 0, (views, genomes)) for part in zip(*parts, strict=True))
-
-
-def _paper_pictures(pool: CleanPool, genomes: int, views: int, side: int, generator: torch.Generator) -> Tensor:
-    strengths = paper.near(paper.sample(genomes, generator).repeat(views, 1), SPREAD, generator)
-    return torch.cat(
-        [
-            paper.corrupt(pool.draw(len(some), side, generator), some, generator)
-            for some in torch.split(strengths, AT_ONCE)
-        ]
+    shape = views, genomes
+    return NearSet(
+        tuple(torch.unflatten(torch.cat(part), 0, shape) for part in zip(*evidence, strict=True)),
+        torch.unflatten(scene_numbers(clean), 0, shape),
+        torch.unflatten(place, 0, shape),
     )
 
 
-def _sensor_pictures(pool: CleanPool, genomes: int, views: int, side: int, generator: torch.Generator) -> Tensor:
+def _sensor_pictures(clean: Tensor, genomes: int, views: int, generator: torch.Generator) -> Tensor:
     index = torch.arange(genomes, device=generator.device).repeat(views)
     noise = sensor.near(sensor.sample("wide", genomes, generator).select(index), LOG_SPREAD, RHO_SPREAD, generator)
     displayed = (torch.rand(genomes, generator=generator, device=generator.device) < DISPLAYED)[index]
-    pictures = sensor.corrupt(pool.draw(len(index), side, generator), noise, generator).image.clamp(0, 1)
+    pictures = sensor.corrupt(clean, noise, generator).image.clamp(0, 1)
     return torch.where(displayed[:, None, None], encoded(pictures), pictures)
+
+
+def scene_numbers(clean: Tensor) -> Tensor:
+    """What tells kinds of scenes `(B, H, W)` apart: levels, detail of three sizes, how even it lies, `(B, K)`."""
+    levels = clean.flatten(1)[:, ::SAMPLED].sort(1).values
+    shares = [levels[:, int(share * levels.shape[1])] for share in LEVEL_SHARES]
+    across = (clean[:, :, 1:] - clean[:, :, :-1]).abs()
+    bent = (across[:, :, 1:] - across[:, :, :-1]).abs()
+    coarse = functional.avg_pool2d(clean[:, None], BLOCK)[:, 0]
+    detail = functional.avg_pool2d(across[:, None], BLOCK).flatten(1).sort(1).values
+    quiet = [detail[:, int(share * detail.shape[1])] for share in DETAIL_SHARES]
+    sizes = [across.mean((1, 2)), bent.mean((1, 2)), (coarse[:, :, 1:] - coarse[:, :, :-1]).abs().mean((1, 2)), *quiet]
+    return torch.stack(
+        [
+            *(levels.mean(1), levels.std(1), (levels < BLACK).float().mean(1), (levels > 1 - BLACK).float().mean(1)),
+            *shares,
+            *((size + LEAST_DETAIL).log() for size in sizes),
+        ],
+        1,
+    )
 
 
 def as_stored(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -134,12 +134,14 @@ class Recipe:
     paper_warm_up: int = _warm_up(200, Stage.paper)
     paper_seed: int | None = _seed(Stage.paper)
 
-    near_genomes: int = _option(32, "Genomes of one contrastive step.", Stage.paper_encoder, minimum=2)
+    chart_steps: int = _option(1000, "Steps of the network that reads noise on a chart.", Stage.paper_encoder)
+    chart_rate: float = _rate(3e-3, Stage.paper_encoder)
+    near_genomes: int = _option(24, "Genomes of one contrastive step.", Stage.paper_encoder, minimum=2)
     near_views: int = _option(
-        8, "Pictures of each of them, with parameters that differ a little.", Stage.paper_encoder, minimum=2
+        6, "Pictures of each of them, with parameters that differ a little.", Stage.paper_encoder, minimum=2
     )
-    near_steps: int = _option(12000, "Contrastive steps.", Stage.paper_encoder)
-    near_rate: float = _rate(1.5e-3, Stage.paper_encoder)
+    near_steps: int = _option(16000, "Steps of the encoder.", Stage.paper_encoder)
+    near_rate: float = _rate(3e-3, Stage.paper_encoder)
     near_warm_up: int = _warm_up(100, Stage.paper_encoder)
     near_seed: int | None = _seed(Stage.paper_encoder)
 

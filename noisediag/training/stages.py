@@ -21,6 +21,7 @@ from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.errors import CheckpointError
 from noisediag.genome.seeds import stream
 from noisediag.training import validation
+from noisediag.training.chart import Analogies, ChartPlaces
 from noisediag.training.doubts import (
     DoubtSet,
     doubt_alarms,
@@ -29,7 +30,7 @@ from noisediag.training.doubts import (
     paper_embeddings,
 )
 from noisediag.training.fit import FitConfig
-from noisediag.training.near import NearContrast
+from noisediag.training.near import NearObjective
 from noisediag.training.objectives import contrastive_objective, curve_objective, paper_objective
 from noisediag.training.photographs import RenderedSet, rendered_set
 from noisediag.training.pictures import CROP, SCENE_PX, CleanPool, PoolPart, clean_pool
@@ -48,6 +49,7 @@ from noisediag.training.sensor_head import (
 FAMILIAR_QUANTILE = 0.995  # of the distances of training pictures: beyond, a picture is `out_of_domain`
 HEAD_FIT = FitConfig(steps=0, learning_rate=1.5e-3, weight_decay=5e-2)  # of the sensor head, with the recipe's steps
 HEAD_BATCH = 512  # pictures
+CHART = 1  # stream of seeds of the network that reads noise on a chart
 CALIBRATION_SHARE, RENDERED_SHARE, RAW_SHARE = 4, 8, 16  # one scene to calibrate on for so many to train on
 Made = TypeVar("Made")
 
@@ -297,7 +299,8 @@ def train_paper(recipe: Recipe, run: Run, encoder_path: Path) -> None:
 
 
 def train_paper_encoder(recipe: Recipe, run: Run, start: Path | None) -> None:
-    """Contrast of near genomes `paper` and `sensor`; no strength is used. Writes an encoder.
+    """First a network that reads noise on a chart, then the encoder that puts pictures where that puts their noise, and
+    contrasts near genomes `sensor`; no strength is used. Writes the encoder.
 
     `start`: an encoder that this stage has made, which is trained further. Raises CheckpointError where it is another.
     """
@@ -310,19 +313,26 @@ def train_paper_encoder(recipe: Recipe, run: Run, start: Path | None) -> None:
         if not isinstance(before, NearEncoder):
             raise CheckpointError(f"{start}: is no encoder of near genomes")
         encoder.load_state_dict(before.state_dict())
+    config = run.fit_config(recipe, stage)
+    run.say("noise on a chart")
+    reader = _seeded(lambda: NearEncoder(encoder.config), config.seed).to(run.device)
+    shorter = replace(config, steps=recipe.chart_steps, learning_rate=recipe.chart_rate)
+    run.fit(reader, Analogies(reader, stream(config.seed, run.rank, CHART)), shorter, stage, "chart")
+    places = ChartPlaces.of(reader, config.seed)
     run.say("drawing scenes")
     pool = clean_pool(recipe, run.device)
-    run.say("contrast of near genomes")
-    config = run.fit_config(recipe, stage)
-    seed = stream(config.seed, run.rank)
-    run.fit(encoder, NearContrast(encoder, pool, recipe.near_genomes, recipe.near_views, seed), config, stage, "near")
+    run.say("pictures of near genomes")
+    objective = NearObjective(
+        encoder, places, pool, recipe.near_genomes, recipe.near_views, stream(config.seed, run.rank)
+    )
+    run.fit(encoder, objective, config, stage, "near")
     if not run.leads:
         return
-    figures = _figures(recipe, run, stage, lambda fresh: validation.validate_near(encoder, fresh, recipe))
+    figures = _figures(recipe, run, stage, lambda fresh: validation.validate_near(encoder, places, fresh, recipe))
     save_encoder(
         run.output, encoder.cpu(), _header(recipe, stage, config, figures, **_origin(start_file, stage, config))
     )
-    run.finish("near")
+    run.finish("chart", "near")
 
 
 def _assemble(encoder: Encoder, curve: CurveNet, inputs: tuple[int, int], device: torch.device) -> SensorModel:

@@ -22,8 +22,9 @@ from noisediag.cop.near_encoder import NearEncoder
 from noisediag.cop.rendered import RenderedNet
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, sensor
+from noisediag.training.chart import ChartPlaces
 from noisediag.training.losses import pinball
-from noisediag.training.near import NEAR_PAPER, NEAR_SENSOR, near_contrast, near_set
+from noisediag.training.near import NEAR_PAPER, NEAR_SENSOR, Kind, NearSet, embedded, near_contrast, near_set
 from noisediag.training.objectives import contrast, curve_error
 from noisediag.training.photographs import RenderedSet
 from noisediag.training.pictures import CROP, CleanPool, PoolPart, clean_pool, faint, sensor_batch
@@ -62,18 +63,25 @@ def validate_encoder(encoder: Encoder, pool: CleanPool, recipe: Recipe) -> Figur
     }
 
 
-def validate_near(encoder: NearEncoder, pool: CleanPool, recipe: Recipe) -> Figures:
-    """Contrast of near genomes `paper` and `sensor`, and what it is by chance."""
+def validate_near(encoder: NearEncoder, places: ChartPlaces, pool: CleanPool, recipe: Recipe) -> Figures:
+    """R2 of the places on the chart, as the encoder reads them off pictures of the genome `paper`; contrast of near
+    genomes `sensor`, and what it is by chance.
+    """
     genomes, views = recipe.near_genomes, recipe.near_views
-    figures = {}
-    for name, kind in (("paper", NEAR_PAPER), ("sensor", NEAR_SENSOR)):
-        with torch.inference_mode():
-            values = [
-                float(near_contrast(encoder, near_set(kind, pool, genomes, views, generator), kind.genome))
-                for generator in _whole_batches(recipe, pool, f"near genomes {name}", genomes * views)
-            ]
-        figures[f"info_nce_{name}"] = sum(values) / len(values)
-    return {**figures, "info_nce_by_chance": math.log((genomes - 1) * views + 1)}
+
+    def sets(kind: Kind, name: str) -> Iterator[NearSet]:
+        for generator in _whole_batches(recipe, pool, f"near genomes {name}", genomes * views):
+            yield near_set(kind, places, pool, genomes, views, generator)
+
+    with torch.inference_mode():
+        read = [(encoder.locate(embedded(encoder, one)).place, one.place[0]) for one in sets(NEAR_PAPER, "paper")]
+        contrasts = [near_contrast(encoder, embedded(encoder, one), views=views) for one in sets(NEAR_SENSOR, "sensor")]
+    found, truth = (torch.cat(parts) for parts in zip(*read, strict=True))
+    return {
+        "chart_r2": 1 - float((found - truth).square().mean() / (truth - truth.mean(0)).square().mean()),
+        "info_nce_sensor": float(torch.stack(contrasts).mean()),
+        "info_nce_by_chance": math.log((genomes - 1) * views + 1),
+    }
 
 
 def validate_curve(curve: CurveNet, pool: CleanPool, recipe: Recipe) -> Figures:
