@@ -1,7 +1,6 @@
 """`benchmark few-shot` with toys: small sets, few steps; that arms are kept, resumed, and told apart."""
 
-from __future__ import annotations
-
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +80,20 @@ def test_arms_are_kept_and_not_run_again(domains: Path, near: Path, tmp_path: Pa
     journal.write_text("[]\n")
     with pytest.raises(UsageError, match="no journal"):
         few_shot.run(options, quiet)
+
+
+def test_arms_from_scratch_outlive_the_encoder_they_are_compared_with(domains: Path, tmp_path: Path) -> None:
+    options = FewShotOptions(domains, draws=1, journal=tmp_path / "arms.jsonl")
+    truth = few_shot.Truth(np.array([[0.2, 0.8], [0.6, 0.4]]), np.array(["a", "b"]))
+    frozen, scratch = (
+        few_shot.score(arm, 100, 0, np.full((2, 2), 0.5), truth, {}) for arm in ("cop-100", "scratch-100")
+    )
+    for encoder, known in (("first", []), ("second", ["scratch-100"]), ("first", ["cop-100", "scratch-100"])):
+        with contextlib.closing(few_shot._Arms(options, encoder, "model")) as arms:
+            assert [one.arm for one in arms.scores] == known
+            if not known:
+                arms.add(frozen)
+                arms.add(scratch)
 
 
 def test_the_command_completes_the_study_s_arms() -> None:

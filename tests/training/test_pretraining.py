@@ -41,6 +41,7 @@ TOY = Recipe(
     near_genomes=3,
     near_views=2,
     near_steps=2,
+    chart_steps=2,
 )
 STAGES = ("train_encoder", "train_sensor", "train_rendered", "train_paper", "train_paper_encoder")
 Pretrain = Callable[..., Result]

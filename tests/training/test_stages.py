@@ -23,6 +23,7 @@ TOY = Recipe(
     near_genomes=4,
     near_views=3,
     near_steps=2,
+    chart_steps=2,
     head_pictures=80,
     head_steps=5,
     calibration_pictures=80,

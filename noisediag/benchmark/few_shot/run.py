@@ -274,10 +274,15 @@ def probe(embedding: Floats, strengths: Floats, domain: NDArray[np.str_], pictur
     )
 
 
+def _digest(run: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+
+
 class _Arms:
     """Finished arms, in a journal where one is asked for, and what the search of an arm chose.
 
-    Raises UsageError where the file is of a run with other options, or no journal.
+    Arms from scratch cost hours and are the same beside every encoder; those on another encoder are passed over. Raises
+    UsageError where the file is of a run with other options, or no journal.
     """
 
     def __init__(self, options: FewShotOptions, encoder: str, model: str):
@@ -285,24 +290,30 @@ class _Arms:
         self.kind_scores: list[KindScore] = []
         self.choices: dict[str, dict[str, Any]] = {}
         kept = ("draws", "seed", "split", "limit_per_domain", "effort")
-        run: dict[str, Any] = {"schema": SCHEMA, "encoder": encoder, "model": model}
-        run |= {name: getattr(options, name) for name in kept}
+        run: dict[str, Any] = {"schema": SCHEMA, **{name: getattr(options, name) for name in kept}}
         run |= {"data": options.data.name, "images": options.images and options.images.name}
-        self.key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+        self.key = _digest({**run, "encoder": encoder, "model": model})
         self._journal: Journal | None = None
         if options.journal is not None:
             self._journal = Journal(options.journal, run, resume=True, entry=self._read)
 
     def add(self, found: ArmScore | KindScore) -> None:
         if self._journal is not None:
-            self._journal.append([asdict(found)])
+            self._journal.append([{**asdict(found), "key": self._key_of(found.arm)}])
         self._keep(found)
 
     def close(self) -> None:
         if self._journal is not None:
             self._journal.close()
 
+    def _key_of(self, arm: str) -> str | None:
+        """What an arm belongs to beside the run: those on an encoder to it, those from scratch to none."""
+        return None if arm.startswith((SCRATCH, VIT)) else self.key
+
     def _read(self, _: Place, entry: dict[str, Any]) -> None:
+        key = entry.pop("key")
+        if key != self._key_of(entry["arm"]):  # of another encoder, which may be asked of again
+            return
         if "right" in entry:
             self._keep(KindScore(**entry))
             return
