@@ -29,6 +29,7 @@ FAMILIAR_DIMENSIONS = 24  # principal components of the 128 of an embedding
 ENCODER, NEAR_ENCODER = "encoder", "near_encoder"  # the parts of a file that holds an encoder alone
 
 AnyEncoder = Encoder | NearEncoder
+AnyEncoderConfig = EncoderConfig | NearEncoderConfig
 Model = TypeVar("Model", "SensorModel", "PaperModel")
 
 
@@ -78,7 +79,7 @@ class SensorModel(nn.Module):
 
     def __init__(
         self,
-        encoder: EncoderConfig,
+        encoder: AnyEncoderConfig,
         curve: CurveConfig,
         head: SensorHeadConfig,
         calibration: Mapping[str, Any],
@@ -86,7 +87,7 @@ class SensorModel(nn.Module):
         doubts: DoubtConfig | None = None,
     ):
         super().__init__()
-        self.encoder, self.curve, self.head = Encoder(encoder), CurveNet(curve), SensorHead(head)
+        self.encoder, self.curve, self.head = make_encoder(encoder), CurveNet(curve), SensorHead(head)
         self.familiarity = Familiarity(encoder.embedding)
         self.calibration = calibration  # conformal factors, see cop.calibration
         self.rendered = None if rendered is None else RenderedNet(rendered)  # None: not trained yet
@@ -125,7 +126,7 @@ class SensorModel(nn.Module):
     def config(self) -> dict[str, Any]:
         """The configuration of every part, as a checkpoint's header holds it."""
         return {
-            "encoder": asdict(self.encoder.config),
+            _part_of(self.encoder): asdict(self.encoder.config),
             "curve": asdict(self.curve.config),
             "head": asdict(self.head.config),
             "rendered": None if self.rendered is None else asdict(self.rendered.config),
@@ -141,7 +142,7 @@ class SensorModel(nn.Module):
         """Raises CheckpointError where `file` is not a sensor model of this version."""
         _expect(file, cls.KIND)
         model = cls(
-            store.config(file, "encoder", EncoderConfig),
+            _encoder_config(file),
             store.config(file, "curve", CurveConfig),
             store.config(file, "head", SensorHeadConfig),
             store.calibration(file),
@@ -192,7 +193,7 @@ class PaperModel(nn.Module):
 
 def save_encoder(path: Path, encoder: AnyEncoder, header: Mapping[str, Any]) -> None:
     """Write the label-free encoder; `header` holds its recipe."""
-    part = NEAR_ENCODER if isinstance(encoder, NearEncoder) else ENCODER
+    part = _part_of(encoder)
     store.save(path, {part: encoder}, {"kind": "encoder", "config": {part: asdict(encoder.config)}, **header})
 
 
@@ -209,12 +210,30 @@ def load_encoder(file: store.Checkpoint) -> Encoder:
 def load_any_encoder(file: store.Checkpoint) -> AnyEncoder:
     """An encoder of either kind. Raises CheckpointError where `file` is none of this version."""
     _expect(file, "encoder")
-    config = file.header.get("config")
-    if not (isinstance(config, dict) and NEAR_ENCODER in config):
+    config = _encoder_config(file)
+    if isinstance(config, EncoderConfig):
         return load_encoder(file)
-    encoder = NearEncoder(store.config(file, NEAR_ENCODER, NearEncoderConfig))
+    encoder = NearEncoder(config)
     store.load_into(file, {NEAR_ENCODER: encoder})
     return encoder.eval()
+
+
+def make_encoder(config: AnyEncoderConfig) -> AnyEncoder:
+    """An encoder of the kind whose configuration this is."""
+    return NearEncoder(config) if isinstance(config, NearEncoderConfig) else Encoder(config)
+
+
+def _part_of(encoder: AnyEncoder) -> str:
+    return NEAR_ENCODER if isinstance(encoder, NearEncoder) else ENCODER
+
+
+def _encoder_config(file: store.Checkpoint) -> AnyEncoderConfig:
+    config = file.header.get("config")
+    if isinstance(config, dict) and NEAR_ENCODER in config:
+        near: NearEncoderConfig = store.config(file, NEAR_ENCODER, NearEncoderConfig)
+        return near
+    plain: EncoderConfig = store.config(file, ENCODER, EncoderConfig)
+    return plain
 
 
 def randomised(model: Model, seed: int) -> Model:

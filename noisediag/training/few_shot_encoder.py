@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisediag.cop.encoder import Encoder
 from noisediag.cop.few_shot import Column, Labels
+from noisediag.cop.models import AnyEncoder
 from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.training.fit import FitConfig, Objective, fit
 
@@ -31,7 +31,7 @@ class EncoderTuning:
 class _Tuning(nn.Module):
     """An encoder with one linear layer a column."""
 
-    def __init__(self, encoder: Encoder, outputs: int):
+    def __init__(self, encoder: AnyEncoder, outputs: int):
         super().__init__()
         self.encoder = encoder
         self.outputs = nn.Linear(encoder.config.embedding, outputs)
@@ -40,12 +40,12 @@ class _Tuning(nn.Module):
 
 
 def tune(
-    encoder: Encoder,
+    encoder: AnyEncoder,
     crops: Sequence[Tensor],
     columns: Sequence[Column],
     labels: Sequence[Labels],
     tuning: EncoderTuning,
-) -> Encoder:
+) -> AnyEncoder:
     """A copy of `encoder` tuned on tiles `crops`, `(T, H, W)` of each shot, to its labels."""
     model = _Tuning(copy.deepcopy(encoder).cpu(), sum(column.outputs for column in columns))
     config = FitConfig(

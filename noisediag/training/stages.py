@@ -15,7 +15,7 @@ from noisediag.cop.curve import CurveConfig, CurveNet
 from noisediag.cop.doubt_head import DoubtConfig, DoubtHead
 from noisediag.cop.encoder import Encoder, EncoderConfig
 from noisediag.cop.heads import SensorHeadConfig
-from noisediag.cop.models import PaperModel, SensorModel, load_any_encoder, load_encoder, save_encoder
+from noisediag.cop.models import AnyEncoder, PaperModel, SensorModel, load_any_encoder, load_encoder, save_encoder
 from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
 from noisediag.errors import CheckpointError
@@ -79,7 +79,7 @@ def train_sensor(recipe: Recipe, run: Run, encoder_path: Path, start: Path | Non
     stage, recipe = Stage.sensor, recipe.resolved(Stage.sensor, further=start is not None)
     run.begin(stage)
     encoder_file = store.read(encoder_path)
-    encoder = load_encoder(encoder_file).to(run.device)
+    encoder = load_any_encoder(encoder_file).to(run.device)
     run.say("drawing scenes")
     pool = clean_pool(recipe, run.device)
     curve = _seeded(lambda: CurveNet(CurveConfig()), recipe.curve_seed).to(run.device)
@@ -163,7 +163,7 @@ def _head_sets(recipe: Recipe, run: Run, draft: SensorModel, pools: Pools) -> He
     )
 
 
-def fit_head(recipe: Recipe, run: Run, encoder: Encoder, curve: CurveNet, sets: HeadSets) -> SensorModel:
+def fit_head(recipe: Recipe, run: Run, encoder: AnyEncoder, curve: CurveNet, sets: HeadSets) -> SensorModel:
     """Head and interval calibration on top of a trained curve and encoder, both frozen."""
     inputs = sets.training.evidence.features.shape[1], sets.training.evidence.absolute.shape[1]
     model = _assemble(encoder, curve, inputs, run.device)
@@ -335,7 +335,7 @@ def train_paper_encoder(recipe: Recipe, run: Run, start: Path | None) -> None:
     run.finish("chart", "near")
 
 
-def _assemble(encoder: Encoder, curve: CurveNet, inputs: tuple[int, int], device: torch.device) -> SensorModel:
+def _assemble(encoder: AnyEncoder, curve: CurveNet, inputs: tuple[int, int], device: torch.device) -> SensorModel:
     head = SensorHeadConfig(evidence=inputs[0], absolute=inputs[1], embedding=encoder.config.embedding)
     model = _seeded(lambda: SensorModel(encoder.config, curve.config, head, {}), 0)
     model.encoder.load_state_dict(encoder.state_dict())

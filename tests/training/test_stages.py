@@ -70,6 +70,16 @@ def test_the_sensor_model_loads_and_answers(encoder: Path, tmp_path: Path) -> No
     assert torch.equal(answer.curve.law, other.curve.law)
 
 
+def test_a_sensor_model_may_read_an_encoder_of_near_genomes(tmp_path: Path) -> None:
+    near, path = tmp_path / "near.safetensors", tmp_path / "sensor.safetensors"
+    train_paper_encoder(TOY, Run(near, CPU), None)
+    train_sensor(TOY, Run(path, CPU), near)
+    model = SensorModel.load(checkpoint.read(path))
+    wanted = load_any_encoder(checkpoint.read(near))
+    assert model.encoder.config == wanted.config
+    assert all(torch.equal(model.encoder.state_dict()[name], tensor) for name, tensor in wanted.state_dict().items())
+
+
 def test_a_curve_can_be_trained_further(encoder: Path, tmp_path: Path) -> None:
     first, further = tmp_path / "first.safetensors", tmp_path / "further.safetensors"
     train_sensor(TOY, Run(first, CPU), encoder)
