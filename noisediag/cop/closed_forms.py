@@ -102,12 +102,12 @@ def nothing_but_white_noise(tokens: Tokens) -> Tensor:
     energy = tokens.energy[..., : len(SHARES)].double()
     whole = energy @ torch.tensor(SHARES, device=energy.device).double()  # (B, N)
     variance = whole.mean(1).clamp(min=MIN_VARIANCE)
-    of_means = BLOCK**2 * tokens.mean.double().var(1) / variance
+    of_means = BLOCK**2 * tokens.mean.double().std(1).square() / variance
     bands = energy.mean(1) / variance[:, None]
     counts = torch.tensor([1, *BAND_COUNTS[: len(SHARES)]], device=energy.device).double()
     error = (FLAT_ERRORS * (2 / (blocks * counts)).sqrt()).clamp(min=FLAT_BAND)
     even = ((torch.cat([of_means[:, None], bands], 1) - 1).abs() < error).all(1)
-    spread = whole.var(1) / variance.square() * (BLOCK**2 - 1) / 2
+    spread = whole.std(1).square() / variance.square() * (BLOCK**2 - 1) / 2
     low, high = FLAT_SPREAD
     inside = (tokens.low_share.mean(1) < FLAT_EXTREME) & (tokens.high_share.mean(1) < FLAT_EXTREME)
     there = (variance > MIN_VARIANCE) & (blocks >= FLAT_BLOCKS)
