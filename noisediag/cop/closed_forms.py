@@ -8,12 +8,20 @@ from __future__ import annotations
 import itertools
 import math
 
-from noisediag.cop.tokens import BLOCK, Tokens
+from noisediag.cop.tokens import BAND_COUNTS, BLOCK, SHARES, Tokens
 from noisediag.engine import Tensor, torch
 
 MIN_VARIANCE = 1e-13  # Normalised, (3e-7)^2: far below one code of 16 bits, (1.5e-5)^2. Keeps logarithms finite.
 RIDGE = 1e-5  # On columns scaled to unit energy, so that the normal matrix of a picture of one level can be solved.
 MAX_SIGMAS = 6.0  # No Gaussian noise reaches farther in any picture: 2e-9 of the pixels.
+FLAT_BLOCKS = 64  # that it takes to tell nothing but white noise
+FLAT_ERRORS = 4.5  # standard errors that means and bands of white noise may lie off
+FLAT_BAND = 0.01  # relative, that they may lie off in any case: impulses, which are replaced, leave as much
+FLAT_SPREAD = (
+    0.7,
+    1.5,
+)  # of the blocks' variances over that of Gaussian noise; few levels make it less, more by chance
+FLAT_EXTREME = 0.02  # of the pixels, at most, have the lowest value, and the highest
 SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))  # which of (S, O, M^2) are in use
 
 
@@ -82,6 +90,28 @@ def replaced_tails(tokens: Tokens, variance: Tensor) -> Tensor:
     low = tokens.low_impulses * tokens.to_low.square() * (tokens.to_low < reach)
     high = tokens.high_impulses * tokens.to_high.square() * (tokens.to_high < reach)
     return (low + high) * (BLOCK**2 / (BLOCK**2 - 1))
+
+
+def nothing_but_white_noise(tokens: Tokens) -> Tensor:
+    """Whether a bag is flat under white noise, `(B,)` bool, as far as its blocks can tell.
+
+    Their means differ as their pixels' variance lets means of 64 pixels differ, every band has the energy of the whole,
+    and the variances of blocks differ as those of Gaussian noise do.
+    """
+    blocks = tokens.mean.shape[1]
+    energy = tokens.energy[..., : len(SHARES)].double()
+    whole = energy @ torch.tensor(SHARES, device=energy.device).double()  # (B, N)
+    variance = whole.mean(1).clamp(min=MIN_VARIANCE)
+    of_means = BLOCK**2 * tokens.mean.double().std(1).square() / variance
+    bands = energy.mean(1) / variance[:, None]
+    counts = torch.tensor([1, *BAND_COUNTS[: len(SHARES)]], device=energy.device).double()
+    error = (FLAT_ERRORS * (2 / (blocks * counts)).sqrt()).clamp(min=FLAT_BAND)
+    even = ((torch.cat([of_means[:, None], bands], 1) - 1).abs() < error).all(1)
+    spread = whole.std(1).square() / variance.square() * (BLOCK**2 - 1) / 2
+    low, high = FLAT_SPREAD
+    inside = (tokens.low_share.mean(1) < FLAT_EXTREME) & (tokens.high_share.mean(1) < FLAT_EXTREME)
+    there = (variance > MIN_VARIANCE) & (blocks >= FLAT_BLOCKS)
+    return even & inside & there & (spread > low) & (spread < high)
 
 
 def quantisation_ripple(variance: Tensor, step: Tensor, distance: Tensor, distance_error: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from noisediag.cop.clipping import FARTHEST, clipping
 from noisediag.cop.closed_forms import (
     MIN_VARIANCE,
     law_variance,
+    nothing_but_white_noise,
     quantisation_ripple,
     replaced_tails,
     shared_offset_variance,
@@ -195,13 +196,14 @@ class CurveNet(nn.Module):
         uniform = (step.square() / 12)[:, None]
         first_grid = tokens.first_grid()
         quiet = self.quiet(first_grid)
+        flat = nothing_but_white_noise(first_grid)
         known: CurvePass | None = None
         results = []
         for number, network in enumerate(self.passes, start=1):
             blocks = tokens if number == len(self.passes) else first_grid  # the shifted blocks only refine
             expected = self.expect(blocks, uniform, known)
             assert isinstance(network, CurveNetPass)
-            known = self.refine(network, blocks, expected, free_intercept, quiet)
+            known = self.refine(network, blocks, expected, free_intercept, quiet, flat)
             results.append(known)
         return results
 
@@ -234,9 +236,18 @@ class CurveNet(nn.Module):
         return expected if known is None else expected.with_white(known.white_logit.detach().sigmoid())
 
     def refine(
-        self, network: CurveNetPass, tokens: Tokens, expected: Expectation, free_intercept: Tensor, quiet: Tensor
+        self,
+        network: CurveNetPass,
+        tokens: Tokens,
+        expected: Expectation,
+        free_intercept: Tensor,
+        quiet: Tensor,
+        flat: Tensor,
     ) -> CurvePass:
-        """One pass: look at everything in units of what was expected, weigh, and fit."""
+        """One pass: look at everything in units of what was expected, weigh, and fit.
+
+        What is `flat` (B,) by its blocks is taken as it is, whatever the network says.
+        """
         size = (tokens.mean.shape[1] / 1e3) ** -0.5
         profile = ((quiet - expected.variance.mean(1, keepdim=True).log()) / 3).clamp(-4, 4)
         flags = torch.stack([free_intercept.float(), torch.full_like(expected.uniform[:, 0], size)], 1)
@@ -250,7 +261,7 @@ class CurveNet(nn.Module):
         logits, ridges, nothing_else, frequencies, white = torch.split(picture, list(PICTURE_OUTPUTS), -1)
         pure_logit, white_logit = nothing_else + PURE_START, (white + WHITE_START)[:, 0]
         expected = expected.with_white(white_logit.sigmoid())
-        pure = pure_logit.sigmoid()[:, None]  # (B, 1, 1)
+        pure = torch.where(flat, 1.0, pure_logit[:, 0].sigmoid())[:, None, None]
         relative = self.relative_variance(tokens, expected, logits, mixing, correction, pure)
         weight = torch.lerp(weight, torch.ones_like(weight), pure)[..., 0]
         x = expected.signal.double()

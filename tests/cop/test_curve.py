@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
+from noisediag.cop import checkpoint
 from noisediag.cop.closed_forms import (
     law_variance,
+    nothing_but_white_noise,
     quantisation_ripple,
     replaced_tails,
     shared_offset_variance,
@@ -13,6 +16,7 @@ from noisediag.cop.closed_forms import (
 )
 from noisediag.cop.curve import CurveConfig, CurveNet
 from noisediag.cop.layers import neighbourhood
+from noisediag.cop.models import SensorModel
 from noisediag.cop.tokens import tokenize
 
 
@@ -168,3 +172,47 @@ def test_extremes_of_coarsely_rounded_noise_are_given_back() -> None:
     struck = picture.clone()
     struck[:, :, ::50, ::50] = 0.0
     assert replaced_tails(tokenize(struck), variance.expand_as(tokens.mean)).mean() <= back
+
+
+def _flat_field(side: int, sigma: float, step: float, level: float, seed: int) -> torch.Tensor:
+    field = level + sigma * torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(seed))
+    return (field / step).round() * step if step else field
+
+
+@pytest.mark.parametrize(
+    ("sigma", "step"), [(0.02, 0.0), (0.5 / 255, 1 / 255), (0.7 / 255, 1 / 255), (4 / 255, 1 / 255)]
+)
+def test_a_flat_field_under_white_noise_is_known_as_such(sigma: float, step: float) -> None:
+    fields = torch.cat([_flat_field(256, sigma, step, (100 + number / 6) / 255, number) for number in range(6)])
+    assert nothing_but_white_noise(tokenize(fields).first_grid()).all()
+
+
+def test_what_is_not_flat_or_not_white_or_not_even_is_no_flat_field() -> None:
+    field = _flat_field(256, 0.02, 0.0, 0.4, 1)
+    ramp = torch.linspace(0, 0.01, 256)
+    smooth = functional.avg_pool2d(functional.pad(field, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    rows = field + 0.005 * torch.randn(1, 1, 256, 1, generator=torch.Generator().manual_seed(2))
+    uneven = 0.4 + (field - 0.4) * torch.linspace(0.7, 1.3, 256)
+    cut = field.clamp(min=0.38)
+    small = field[..., :48, :48]
+    texture = field + 0.02 * torch.sign(torch.sin(torch.arange(256) * 2.2))
+    constant = torch.full_like(field, 0.4)
+    for other in (field + ramp, smooth, rows, uneven, cut, small, texture, constant):
+        assert not nothing_but_white_noise(tokenize(other).first_grid()).any()
+
+
+def test_a_flat_field_at_half_a_step_is_read_near_the_limit() -> None:
+    """The variance of its codes depends on where the level lies between two of them, by up to 2.4 %."""
+    model = SensorModel.load(checkpoint.read(checkpoint.shipped("sensor")))
+    step, side = 1 / 255, 512
+    sigma = step / 2
+    total = (sigma**2 + step**2 / 12) ** 0.5
+    errors = []
+    for number in range(8):
+        level = (100 + number / 8) * step
+        tokens = tokenize(_flat_field(side, sigma, step, level, number))
+        with torch.inference_mode():
+            last = model.curve(tokens, torch.tensor([step]), torch.tensor([False]))[-1]
+        errors.append(0.5 * float((last.variance(torch.tensor([[level]])) / total**2).log()))
+    limit = 1 / (2 * side**2) ** 0.5
+    assert float(torch.tensor(errors).square().mean().sqrt()) < 2.0 * limit
