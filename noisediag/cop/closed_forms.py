@@ -89,7 +89,7 @@ def replaced_tails(tokens: Tokens, variance: Tensor) -> Tensor:
     reach = MAX_SIGMAS * variance.sqrt()
     low = tokens.low_impulses * tokens.to_low.square() * (tokens.to_low < reach)
     high = tokens.high_impulses * tokens.to_high.square() * (tokens.to_high < reach)
-    return (low + high) * (BLOCK**2 / (BLOCK**2 - 1))
+    return low + high
 
 
 def nothing_but_white_noise(tokens: Tokens) -> Tensor:

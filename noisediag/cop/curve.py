@@ -201,7 +201,7 @@ class CurveNet(nn.Module):
         results = []
         for number, network in enumerate(self.passes, start=1):
             blocks = tokens if number == len(self.passes) else first_grid  # the shifted blocks only refine
-            expected = self.expect(blocks, uniform, known)
+            expected = self.expect(blocks, uniform, known, flat)
             assert isinstance(network, CurveNetPass)
             known = self.refine(network, blocks, expected, free_intercept, quiet, flat)
             results.append(known)
@@ -220,7 +220,7 @@ class CurveNet(nn.Module):
         picked = energy.gather(1, at[..., None].expand(-1, -1, energy.shape[-1]))
         return (picked + MIN_VARIANCE).log().flatten(1)
 
-    def expect(self, tokens: Tokens, uniform: Tensor, known: CurvePass | None) -> Expectation:
+    def expect(self, tokens: Tokens, uniform: Tensor, known: CurvePass | None, flat: Tensor) -> Expectation:
         """What is to be seen if what is `known` so far is right; nothing flows back: every pass has its own loss."""
         if known is None:
             observed = (self.start(tokens).clamp(min=MIN_VARIANCE) + uniform).expand_as(tokens.mean)
@@ -229,7 +229,7 @@ class CurveNet(nn.Module):
             law, floor = known.law.detach().float(), known.floor.detach().float()
             observed = law_variance(law, floor, tokens.mean)
             band = known.correlation_logits.detach().softmax(-1) @ self.gains
-        cut = self.cut(tokens, observed)
+        cut = self.cut(tokens, observed, uniform, flat)
         signal = tokens.mean + observed.sqrt() * cut.shift
         variance = observed if known is None else law_variance(law, floor, signal)
         expected = Expectation(variance, uniform, uniform, cut, signal, band)
@@ -335,11 +335,19 @@ class CurveNet(nn.Module):
         spectrum = (share * (ratio + MIN_GAIN / 4).log().clamp(max=MAX_LOG_RATIO)).sum(1) - self.log_bias
         return spectrum - (spectrum @ self.shares)[:, None]
 
-    def cut(self, tokens: Tokens, expected: Tensor) -> Cut:
-        """What clipping has done to every block if the noise has the variance `expected` (B, N)."""
-        sigma = expected.sqrt()
-        low = clipping(torch.where(tokens.low_clip, tokens.to_low / sigma, FARTHEST))
-        high = clipping(torch.where(tokens.high_clip, tokens.to_high / sigma, FARTHEST))
+    def cut(self, tokens: Tokens, expected: Tensor, uniform: Tensor, flat: Tensor) -> Cut:
+        """What clipping has done to every block if the noise has the variance `expected` (B, N), `uniform` (B, 1) of it
+        by quantisation.
+
+        The lowest of few levels is where the noise ends, not where it is cut, and many pixels have it: before it was
+        rounded, noise would have to be cut half a step further out. In a `flat` (B,) bag that can be told.
+        """
+        few = flat[:, None] & (uniform > 0)
+        before = torch.where(few, (expected - uniform).clamp(min=MIN_VARIANCE), expected)
+        further = torch.where(few, (3 * uniform).sqrt(), torch.zeros_like(uniform))
+        sigma = before.sqrt()
+        low = clipping(torch.where(tokens.low_clip, (tokens.to_low + further) / sigma, FARTHEST))
+        high = clipping(torch.where(tokens.high_clip, (tokens.to_high + further) / sigma, FARTHEST))
         return Cut(
             variance=low.variance * high.variance,
             shift=high.shift - low.shift,
