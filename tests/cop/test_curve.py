@@ -116,7 +116,7 @@ def test_the_spectrum_of_white_noise_is_flat_and_correlation_tilts_it(network: C
     spectra = []
     for picture in (white, soft):
         tokens = tokenize(picture)
-        expected = network.expect(tokens, torch.zeros(2, 1), None)
+        expected = network.expect(tokens, torch.zeros(2, 1), None, torch.zeros(2, dtype=torch.bool))
         spectra.append(network.spectrum(tokens, expected, torch.ones_like(tokens.energy[..., :12])))
     blocks = 2 * (128 // 8) ** 2
     assert spectra[0].abs().max() < 5 * (2 / (3 * blocks / 2)) ** 0.5
