@@ -159,7 +159,7 @@ class TestWhatCannotBeLookedAt:
 
     def test_a_model_without_the_part(self, estimator, taken):
         with pytest.raises(CheckpointError, match="no part"):
-            next(processed.read(_without(estimator).model, [taken[0][..., 0][None] / 255.0]))
+            next(processed.read(_without(estimator).model, [taken[0][..., 0][None] / 255.0], []))
         footprint = _without(estimator).estimate(images.from_array(taken[0]))
         assert footprint.rendered is None
         assert any("no part" in warning for warning in footprint.warnings)
