@@ -77,8 +77,6 @@ def inputs(reading: RenderedReading, sensor: SensorCurve) -> Floats:
     of_knot = [
         codes,
         codes - middle,
-        spread[..., 0],
-        spread[..., 1],
         np.log(trust + 1e-3),
         np.log(shown + 1e-3),
         moved,
@@ -87,10 +85,12 @@ def inputs(reading: RenderedReading, sensor: SensorCurve) -> Floats:
         np.abs(among),
         apart,
         np.abs(apart),
-        *halves,
         np.broadcast_to(np.arange(KNOTS) / (KNOTS - 1), codes.shape),
     ]
     columns = [
+        spread[..., 0],
+        spread[..., 1],
+        *halves,  # the four of `RenderedInterval.forward`
         *(np.full_like(codes, value) for value in of_picture),
         *(np.broadcast_to(value[:, None], codes.shape) for value in of_plane),
         *of_knot,
@@ -133,9 +133,13 @@ class RenderedInterval(nn.Module):
         )
 
     def forward(self, told: Tensor) -> Tensor:
-        """`told` (..., inputs) to half-widths (..., CURVES, SIDES), stretched."""
+        """`told` (..., inputs) to half-widths (..., CURVES, SIDES), stretched.
+
+        What is learned multiplies the half-widths that both curves have of their own, whose logarithms come first.
+        """
         values = ((told - self.mean) / self.scale).clamp(-FARTHEST, FARTHEST)
-        logs = (self.straight(values) + self.bent(values)).clamp(LEAST_LOG, MOST_LOG)
+        learned = self.straight(values) + self.bent(values)
+        logs = (told[..., : CURVES * SIDES] + learned).clamp(LEAST_LOG, MOST_LOG)
         return torch.unflatten(logs.exp() * self.stretch, -1, (CURVES, SIDES))
 
     def widths(self, told: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Intervals of a rendered picture's curve: by what is seen where the checkpoint tells how, else by a pair of factors."""
+"""Intervals of a rendered picture's curve: by what is seen where the checkpoint tells how, else by two factors."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def saying(*halves: float) -> RenderedInterval:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
+        network.straight.weight[:, : CURVES * SIDES] = -torch.eye(CURVES * SIDES)
         network.straight.bias.copy_(torch.tensor(halves).log())
     return network.eval()
 
@@ -122,7 +123,7 @@ def test_a_lower_bound_of_nothing_stays_nothing(estimator: Estimator) -> None:
 def test_halves_follow_what_is_seen(denoised: images.Image, estimator: Estimator) -> None:
     network = saying(0.1, 0.1, 0.1, 0.1)
     with torch.no_grad():
-        network.straight.weight[:, 0] = 0.2  # the logit of `processed`
+        network.straight.weight[:, CURVES * SIDES] = 0.2  # the logit of `processed`
     estimator.model.rendered_interval = network
     below, _ = widths(estimator.estimate(denoised))
     assert min(below) > 0.1
