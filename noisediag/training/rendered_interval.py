@@ -209,6 +209,7 @@ def fit_interval(data: IntervalSet, stands: Tensor, seed: int) -> RenderedInterv
     weight = weight / weight.sum((0, 1)).clamp(min=1)  # both curves count alike
     with torch.no_grad():
         for layer in (network.straight, network.bent[-1]):  # start from the half-widths that there are
+            assert isinstance(layer, torch.nn.Linear)
             layer.weight.mul_(0.1)
             layer.bias.zero_()
     weights_, biases = ([p for n, p in network.named_parameters() if n.endswith(k)] for k in ("weight", "bias"))
