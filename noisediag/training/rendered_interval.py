@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -213,15 +214,14 @@ def fit_interval(data: IntervalSet, stands: Tensor, seed: int) -> RenderedInterv
             layer.weight.mul_(0.1)
             layer.bias.zero_()
     weights_, biases = ([p for n, p in network.named_parameters() if n.endswith(k)] for k in ("weight", "bias"))
-    optimizer = torch.optim.AdamW(
-        [{"params": weights_}, {"params": biases, "weight_decay": 0.0}], RATE, weight_decay=DECAY
-    )
+    groups: list[dict[str, Any]] = [{"params": weights_}, {"params": biases, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         below, above = half_widths(network, data).unbind(-1)
         loss = pinball(data.error + below, torch.tensor(TAIL)) + pinball(data.error - above, torch.tensor(1 - TAIL))
         optimizer.zero_grad()
-        (loss * weight).sum().backward()
+        torch.autograd.backward((loss * weight).sum())
         optimizer.step()
         schedule.step()
     return network.eval()
