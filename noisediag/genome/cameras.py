@@ -307,6 +307,7 @@ def _sample_phone_stages(
 
 STRANGER_DRAWS = 16  # random numbers of one stranger, beside those of the two cameras that it is made of
 MOST_STRANGE = 2.5  # times as strong, or as weak, as cameras of either kind
+NEAR_PX = 5  # of an earlier compression's shift: with the offset of either kind's, `render` sees so far
 # Fields of `Camera` that a stranger has all of one of the two cameras, or all of the other.
 _TAKEN_TOGETHER = (
     ("shot_gain", "read_noise"),
@@ -344,6 +345,7 @@ def sample_stranger(generator: torch.Generator) -> Camera:
         sharpening=mixed.sharpening and (mixed.sharpening[0], mixed.sharpening[1] * strange()),
         phone=replace(
             stages,
+            first_shift=(min(stages.first_shift[0], NEAR_PX), min(stages.first_shift[1], NEAR_PX)),
             smoother_luma=stages.smoother_luma * strange(),
             smoother_chroma=stages.smoother_chroma * strange(),
             unsharp=unsharp,

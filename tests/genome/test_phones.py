@@ -164,6 +164,7 @@ def test_a_stranger_has_stages_of_both_kinds_and_strengths_of_neither_but_none_t
     assert {settings.phone.hevc for settings in drawn} == {None}
     assert any(settings.sharpening and settings.phone.unsharp for settings in drawn)
     assert any(settings.second_denoiser and settings.phone.smoother for settings in drawn)
+    assert max(s.offset + max(s.phone.first_shift) for s in drawn) == rendered.MARGIN  # as far as `render` sees
     phones = [rendered.sample_phone(seeded(seed)) for seed in range(400)]
     assert max(s.luma_strength for s in drawn) > 1.5 * max(s.luma_strength for s in phones)
     assert min(s.luma_strength for s in drawn) < min(s.luma_strength for s in phones) / 1.5
