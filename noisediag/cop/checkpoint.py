@@ -41,6 +41,7 @@ LARGEST = {
     "places": 1024,
     "sensor_places": 1024,
     "evidence": 4096,
+    "inputs": 4096,
     "absolute": 1024,
     "doubts": 4096,
     "hidden": 2048,

@@ -19,6 +19,7 @@ from noisediag.cop.heads import Evidence, PaperHead, SensorHead, SensorHeadConfi
 from noisediag.cop.layers import one_of
 from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
 from noisediag.cop.rendered import RenderedConfig, RenderedNet
+from noisediag.cop.rendered_interval import IntervalConfig, RenderedInterval
 from noisediag.cop.tokens import Tokens, tokenize
 from noisediag.engine import Tensor, nn, torch
 from noisediag.errors import CheckpointError
@@ -85,6 +86,7 @@ class SensorModel(nn.Module):
         calibration: Mapping[str, Any],
         rendered: RenderedConfig | None = None,
         doubts: DoubtConfig | None = None,
+        rendered_interval: IntervalConfig | None = None,
     ):
         super().__init__()
         self.encoder, self.curve, self.head = make_encoder(encoder), CurveNet(curve), SensorHead(head)
@@ -92,6 +94,8 @@ class SensorModel(nn.Module):
         self.calibration = calibration  # conformal factors, see cop.calibration
         self.rendered = None if rendered is None else RenderedNet(rendered)  # None: not trained yet
         self.doubts = None if doubts is None else DoubtHead(doubts)
+        # None: one pair of factors stretches all intervals of rendered pictures
+        self.rendered_interval = None if rendered_interval is None else RenderedInterval(rendered_interval)
 
     def forward(self, bags: Tensor, step: Tensor, free_intercept: Tensor) -> SensorAnswer:
         """`bags` (B, T, H, W) normalised; `step` (B,) normalised distance of levels, 0 where none.
@@ -131,6 +135,7 @@ class SensorModel(nn.Module):
             "head": asdict(self.head.config),
             "rendered": None if self.rendered is None else asdict(self.rendered.config),
             "doubts": None if self.doubts is None else asdict(self.doubts.config),
+            **({} if self.rendered_interval is None else {"rendered_interval": asdict(self.rendered_interval.config)}),
         }
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -148,6 +153,7 @@ class SensorModel(nn.Module):
             store.calibration(file),
             None if _absent(file, "rendered") else store.config(file, "rendered", RenderedConfig),
             None if _absent(file, "doubts") else store.config(file, "doubts", DoubtConfig),
+            None if _unknown(file, "rendered_interval") else store.config(file, "rendered_interval", IntervalConfig),
         )
         store.load_into(file, _parts(model))
         return model.eval()
@@ -254,6 +260,12 @@ def _absent(file: store.Checkpoint, name: str) -> bool:
     """Whether the checkpoint says that it has no such part."""
     found = file.header.get("config")
     return isinstance(found, dict) and found.get(name, ...) is None
+
+
+def _unknown(file: store.Checkpoint, name: str) -> bool:
+    """Whether the checkpoint has no such part and, written before there was one, does not even say so."""
+    found = file.header.get("config")
+    return isinstance(found, dict) and found.get(name) is None
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:

@@ -40,6 +40,7 @@ from noisediag.engine.fused import hardswish_of_sum, two_layers
 from noisediag.genome.display import AREAS, CODES, PLANES
 
 RIDGE = 1e-3  # Of the factors at the knots, in units of the mean weight: what no block shows stays as elsewhere.
+LEAST_SHOWN = 1e-4  # of the pixels, at a knot: with fewer its trust is that of the whole picture
 MIN_FACTOR = 1e-2  # of a knot of the curve over the mean one, in one pass
 FLAGS = ("processed", "denoised", "upscaled")
 EXTRA = 14  # see `RenderedNet.features`
@@ -52,12 +53,23 @@ TRAITS = (2, len(AREAS), 3, len(FLAGS), 2 * KNOTS)  # lags, areas, channels, fla
 
 
 @dataclass(frozen=True)
+class RenderedEvidence:
+    """What a pass has seen that tells how far off its curve may be, of the P planes of B pictures."""
+
+    trust: Tensor  # (B, P, KNOTS) mean weight of the pixels at each knot, 0..1; the whole picture's where none is
+    shown: Tensor  # (B, P, KNOTS) share of the pixels at each knot
+    quiet: Tensor  # (B, P, len(QUIET)) ln energy of the fine bands in the quietest blocks over the expected one
+    moved: Tensor  # (B, P, KNOTS) ln variance over that of the pass before
+
+
+@dataclass(frozen=True)
 class RenderedPass:
     """What one pass knows of the P = 4 planes of B pictures."""
 
     log_variance: Tensor  # (B, P, KNOTS) of the noise, codes / 255
     log_spectrum: Tensor  # (B, P, SPECTRUM) energies over the variance; white noise would be 0 at the first scale
     context: Tensor  # (B, P, C)
+    evidence: RenderedEvidence | None = None  # None: nothing was weighed yet
 
     def log_sigma(self, signal: Tensor) -> Tensor:
         """ln sigma at `signal` (B, P, ...), between the knots by straight lines in the variance over sqrt(signal)."""
@@ -198,11 +210,26 @@ class RenderedNet(nn.Module):
         spectrum = self.normalised(spectrum + MAX_CORRECTION * torch.tanh(shape / MAX_CORRECTION))
         relative = self.relative_variance(observed, expected, spectrum, mixing, correction)
         factor = self.fit(per_knot / expected.exp()[..., None], relative, weight, stiff)
-        bend = MAX_CORRECTION * torch.tanh(bend / MAX_CORRECTION)
+        moved = factor.log() + MAX_CORRECTION * torch.tanh(bend / MAX_CORRECTION)
         return RenderedPass(
-            log_variance=observed.by_picture(log_variance + factor.log() + bend),
+            log_variance=observed.by_picture(log_variance + moved),
             log_spectrum=observed.by_picture(spectrum),
             context=observed.by_picture(context),
+            evidence=self.evidence(observed, weight.detach(), middle + spectrum.detach(), moved.detach()),
+        )
+
+    def evidence(self, observed: RenderedTokens, weight: Tensor, expected: Tensor, moved: Tensor) -> RenderedEvidence:
+        """`weight` (B * P, N) of the blocks, `expected` (B * P, SPECTRUM) ln energies, `moved` (B * P, KNOTS)."""
+        shown = observed.basis.mean(1)
+        whole = weight.mean(1, keepdim=True)
+        weighed = (weight[:, None] @ observed.basis)[:, 0] / weight.shape[1]
+        fine = slice(RADIAL // 2, RADIAL)
+        quiet = torch.unflatten(observed.quiet, -1, (len(QUIET), SPECTRUM))[..., fine].mean(-1)
+        return RenderedEvidence(
+            trust=observed.by_picture((weighed + LEAST_SHOWN * whole) / (shown + LEAST_SHOWN)),
+            shown=observed.by_picture(shown),
+            quiet=observed.by_picture(quiet - expected[:, fine].mean(-1, keepdim=True)),
+            moved=observed.by_picture(moved),
         )
 
     def fit(self, basis: Tensor, relative: Tensor, weight: Tensor, stiff: Tensor) -> Tensor:

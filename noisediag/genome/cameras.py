@@ -1,7 +1,8 @@
 """Simulated cameras: what their stages are called, which of them are never trained on, and how they are drawn.
 
 Cameras of the first kind (`sample_camera`) are those of the first models and of the benchmark's first groups; those of
-the second (`sample_phone`) do what phones do, with strengths that follow one ISO. `genome.rendered` takes the pictures.
+the second (`sample_phone`) do what phones do, with strengths that follow one ISO. Strangers (`sample_stranger`) are put
+together of both. `genome.rendered` takes the pictures.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,6 +22,7 @@ PHONE_HELD_OUT = {"local_tone": "equalised", "codec": "hevc"}
 
 KERNELS = ("area", "bilinear", "bicubic")
 ZOOM_KERNELS = ("bilinear", "bicubic", "lanczos")
+TRIES = 1000  # cameras drawn until one does no processing
 PHONE_DRAWS = 160  # random numbers of one camera, taken at once: a further one does not move what follows
 
 
@@ -174,6 +176,15 @@ def sample_camera(generator: torch.Generator, *, held_out: bool = False) -> Came
     )
 
 
+def sample_plain(generator: torch.Generator) -> Camera:
+    """A random camera of the first kind that does nothing but round. The first such one that `sample_camera` gives."""
+    for _ in range(TRIES):
+        settings = sample_camera(generator)
+        if not settings.processed and settings.kernel is None:
+            return settings
+    raise RuntimeError(f"{TRIES} cameras, and none without processing")
+
+
 class Dice:
     """Random numbers of one camera."""
 
@@ -291,4 +302,52 @@ def _sample_phone_stages(
         grain=grain if dice.chance(0.15) else None,
         first_shift=(int(dice.between(0, 8)), int(dice.between(0, 8))),
         hevc=hevc if held_out == "codec" else None,
+    )
+
+
+STRANGER_DRAWS = 16  # random numbers of one stranger, beside those of the two cameras that it is made of
+MOST_STRANGE = 2.5  # times as strong, or as weak, as cameras of either kind
+NEAR_PX = 5  # of an earlier compression's shift: with the offset of either kind's, `render` sees so far
+# Fields of `Camera` that a stranger has all of one of the two cameras, or all of the other.
+_TAKEN_TOGETHER = (
+    ("shot_gain", "read_noise"),
+    ("demosaicer", "second", "mix", "encoding"),
+    ("denoiser", "second_denoiser", "denoiser_mix", "luma_strength", "chroma_strength", "blend"),
+    ("tone", "shape", "look"),
+    ("scale", "kernel"),
+    ("jpeg", "first_jpeg", "subsampled", "offset"),
+)
+
+
+def sample_stranger(generator: torch.Generator) -> Camera:
+    """A camera unlike those of both kinds: stages of one with stages of another, up to MOST_STRANGE times as strong.
+
+    What is calibrated on it must hold where nothing was trained on. Nothing of HELD_OUT or PHONE_HELD_OUT is drawn.
+    """
+    first = sample_camera(generator)
+    while first.tone is None:
+        first = sample_camera(generator)
+    phone = sample_phone(generator)
+    dice = Dice(STRANGER_DRAWS, generator)
+    taken = {name: getattr(first, name) for names in _TAKEN_TOGETHER if dice.chance(0.5) for name in names}
+    mixed = replace(phone, **taken, sharpening=first.sharpening if dice.chance(0.5) else None)
+    stages = phone.phone
+    assert stages is not None
+
+    def strange() -> float:
+        return dice.logarithmic(1 / MOST_STRANGE, MOST_STRANGE)
+
+    unsharp = stages.unsharp and replace(stages.unsharp, amount=stages.unsharp.amount * strange())
+    return replace(
+        mixed,
+        luma_strength=mixed.luma_strength * strange(),
+        chroma_strength=mixed.chroma_strength * strange(),
+        sharpening=mixed.sharpening and (mixed.sharpening[0], mixed.sharpening[1] * strange()),
+        phone=replace(
+            stages,
+            first_shift=(min(stages.first_shift[0], NEAR_PX), min(stages.first_shift[1], NEAR_PX)),
+            smoother_luma=stages.smoother_luma * strange(),
+            smoother_chroma=stages.smoother_chroma * strange(),
+            unsharp=unsharp,
+        ),
     )

@@ -25,6 +25,8 @@ from noisediag.genome.cameras import Phone as Phone
 from noisediag.genome.cameras import Unsharp as Unsharp
 from noisediag.genome.cameras import sample_camera as sample_camera
 from noisediag.genome.cameras import sample_phone as sample_phone
+from noisediag.genome.cameras import sample_plain as sample_plain
+from noisediag.genome.cameras import sample_stranger as sample_stranger
 from noisediag.genome.display import AREAS as AREAS
 from noisediag.genome.display import CODES as CODES
 from noisediag.genome.display import PLANES as PLANES

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from noisediag.cop.models import SensorModel
-from noisediag.cop.rendered import FLAGS
+from noisediag.cop.rendered import FLAGS, RenderedReading
+from noisediag.cop.rendered_interval import SensorCurve, inputs
 from noisediag.cop.rendered_tokens import KNOTS, SMALLEST_SIDE
 from noisediag.cop.tokens import Tokens
 from noisediag.engine import torch
@@ -27,9 +29,11 @@ from noisediag.readout.tiles import Part, block_means, by_frame, evenly, join
 from noisediag.traces.jpeg import Traces, traces
 
 MAX_TILES = 12  # tiles of 256 x 256 px that the network reads
+LEAST_SIGMA = 1e-3 / CODES  # of whose logarithm there is any
 MIN_SIGMA = 0.5 / CODES  # below half a code the lower bound is 0
 UNDEFINED = ("shot_gain", "read_noise", "multiplicative")  # parts of a sensor's law, which processed noise lacks
 BLUR_GRID = np.geomspace(0.3, 6.0, 200)  # px; at 6 px lag 1 is 0.993
+KNOT_SIGNALS = (np.arange(KNOTS) / (KNOTS - 1)) ** 2
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class ProcessedPlane:
     """The noise of one plane: its curve, the half-widths of its interval in ln sigma at the knots, its spread."""
 
     curve: SampledCurve
-    below: NDArray[np.float64]  # (KNOTS,)
-    above: NDArray[np.float64]  # (KNOTS,)
+    halves: NDArray[np.float64]  # (KNOTS, 2) below and above
+    of_sensor: NDArray[np.float64] | None  # (KNOTS, 2) of the sensor model's curve; None: its own stand
     lag1: tuple[float, float]
     areas: tuple[float, ...]  # SD after averaging over the SD of a pixel
 
@@ -93,11 +97,10 @@ def read_part(
     `planes`, `whole`: what the sensor model says of them, which stands where the noise is as a sensor gives it, in
     eight bits. `tokens` of all the part's bags, if these are at hand.
     """
-    frames = by_frame(part.groups)
-    of_groups = part.bags[: len(part.groups)]
-    tiles = [join([bag for members, bag in of_groups if members[0].name == p.name]).tiles for p in frames[0]]
+    frames, of_groups = by_frame(part.groups), part.bags[: len(part.groups)]
+    own = [plane for plane in planes if plane.frame == planes[0].frame]
     # Tokens of several frames are those of other bags than the frames' together.
-    reading = yield from read(model, tiles, tokens if len(frames) == 1 else None)
+    reading = yield from read(model, colours(part), [*own, whole], tokens if len(frames) == 1 else None)
     seen = {p.name: plane for p, plane in zip(frames[0], reading.planes, strict=False)}  # luma is the fourth
     if reading.processed:
         planes = [
@@ -106,8 +109,20 @@ def read_part(
         ]
         whole = with_processed_noise(whole, reading.planes[-1], block_means(part.bags[-1][1].tiles))
         whole = replace(whole, light=LightLaw("processed", reading.probability["processed"]))
+    else:
+        planes = [with_sensor_noise(plane, seen[plane.name]) for plane in planes]
+        whole = with_sensor_noise(whole, reading.planes[-1])
     first = [plane for plane in planes if plane.frame == planes[0].frame] if len(frames[0]) > 1 else []
     return planes, whole, summary([*first, whole], reading, _jpeg_traces(frames[0], image))
+
+
+def colours(part: Part) -> list[NDArray[np.float32]]:
+    """Tiles (T, h, w) of red, green and blue, or of gray alone, of all frames of a rendered picture."""
+    of_groups = part.bags[: len(part.groups)]
+    return [
+        join([bag for members, bag in of_groups if members[0].name == plane.name]).tiles
+        for plane in by_frame(part.groups)[0]
+    ]
 
 
 def _jpeg_traces(members: Sequence[Plane], image: Image) -> Traces | None:
@@ -119,34 +134,31 @@ def _jpeg_traces(members: Sequence[Plane], image: Image) -> Traces | None:
 
 
 def read(
-    model: SensorModel, colours: Sequence[NDArray[np.float32]], seen: Tokens | None = None
+    model: SensorModel,
+    tiles: Sequence[NDArray[np.float32]],
+    sensor: Sequence[PlaneFootprint],
+    seen: Tokens | None = None,
 ) -> Reading[ProcessedReading]:
-    """`colours`: tiles (T, h, w) of red, green and blue, or of gray alone; codes / white, at least SMALLEST_SIDE wide.
+    """`tiles`: those of `colours`, codes / white, at least SMALLEST_SIDE wide.
 
-    `seen`: tokens of these tiles and of their luma, a bag each, where they are there already: they are taken if all the
-    tiles are looked at.
+    `sensor`: what the sensor model says of these and, the last one, of their luma. `seen`: tokens of these tiles and of
+    their luma, a bag each, where they are there already: they are taken if all the tiles are looked at.
 
     Raises CheckpointError where the model's calibration does not cover rendered pictures.
     """
-    network = model.rendered
     calibration = model.calibration.get("rendered")
-    if network is None or not isinstance(calibration, Mapping):
+    if model.rendered is None or not isinstance(calibration, Mapping):
         raise CheckpointError("the checkpoint has no part for rendered pictures")
-    gray = len(colours) == 1
-    chosen = evenly(len(colours[0]), MAX_TILES)
-    tiles = np.stack([colours[0 if gray else i][chosen] for i in range(3)], 1)
-    own = seen.first_grid() if seen is not None and len(chosen) == len(colours[0]) else None
-    reading = yield OfColours(torch.from_numpy(np.ascontiguousarray(tiles, np.float32))[None], own)
-    low, high = (float(factor) for factor in calibration["curve"])
-    signals = tuple(float(k) for k in (np.arange(KNOTS) / (KNOTS - 1)) ** 2)
+    gray = len(tiles) == 1
+    reading = yield question(tiles, seen)
     sigmas = (reading.curve.log_variance[0] / 2).exp().double().cpu().numpy()
-    spread = reading.spread[0].double().cpu().numpy()
+    halves, of_sensor = _half_widths(model, calibration, reading, sensor)
     lags, areas = (value[0].double().cpu().numpy() for value in (reading.lag1, reading.areas))
     planes = [
         ProcessedPlane(
-            curve=SampledCurve(signals, tuple(float(s) for s in sigmas[i])),
-            below=np.clip(low * spread[i, :, 0], 0, MAX_LOG_WIDTH),
-            above=np.clip(high * spread[i, :, 1], 0, MAX_LOG_WIDTH),
+            curve=SampledCurve(tuple(KNOT_SIGNALS.tolist()), tuple(float(s) for s in sigmas[i])),
+            halves=np.clip(halves[i], 0, MAX_LOG_WIDTH),
+            of_sensor=None if of_sensor is None else np.clip(of_sensor[i], 0, MAX_LOG_WIDTH),
             lag1=(float(lags[i, 0]), float(lags[i, 1])),
             areas=tuple(float(a) for a in areas[i]),
         )
@@ -164,6 +176,46 @@ def read(
         channels=None if gray else (red_green, green_blue, red_blue),
         thresholds={name: float(thresholds[name]) for name in FLAGS},
     )
+
+
+def question(tiles: Sequence[NDArray[np.float32]], seen: Tokens | None = None) -> OfColours:
+    """What the rendered network is asked of the tiles of `read`, of MAX_TILES at the most."""
+    chosen = evenly(len(tiles[0]), MAX_TILES)
+    looked_at = np.stack([tiles[0 if len(tiles) == 1 else i][chosen] for i in range(3)], 1)
+    own = seen.first_grid() if seen is not None and len(chosen) == len(tiles[0]) else None
+    return OfColours(torch.from_numpy(np.ascontiguousarray(looked_at, np.float32))[None], own)
+
+
+def _half_widths(
+    model: SensorModel, calibration: Mapping[str, Any], reading: RenderedReading, sensor: Sequence[PlaneFootprint]
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Of the curve's interval and of that of the sensor model's, (P, KNOTS, 2); None: the checkpoint has none of it.
+
+    Checkpoints of noisediag 0.2 have one pair of factors for the network's own half-widths instead.
+    """
+    if model.rendered_interval is None:
+        factors = np.array([float(factor) for factor in calibration["curve"]])
+        return factors * reading.spread[0].double().cpu().numpy(), None
+    widths = model.rendered_interval.widths(inputs(reading, sensor_curve(reading, sensor)))
+    return widths[..., 0, :], widths[..., 1, :]
+
+
+def sensor_curve(reading: RenderedReading, sensor: Sequence[PlaneFootprint]) -> SensorCurve:
+    """What `sensor`, as in `read`, says of the planes of `reading`."""
+    planes = sensor[-reading.curve.log_variance.shape[1] :]  # luma alone of a picture without colour
+    sigmas = np.stack([plane.law.sigma(KNOT_SIGNALS) for plane in planes])
+    halves = np.stack([_own_halves(plane) for plane in planes])
+    return SensorCurve(np.log(np.maximum(sigmas, LEAST_SIGMA)), halves[..., 0], halves[..., 1])
+
+
+def _own_halves(plane: PlaneFootprint) -> NDArray[np.float64]:
+    """Half-widths of the interval of its curve at the knots, (KNOTS, 2); MAX_LOG_WIDTH where there is none."""
+    if not plane.curve:
+        return np.full((KNOTS, 2), MAX_LOG_WIDTH)
+    at, sigmas, lows, highs = np.array([(p.signal, p.sigma, p.low, p.high) for p in plane.curve]).T
+    sigmas = np.maximum(sigmas, LEAST_SIGMA)
+    logs = (np.log(sigmas / np.maximum(lows, LEAST_SIGMA)), np.log(np.maximum(highs, LEAST_SIGMA) / sigmas))
+    return np.stack([np.interp(KNOT_SIGNALS, at, np.clip(half, 0, MAX_LOG_WIDTH)) for half in logs], -1)
 
 
 def spatial(plane: PlaneFootprint, seen: ProcessedPlane) -> Spatial:
@@ -211,8 +263,7 @@ def with_processed_noise(plane: PlaneFootprint, seen: ProcessedPlane, signals: N
     """
     at = np.array([point.signal for point in plane.curve])
     sigmas = seen.curve.sigma(at)
-    knots = np.sqrt(seen.curve.signals)
-    below, above = (np.interp(np.sqrt(np.clip(at, 0, 1)), knots, widths) for widths in (seen.below, seen.above))
+    below, above = _halves_at(at, seen.halves)
     lows = np.where(sigmas < MIN_SIGMA, 0.0, sigmas * np.exp(-below))
     columns = (at, sigmas, lows, sigmas * np.exp(above))
     points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
@@ -224,6 +275,25 @@ def with_processed_noise(plane: PlaneFootprint, seen: ProcessedPlane, signals: N
         effective_sigma=float(np.sqrt(np.mean(np.square(seen.curve.sigma(np.asarray(signals, np.float64)))))),
         parameters=tuple(_processed_estimate(estimate, blur) for estimate in plane.parameters),
     )
+
+
+def with_sensor_noise(plane: PlaneFootprint, seen: ProcessedPlane) -> PlaneFootprint:
+    """`plane` with the interval that its curve has in a rendered picture; a lower bound of 0 stays."""
+    if seen.of_sensor is None or plane.says_nothing:
+        return plane
+    at, sigmas, lows = (np.array([getattr(p, name) for p in plane.curve]) for name in ("signal", "sigma", "low"))
+    below, above = _halves_at(at, seen.of_sensor)
+    columns = (at, sigmas, np.where(lows > 0, sigmas * np.exp(-below), 0.0), sigmas * np.exp(above))
+    points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
+    return replace(plane, curve=points)
+
+
+def _halves_at(
+    signals: NDArray[np.float64], halves: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`halves` (KNOTS, 2) at `signals`."""
+    at, knots = np.sqrt(np.clip(signals, 0, 1)), np.sqrt(KNOT_SIGNALS)
+    return np.interp(at, knots, halves[:, 0]), np.interp(at, knots, halves[:, 1])
 
 
 def _processed_estimate(estimate: Estimate, blur: float) -> Estimate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -17,6 +18,7 @@ DRAWS = 4  # photographs of one scene, of which the truth is measured
 KEPT = 2  # Of them that are trained on. New scenes in each step matter more than their truth, so these are all there.
 FAINT = 0.004  # SD of the sensor's noise at a tenth of white: below, scenes and shrunk pictures only
 FINE, LARGE_FINE = 0.4, 0.3  # shares of the scenes, see `scenes_for`
+Cameras = Callable[[torch.Generator], rendered.Camera]  # how one is drawn
 UPSCALED = 1.15  # scale from which a picture counts as enlarged; between the two, neither is learned
 NOT_UPSCALED = 1.02
 
@@ -94,9 +96,10 @@ def photographs(
     *,
     held_out: bool = False,
     phones: float = 0.0,
+    cameras: Cameras | None = None,
 ) -> RenderedSet:
-    """`together` scenes, each photographed `draws` times by one random camera, see `a_camera`."""
-    settings = a_camera(generator, held_out=held_out, phones=phones)
+    """`together` scenes, each photographed `draws` times by one random camera: of `cameras`, else see `a_camera`."""
+    settings = cameras(generator) if cameras else a_camera(generator, held_out=held_out, phones=phones)
     scene = scenes_for(pool, settings, together, size, generator)
     return labelled(rendered.measure(scene, settings, size, draws, KEPT, generator), settings)
 
@@ -111,6 +114,7 @@ def rendered_set(
     together: int = 2,
     held_out: bool = False,
     phones: float = 0.0,
+    cameras: Cameras | None = None,
     report: Report | None = None,
 ) -> RenderedSet:
     """`count` scenes, `together` a camera, photographed DRAWS times each.
@@ -120,7 +124,9 @@ def rendered_set(
     parts = []
     for number in range(math.ceil(count / together)):
         generator = drawing(purpose, seed, size, number)
-        parts.append(photographs(pool, size, together, DRAWS, generator, held_out=held_out, phones=phones))
+        parts.append(
+            photographs(pool, size, together, DRAWS, generator, held_out=held_out, phones=phones, cameras=cameras)
+        )
         if report is not None and number % 50 == 0:
             report(number * together, {})
     return RenderedSet.join(parts)

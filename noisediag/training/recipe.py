@@ -127,7 +127,9 @@ class Recipe:
     rendered_phone_share: float = _option(
         0.5, "Share of photographs by cameras that do what phones do.", Stage.rendered, minimum=0, maximum=1
     )
-    rendered_calibration: int = _option(1000, "Photographs that its intervals are calibrated on.", Stage.rendered)
+    rendered_calibration: int = _option(
+        2000, "Photographs that its intervals are fitted to and calibrated on.", Stage.rendered
+    )
 
     paper_steps: int = _option(10000, "Steps of the genome `paper`.", Stage.paper)
     paper_rate: float = _rate(1e-3, Stage.paper)

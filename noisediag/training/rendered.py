@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.calibration import EVERYTHING
-from noisediag.cop.rendered import FLAGS, RenderedNet, RenderedPass, RenderedReading
+from noisediag.cop.rendered import RenderedNet, RenderedPass, RenderedReading
 from noisediag.cop.rendered_tokens import interpolated
 from noisediag.genome.rendered import CODES
-from noisediag.training.calibration import calibrate
 from noisediag.training.fit import Objective
 from noisediag.training.losses import pinball
 from noisediag.training.photographs import KEPT, RenderedSet, photographs
@@ -27,7 +24,6 @@ MAX_ERROR = 1.5  # of |ln sigma ratio| in the loss: a factor of 4.5
 FINE_ERROR = 0.02  # Below, the loss falls faster, as that of `objectives.curve_loss` does.
 FINE_WEIGHT = 0.02
 LEVELS = (0.05, 0.95)  # of the interval
-ALARM_SHARE = 0.03  # of pictures without it that a flag is raised for
 READ_AT_ONCE = 16  # pictures: what fits into memory at LARGE_PX
 LARGE_PX = 224
 TOGETHER = 2  # scenes of CROP px that one camera takes
@@ -146,27 +142,3 @@ def readings(network: RenderedNet, sets: list[RenderedSet]) -> Iterator[tuple[Re
             with torch.inference_mode():
                 _, reading = network(truth.pictures[:, :1].float() / CODES)
             yield reading, truth if reading.lag1.shape[1] > 1 else truth.luma()
-
-
-def rendered_calibration(network: RenderedNet, held_out: list[RenderedSet]) -> dict[str, Any]:
-    """Conformal stretch of the curve's intervals and thresholds of the flags, on pictures not trained on.
-
-    A flag's threshold is the probability that pictures without it exceed in ALARM_SHARE of the cases, at least 1/2.
-    """
-    quantiles, truths, logits, flags = [], [], [], []
-    for reading, truth in readings(network, held_out):
-        middle = reading.curve.log_sigma(truth.signal)
-        below, above = (interpolated(reading.spread[..., i], truth.signal) for i in (0, 1))
-        counted = scored(truth)
-        quantiles.append(torch.stack([middle - below, middle, middle + above], -1)[counted])
-        truths.append(truth.sigma.log()[counted])
-        logits.append(reading.flags)
-        flags.append(truth.flags)
-    logit, known = torch.cat(logits), torch.cat(flags)
-    together = torch.cat(truths)
-    everything = calibrate(torch.cat(quantiles), together, [EVERYTHING] * len(together))
-    thresholds = {}
-    for i, name in enumerate(FLAGS):
-        without = logit[(known[:, i] == 0), i]
-        thresholds[name] = float(without.sigmoid().quantile(1 - ALARM_SHARE)) if len(without) else 0.5
-    return {"curve": list(everything[EVERYTHING]), "thresholds": {k: max(v, 0.5) for k, v in thresholds.items()}}

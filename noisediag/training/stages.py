@@ -35,7 +35,8 @@ from noisediag.training.objectives import contrastive_objective, curve_objective
 from noisediag.training.photographs import RenderedSet, rendered_set
 from noisediag.training.pictures import CROP, SCENE_PX, CleanPool, PoolPart, clean_pool
 from noisediag.training.recipe import Recipe, Stage, recorded
-from noisediag.training.rendered import LARGE_PX, rendered_calibration, rendered_objective
+from noisediag.training.rendered import LARGE_PX, rendered_objective
+from noisediag.training.rendered_interval import calibrate_rendered, calibration_photographs
 from noisediag.training.run import Run
 from noisediag.training.sensor_head import (
     HeadSet,
@@ -237,28 +238,48 @@ def finish_rendered(
 
     `recipe`, resolved, and `config` are those it was trained with; `start_file` is what `model` was read from.
     """
-    stage = Stage.rendered
-    run.say("intervals of rendered pictures")
-    fresh = clean_pool(
-        recipe,
-        torch.device("cpu"),
-        part=PoolPart.calibration,
-        count=-(-recipe.rendered_scenes // RENDERED_SHARE),
-    )
-    held_out = _photographs(fresh, recipe.rendered_calibration, recipe, run, "calibration of the rendered part")
-    rendered = rendered_calibration(network, held_out)
-    figures: dict[str, float] = {}
-    if recipe.validation_pictures:
-        unseen = validation.validation_pool(recipe, torch.device("cpu"), recipe.rendered_scenes)
-        sets = _photographs(unseen, recipe.validation_pictures, recipe, run, "validation of the rendered part")
-        figures = validation.validate_rendered(network, sets)
-        run.note(stage, "validation", config.steps, figures)
     model.rendered = network
-    model.calibration = {**model.calibration, "rendered": rendered}
-    kept = {k: v for k, v in start_file.header.items() if k not in ("kind", "config", "calibration", "rendered")}
-    origin = _origin(start_file, stage, config)
-    model.cpu().save(run.output, {**kept, "rendered": _header(recipe, stage, config, figures, **origin)})
+    figures = _calibrate_rendered(recipe, run, model, config.steps)
+    origin = _origin(start_file, Stage.rendered, config)
+    record = _header(recipe, Stage.rendered, config, figures, **origin)
+    model.cpu().save(run.output, {**_without_parts(start_file), "rendered": record})
     run.finish("rendered")
+
+
+def recalibrate_rendered(recipe: Recipe, run: Run, start: Path) -> None:
+    """Write the sensor model `start` with its part for rendered pictures calibrated anew, by the resolved `recipe`.
+
+    Raises CheckpointError where it has no such part.
+    """
+    start_file = store.read(start)
+    model, record = SensorModel.load(start_file), recorded(start_file.header, Stage.rendered)
+    if model.rendered is None or record is None:
+        raise CheckpointError(f"{start}: holds no part for rendered pictures, or not how it was trained")
+    steps = int(record["fit"]["steps"])
+    figures = _calibrate_rendered(recipe, run, model, steps)
+    made = _header(recipe, Stage.rendered, FitConfig(steps), figures)
+    model.save(run.output, {**_without_parts(start_file), "rendered": {**record, **made, "fit": record["fit"]}})
+
+
+def _calibrate_rendered(recipe: Recipe, run: Run, model: SensorModel, steps: int) -> dict[str, float]:
+    """Intervals and thresholds for `model`, trained in `steps`, from scenes it has not seen; figures of the result."""
+    run.say("intervals of rendered pictures")
+    count = -(-recipe.rendered_scenes // RENDERED_SHARE)
+    fresh = clean_pool(recipe, torch.device("cpu"), part=PoolPart.calibration, count=count)
+    taken = calibration_photographs(fresh, recipe.rendered_calibration, recipe.seed, run.report)
+    calibrate_rendered(model, taken, recipe.seed)
+    if not recipe.validation_pictures:
+        return {}
+    unseen = validation.validation_pool(recipe, torch.device("cpu"), recipe.rendered_scenes)
+    sets = _photographs(unseen, recipe.validation_pictures, recipe, run, "validation of the rendered part")
+    figures = validation.validate_rendered(model, sets)
+    run.note(Stage.rendered, "validation", steps, figures)
+    return figures
+
+
+def _without_parts(file: store.Checkpoint) -> dict[str, Any]:
+    """Its header, without what saving a sensor model and its part for rendered pictures writes."""
+    return {k: v for k, v in file.header.items() if k not in ("kind", "config", "calibration", "rendered")}
 
 
 def _photographs(pool: CleanPool, count: int, recipe: Recipe, run: Run, purpose: str) -> list[RenderedSet]:

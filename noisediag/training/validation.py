@@ -19,7 +19,6 @@ from noisediag.cop.encoder import Encoder
 from noisediag.cop.heads import LEARNED, LEVELS
 from noisediag.cop.models import PaperModel, SensorModel
 from noisediag.cop.near_encoder import NearEncoder
-from noisediag.cop.rendered import RenderedNet
 from noisediag.cop.tokens import tokenize
 from noisediag.genome import paper, sensor
 from noisediag.training.chart import ChartPlaces
@@ -31,6 +30,7 @@ from noisediag.training.pictures import CROP, CleanPool, PoolPart, clean_pool, f
 from noisediag.training.recipe import Recipe
 from noisediag.training.rendered import curve_error as rendered_curve_error
 from noisediag.training.rendered import readings, scored
+from noisediag.training.rendered_interval import IntervalSet, held, interval_set
 from noisediag.training.sensor_head import HeadSet, groups_of
 from noisediag.training.streams import drawing
 
@@ -127,12 +127,19 @@ def validate_head(model: SensorModel, data: HeadSet) -> Figures:
     )
 
 
-def validate_rendered(network: RenderedNet, sets: list[RenderedSet]) -> Figures:
-    """Error of the noise curves of photographs by fresh cameras, in % of sigma, over planes with something scored."""
+def validate_rendered(model: SensorModel, sets: list[RenderedSet]) -> Figures:
+    """Error of the rendered network's curves of photographs by fresh cameras, in % of sigma, over planes with something
+    scored; how much of the curve that is the answer lies within its interval, in %.
+    """
+    if model.rendered is None or model.rendered_interval is None:
+        raise ValueError("the model has no part for rendered pictures, or its intervals are not calibrated")
     errors = []
-    for reading, truth in readings(network, sets):
+    for reading, truth in readings(model.rendered, sets):
         errors.append(rendered_curve_error(reading.curve, truth)[scored(truth).any(-1)])
-    return _percentiles(torch.cat(errors))
+    looked_at = IntervalSet.join([interval_set(model, some) for some in sets])
+    threshold = model.calibration["rendered"]["thresholds"]["processed"]
+    covered = 100 * held(model.rendered_interval, looked_at, threshold)
+    return _known({**_percentiles(torch.cat(errors)), "curve_coverage_percent": covered})
 
 
 def validate_paper(model: PaperModel, pool: CleanPool, recipe: Recipe) -> Figures:

@@ -23,6 +23,7 @@ from noisediag.genome.camera import heic
 from noisediag.genome.rendered import CODES, Grain, Phone, Unsharp
 from noisediag.training import photographs
 from noisediag.training.pictures import CleanPool
+from noisediag.training.rendered_interval import KINDS
 
 SIZE, DRAWS = 64, 12
 LEVEL, READ = 0.4, 0.02
@@ -139,6 +140,8 @@ def test_training_never_runs_a_stage_that_is_held_out(monkeypatch: pytest.Monkey
     pool = CleanPool(scenes.make(2, 128, seeded(1)))
     data = photographs.rendered_set(pool, 24, 40, seed=1, purpose="held out", together=1, phones=0.5)
     assert len(data) == 24
+    for kind, (_, cameras) in KINDS.items():  # nor does what intervals are calibrated on
+        assert len(photographs.rendered_set(pool, 12, 40, seed=1, purpose=kind, together=1, cameras=cameras)) == 12
     for held_out in rendered.PHONE_HELD_OUT:  # the test sees what it forbids
         settings = rendered.sample_phone(seeded(2), held_out=held_out)
         with pytest.raises(AssertionError, match="held out"):
@@ -150,6 +153,27 @@ def test_without_phones_training_draws_the_cameras_that_it_drew_before() -> None
         assert photographs.a_camera(seeded(seed)) == rendered.sample_camera(seeded(seed))
     drawn = [photographs.a_camera(seeded(seed), phones=0.5) for seed in range(200)]
     assert 70 < sum(settings.phone is not None for settings in drawn) < 130
+
+
+def test_a_stranger_has_stages_of_both_kinds_and_strengths_of_neither_but_none_that_is_held_out() -> None:
+    drawn = [rendered.sample_stranger(seeded(seed)) for seed in range(400)]
+    for kind, name in rendered.HELD_OUT.items():
+        assert name not in {getattr(settings, kind) for settings in drawn}
+        assert len({getattr(settings, kind) for settings in drawn}) > 3
+    assert rendered.PHONE_HELD_OUT["local_tone"] not in {settings.phone.local_tone for settings in drawn}
+    assert {settings.phone.hevc for settings in drawn} == {None}
+    assert any(settings.sharpening and settings.phone.unsharp for settings in drawn)
+    assert any(settings.second_denoiser and settings.phone.smoother for settings in drawn)
+    assert max(s.offset + max(s.phone.first_shift) for s in drawn) == rendered.MARGIN  # as far as `render` sees
+    phones = [rendered.sample_phone(seeded(seed)) for seed in range(400)]
+    assert max(s.luma_strength for s in drawn) > 1.5 * max(s.luma_strength for s in phones)
+    assert min(s.luma_strength for s in drawn) < min(s.luma_strength for s in phones) / 1.5
+
+
+def test_a_plain_camera_does_nothing_but_round() -> None:
+    drawn = [rendered.sample_plain(seeded(seed)) for seed in range(30)]
+    assert not any(settings.processed or settings.kernel for settings in drawn)
+    assert len({settings.read_noise for settings in drawn}) == 30
 
 
 def test_one_iso_drives_noise_and_strengths() -> None:

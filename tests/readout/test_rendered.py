@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from noisediag import images
+from noisediag.cop.rendered_tokens import KNOTS
 from noisediag.errors import CheckpointError
 from noisediag.estimator import Estimator
 from noisediag.footprint.file import CheckpointId, Footprint
@@ -159,7 +160,7 @@ class TestWhatCannotBeLookedAt:
 
     def test_a_model_without_the_part(self, estimator, taken):
         with pytest.raises(CheckpointError, match="no part"):
-            next(processed.read(_without(estimator).model, [taken[0][..., 0][None] / 255.0]))
+            next(processed.read(_without(estimator).model, [taken[0][..., 0][None] / 255.0], []))
         footprint = _without(estimator).estimate(images.from_array(taken[0]))
         assert footprint.rendered is None
         assert any("no part" in warning for warning in footprint.warnings)
@@ -207,7 +208,7 @@ def test_a_picture_whose_colour_lies_outside_of_what_is_looked_at(estimator, tmp
 def test_correlation_of_processed_noise_is_read_off_lag_1_and_nothing_is_invented(lag1, value, low, flag):
     """A probability that nobody estimated is null; a kernel wider than lag 1 can tell is a lower bound, not 6 px."""
     plane = processed.ProcessedPlane(
-        SampledCurve((0.0, 1.0), (0.01, 0.02)), np.full(2, 0.1), np.full(2, 0.1), (lag1, lag1), (0.9, 0.8, 0.7)
+        SampledCurve((0.0, 1.0), (0.01, 0.02)), np.full((KNOTS, 2), 0.1), None, (lag1, lag1), (0.9, 0.8, 0.7)
     )
     estimate = Estimate("correlation", 1.0, 0.9, 1.1, 0.3, symbol="rho", unit="px")
     curve = (CurvePoint(0.0, 0.01, 0.009, 0.011), CurvePoint(1.0, 0.02, 0.018, 0.022))

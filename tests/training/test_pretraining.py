@@ -91,6 +91,7 @@ def test_every_shipped_file_is_there_and_loads(whole: Path) -> None:
     PaperModel.load(checkpoint.read(whole / FILES[Stage.paper]))
     sensor = checkpoint.read(whole / FILES[Stage.sensor])
     assert SensorModel.load(sensor).rendered is not None
+    assert SensorModel.load(sensor).rendered_interval is not None
     assert {"intervals", "limits", "alarms", "rendered"} <= set(sensor.header["calibration"])
     for stage in (Stage.sensor, Stage.paper):
         assert checkpoint.read(whole / FILES[stage]).header["encoder_sha256"] == encoder.sha256
