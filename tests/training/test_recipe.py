@@ -87,7 +87,8 @@ def test_the_shipped_files_tell_what_they_were_made_by() -> None:
     assert rendered.rendered_phone_share == 0  # there were none
     assert Recipe().rendered_phone_share == 0.5
     near = recipe_of(headers["paper-encoder"], Stage.paper_encoder)
-    assert (near.near_steps, near.near_rate, near.near_seed, near.scenes) == (1_500, 2e-3, 77, 4_000)
+    assert (near.near_steps, near.near_rate, near.near_seed, near.scenes) == (16_000, 3e-3, 41, 4_000)
+    assert (near.chart_steps, near.chart_rate) == (1_000, 3e-3)
     for name, stage in (("encoder", Stage.encoder), ("paper", Stage.paper)):
         with pytest.raises(CheckpointError, match="holds image_repeats, which this version does not know"):
             recipe_of(checkpoint.read(checkpoint.shipped(name)).header, stage)
