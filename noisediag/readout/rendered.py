@@ -59,7 +59,8 @@ class ProcessedReading:
 
     @property
     def processed(self) -> bool:
-        return "processed" in self.raised
+        """Whether a camera or a program has been at the noise: smoothing and enlarging are processing, too."""
+        return bool(self.raised)
 
 
 def large_enough(tiles: NDArray[np.float32]) -> bool:
