@@ -114,6 +114,9 @@ def test_a_lower_bound_of_nothing_stays_nothing(estimator: Estimator) -> None:
     codes[:2] += 1
     picture = images.from_array(codes, domain="rendered")
     estimator.model.rendered_interval = None
+    calibration = copy.deepcopy(dict(estimator.model.calibration))
+    calibration["rendered"]["curve"] = [1.2, 1.4]  # what files without such a part hold
+    estimator.model.calibration = calibration
     lows = [point.low for point in estimator.estimate(picture).curve]
     estimator.model.rendered_interval = saying(0.1, 0.3, 0.5, 0.7)
     assert [low == 0 for low in lows] == [point.low == 0 for point in estimator.estimate(picture).curve]

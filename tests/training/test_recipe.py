@@ -82,9 +82,9 @@ def test_the_shipped_files_tell_what_they_were_made_by() -> None:
     assert (sensor.curve_steps, sensor.curve_rate, sensor.curve_seed) == (11_000, 8e-4, 16)
     assert (sensor.scenes, sensor.raw_pictures, sensor.images, sensor.validation_pictures) == (6_400, 900, "train", 300)
     rendered = recipe_of(headers["sensor"], Stage.rendered)
-    assert (rendered.rendered_steps, rendered.rendered_rate, rendered.rendered_seed) == (5_300, 1.3e-3, 8)
+    assert (rendered.rendered_steps, rendered.rendered_rate, rendered.rendered_seed) == (6_000, 1e-3, 8)
     assert (rendered.rendered_image_share, rendered.rendered_warm_up) == (0.65, 100)
-    assert rendered.rendered_phone_share == 0  # there were none
+    assert (rendered.rendered_phone_share, rendered.rendered_calibration) == (0.5, 2_000)
     assert Recipe().rendered_phone_share == 0.5
     near = recipe_of(headers["paper-encoder"], Stage.paper_encoder)
     assert (near.near_steps, near.near_rate, near.near_seed, near.scenes) == (16_000, 3e-3, 41, 4_000)
