@@ -104,8 +104,8 @@ def _notes(result: FewShotResult) -> list[str]:
         "files, /16 that of the labelled ones alone."
     )
     free = (
-        "label-free: no strength is in the encoder's loss; its pictures are drawn with noise near in strength over "
-        "different scenes, and it learns which belong together."
+        "label-free: no strength is in the encoder's loss; it learns which noises are steps from one another, and what "
+        "a picture's noise looks like over a chart, as a simulator arranges it that knows the strengths."
     )
     return [spreads, learned, free, f"{BOUND}: van Trees, the clean picture known, values read pixel by pixel."]
 
