@@ -63,7 +63,7 @@ def calibrate_rendered(
     """
     parts = {kind: IntervalSet.join([interval_set(model, s) for s in sets]) for kind, sets in photographs.items()}
     raised_beyond = thresholds(parts)
-    model.rendered_interval = fitted(parts, raised_beyond["processed"], seed)
+    model.rendered_interval = fitted(parts, raised_beyond, seed)
     model.calibration = {**model.calibration, "rendered": {"thresholds": raised_beyond}}
     return parts
 
@@ -279,13 +279,13 @@ def _without(data: IntervalSet, flag: int) -> Tensor:
     return data.logits[first & (data.flags[:, flag] == 0), flag]
 
 
-def stands_in(data: IntervalSet, threshold: float) -> Tensor:
-    """Which curve is the answer for every plane `(M,)`: PROCESSED where that flag's probability is beyond."""
-    raised = data.logits[:, FLAGS.index("processed")].sigmoid() > threshold
+def stands_in(data: IntervalSet, beyond: Mapping[str, float]) -> Tensor:
+    """Which curve is the answer for every plane `(M,)`: PROCESSED where any flag's probability is beyond its own."""
+    raised = (data.logits.sigmoid() > torch.tensor([beyond[name] for name in FLAGS])).any(1)
     return torch.where(raised, PROCESSED, FROM_SENSOR)
 
 
-def fitted(parts: Mapping[str, IntervalSet], threshold: float, seed: int) -> RenderedInterval:
+def fitted(parts: Mapping[str, IntervalSet], beyond: Mapping[str, float], seed: int) -> RenderedInterval:
     """The network fitted to FITTED_OF the photographs of every kind, and stretched by the others and by UNSEEN."""
     learned, aside = [], []
     for part in parts.values():
@@ -293,15 +293,15 @@ def fitted(parts: Mapping[str, IntervalSet], threshold: float, seed: int) -> Ren
         learned.append(part.select(kept))
         aside.append(part.select(~kept))
     data, others = IntervalSet.join(learned), IntervalSet.join(aside)
-    network = fit_interval(data, stands_in(data, threshold), seed)
+    network = fit_interval(data, stands_in(data, beyond), seed)
     unseen = torch.tensor(UNSEEN).repeat_interleave(SIDES)
-    network.stretch.copy_(unseen * stretch(network, others, stands_in(others, threshold)))
+    network.stretch.copy_(unseen * stretch(network, others, stands_in(others, beyond)))
     return network
 
 
-def held(network: RenderedInterval, data: IntervalSet, threshold: float) -> float:
+def held(network: RenderedInterval, data: IntervalSet, beyond: Mapping[str, float]) -> float:
     """The share of the levels that lie within their intervals; every plane counts alike."""
-    weight = weights(data, stands_in(data, threshold))
+    weight = weights(data, stands_in(data, beyond))
     with torch.inference_mode():
         below, above = half_widths(network, data).unbind(-1)
     inside = (data.error >= -below) & (data.error <= above)

@@ -137,8 +137,7 @@ def validate_rendered(model: SensorModel, sets: list[RenderedSet]) -> Figures:
     for reading, truth in readings(model.rendered, sets):
         errors.append(rendered_curve_error(reading.curve, truth)[scored(truth).any(-1)])
     looked_at = IntervalSet.join([interval_set(model, some) for some in sets])
-    threshold = model.calibration["rendered"]["thresholds"]["processed"]
-    covered = 100 * held(model.rendered_interval, looked_at, threshold)
+    covered = 100 * held(model.rendered_interval, looked_at, model.calibration["rendered"]["thresholds"])
     return _known({**_percentiles(torch.cat(errors)), "curve_coverage_percent": covered})
 
 

@@ -100,7 +100,7 @@ def test_places_have_the_dimensions_of_each_kind_of_genome() -> None:
         of_paper, of_sensor = model.locate(embedding), model.locate(embedding, 1)
     assert embedding.shape == (3, model.config.embedding)
     assert embedding.isfinite().all()
-    assert of_paper.place.shape == of_paper.variance.shape == (3, 6)
+    assert of_paper.place.shape == of_paper.variance.shape == (3, 5)
     assert of_sensor.place.shape == of_sensor.variance.shape == (3, 12)
     assert of_paper.offset.shape == (3,)
     assert of_paper.variance.min() > 0

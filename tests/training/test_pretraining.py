@@ -117,13 +117,13 @@ def test_the_log_tells_of_every_step_and_of_fresh_scenes(whole: Path) -> None:
         ("sensor", "head validation"): {"pinball", "curve_coverage_percent"},
         ("rendered", "validation"): {"curve_error_percent", "curve_error_p90_percent", "curves"},
         ("paper", "validation"): {"rmse", "r2"},
-        ("paper-encoder", "validation"): {"info_nce_paper", "info_nce_sensor", "info_nce_by_chance"},
+        ("paper-encoder", "validation"): {"chart_r2", "info_nce_sensor", "info_nce_by_chance"},
     }
     for where, names in figures.items():
         assert names <= set(told[where]), where
         assert all(value is not None for value in told[where].values())
     trained = {("encoder", "contrast"), ("sensor", "curve"), ("sensor", "head"), ("sensor", "doubts")}
-    trained |= {("rendered", "rendered"), ("paper", "paper"), ("paper-encoder", "near")}
+    trained |= {("rendered", "rendered"), ("paper", "paper"), ("paper-encoder", "chart"), ("paper-encoder", "near")}
     assert set(told) == set(figures) | trained
     sensor = checkpoint.read(whole / FILES[Stage.sensor]).header
     assert sensor["validation"]["curve_error_percent"] == told["sensor", "validation"]["curve_error_percent"]

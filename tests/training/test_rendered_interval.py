@@ -35,6 +35,9 @@ from noisediag.training.rendered_interval import (
 PROCESSING = 7  # column of what is told that the toy's errors follow
 
 
+HALF = dict.fromkeys(FLAGS, 0.5)
+
+
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -67,12 +70,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_intervals_hold_nine_in_ten_and_widen_with_the_processing() -> None:
-    network = fitted({"first": toys(600, 1, processed=0.5), "strangers": toys(600, 2)}, 0.5, seed=0)
+    network = fitted({"first": toys(600, 1, processed=0.5), "strangers": toys(600, 2)}, HALF, seed=0)
     fresh = toys(2000, 3, processed=0.5)
-    assert 0.86 < held(network, fresh, 0.5) < 0.94
+    assert 0.86 < held(network, fresh, HALF) < 0.94
     for low, high in ((0.0, 0.3), (0.7, 1.0)):  # not in the mean alone
         amount = fresh.told[:, 0, PROCESSING]
-        assert 0.82 < held(network, fresh.select((amount >= low) & (amount <= high)), 0.5) < 0.97
+        assert 0.82 < held(network, fresh.select((amount >= low) & (amount <= high)), HALF) < 0.97
     halves = half_widths(network, fresh).mean((1, 3))
     little, much = (halves[index] for index in (amount < 0.1, amount > 0.9))
     assert (much.mean(0) > 2 * little.mean(0)).all()
@@ -81,15 +84,15 @@ def test_intervals_hold_nine_in_ten_and_widen_with_the_processing() -> None:
 
 def test_pictures_of_other_sources_have_wider_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     parts, fresh = {"first": toys(200, 1)}, toys(20, 2)
-    before = half_widths(fitted(parts, 0.5, seed=0), fresh)
+    before = half_widths(fitted(parts, HALF, seed=0), fresh)
     monkeypatch.setattr(rendered_interval, "UNSEEN", (1.5, 2.0))
-    ratio = half_widths(fitted(parts, 0.5, seed=0), fresh) / before
+    ratio = half_widths(fitted(parts, HALF, seed=0), fresh) / before
     assert torch.allclose(ratio[..., PROCESSED, :], torch.tensor(1.5))
     assert torch.allclose(ratio[..., FROM_SENSOR, :], torch.tensor(2.0))
 
 
 def test_the_same_seed_gives_the_same_intervals() -> None:
-    one, again, other = (fitted({"first": toys(200, 1)}, 0.5, seed=seed).state_dict() for seed in (0, 0, 1))
+    one, again, other = (fitted({"first": toys(200, 1)}, HALF, seed=seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["bent.0.weight"], other["bent.0.weight"])
 
@@ -112,7 +115,7 @@ def test_the_conformal_quantile_counts_the_next_case() -> None:
 
 
 def test_halves_between_the_knots_lie_on_straight_lines() -> None:
-    network = fitted({"first": toys(100, 1)}, 0.5, seed=0)
+    network = fitted({"first": toys(100, 1)}, HALF, seed=0)
     data = toys(5, 2)
     data.told[:, :, PROCESSING] = torch.linspace(0, 1, KNOTS)
     at_knots = network(data.told)
@@ -134,8 +137,9 @@ def test_thresholds_are_those_of_pictures_without() -> None:
 
 def test_the_answer_is_the_curve_of_processing_where_that_is_told() -> None:
     data = toys(50, 1, processed=0.5)
-    assert (stands_in(data, 0.5) == FROM_SENSOR).tolist() == (data.flags[:, 0] == 0).tolist()
-    assert (stands_in(data, 0.99) == FROM_SENSOR).all()
+    assert (stands_in(data, HALF) == FROM_SENSOR).tolist() == (data.flags[:, 0] == 0).tolist()
+    assert (stands_in(data, dict.fromkeys(FLAGS, 0.99)) == FROM_SENSOR).all()
+    assert (stands_in(data, {**dict.fromkeys(FLAGS, 0.99), "upscaled": 0.0}) == PROCESSED).all()
 
 
 @pytest.mark.parametrize("cameras", [rendered.sample_plain, rendered.sample_stranger])
@@ -147,8 +151,8 @@ def test_photographs_are_read_as_estimate_reads_them(cameras: Callable[[torch.Ge
     data = rendered_set(CleanPool(scenes.make(4, 128, seeded(1))), 3, 96, 3, purpose="x", together=1, cameras=cameras)
     found = interval_set(model, data)
     assert torch.isfinite(found.told).all()
-    estimator, threshold = Estimator(device="cpu"), model.calibration["rendered"]["thresholds"]["processed"]
-    stands = stands_in(found, threshold)
+    estimator = Estimator(device="cpu")
+    stands = stands_in(found, model.calibration["rendered"]["thresholds"])
     for number in range(3):
         codes = data.pictures[number, 0].permute(1, 2, 0).contiguous().numpy()
         footprint = estimator.estimate(images.from_array(codes, domain="rendered"))

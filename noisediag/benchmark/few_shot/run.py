@@ -5,9 +5,9 @@ The genome `paper` on the domains of `--data`. Every arm is a number of labels: 
 trained on them alone (`scratch`), searched over learning rate and weight decay with early stopping on a fifth of its
 labels.
 
-Label-free means that no label is used in the encoder's loss. The simulator, which of course knows them, arranges what it
-learns from: which noise is a step from which others, and what a picture's noise looks like over a chart, without the
-scene. Scenes are its own, and noise of this genome is what it has seen; the domains are not.
+Label-free means that no label is used in the encoder's loss. The simulator, which of course knows them, arranges what
+it learns from: which noise is a step from which others, and what a picture's noise looks like over a chart, without
+the scene. Scenes are its own, and noise of this genome is what it has seen; the domains are not.
 
 Finished arms stand in a journal, one line each, so that hours of training can be stopped and continued; descriptions of
 pictures, and evidence of many, lie beside it.
