@@ -17,10 +17,8 @@ MAX_SIGMAS = 6.0  # No Gaussian noise reaches farther in any picture: 2e-9 of th
 FLAT_BLOCKS = 64  # that it takes to tell nothing but white noise
 FLAT_ERRORS = 4.5  # standard errors that means and bands of white noise may lie off
 FLAT_BAND = 0.01  # relative, that they may lie off in any case: impulses, which are replaced, leave as much
-FLAT_SPREAD = (
-    0.7,
-    1.5,
-)  # of the blocks' variances over that of Gaussian noise; few levels make it less, more by chance
+# Variance of the blocks' variances over that of Gaussian noise: few levels make it less, chance more.
+FLAT_SPREAD = (0.7, 1.5)
 FLAT_EXTREME = 0.02  # of the pixels, at most, have the lowest value, and the highest
 SUPPORTS = tuple(itertools.product((0.0, 1.0), repeat=3))  # which of (S, O, M^2) are in use
 

@@ -19,13 +19,6 @@ def sample(n: int, generator: torch.Generator) -> Tensor:
     return torch.softmax(torch.randn(n, len(NAMES), generator=generator, device=generator.device), dim=1)
 
 
-def near(strengths: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Strengths that differ from `strengths` (n, 6) by about `spread` (SD) each; none below 0, their sum 1."""
-    step = spread * torch.randn(strengths.shape, generator=generator, device=generator.device)
-    moved = (strengths + step - step.mean(1, keepdim=True)).abs()
-    return moved / moved.sum(1, keepdim=True)
-
-
 def corrupt(clean: Tensor, strengths: Tensor, generator: torch.Generator) -> Tensor:
     """Noisy pictures (B, H, W) in [0, 1] from `clean` (B, H, W) in [0, 1] and `strengths` (B, 6).
 

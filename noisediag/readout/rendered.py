@@ -192,7 +192,7 @@ def _half_widths(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Of the curve's interval and of that of the sensor model's, (P, KNOTS, 2); None: the checkpoint has none of it.
 
-    Checkpoints of noisediag 0.2 have one pair of factors for the network's own half-widths instead.
+    It has one pair of factors for the network's own half-widths instead.
     """
     if model.rendered_interval is None:
         factors = np.array([float(factor) for factor in calibration["curve"]])
@@ -266,8 +266,7 @@ def with_processed_noise(plane: PlaneFootprint, seen: ProcessedPlane, signals: N
     sigmas = seen.curve.sigma(at)
     below, above = _halves_at(at, seen.halves)
     lows = np.where(sigmas < MIN_SIGMA, 0.0, sigmas * np.exp(-below))
-    columns = (at, sigmas, lows, sigmas * np.exp(above))
-    points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
+    points = _points(at, sigmas, lows, sigmas * np.exp(above))
     blur = equivalent_blur_px(sum(seen.lag1) / 2)
     return replace(
         plane,
@@ -284,9 +283,13 @@ def with_sensor_noise(plane: PlaneFootprint, seen: ProcessedPlane) -> PlaneFootp
         return plane
     at, sigmas, lows = (np.array([getattr(p, name) for p in plane.curve]) for name in ("signal", "sigma", "low"))
     below, above = _halves_at(at, seen.of_sensor)
-    columns = (at, sigmas, np.where(lows > 0, sigmas * np.exp(-below), 0.0), sigmas * np.exp(above))
-    points = tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
-    return replace(plane, curve=points)
+    lows = np.where(lows > 0, sigmas * np.exp(-below), 0.0)
+    return replace(plane, curve=_points(at, sigmas, lows, sigmas * np.exp(above)))
+
+
+def _points(*columns: NDArray[np.float64]) -> tuple[CurvePoint, ...]:
+    """Of a curve, from its signals, sigmas, lower and upper bounds."""
+    return tuple(CurvePoint(*point) for point in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _halves_at(

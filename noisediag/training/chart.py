@@ -10,6 +10,7 @@ genome (the analogies of Mikolov et al. 2013 as an objective), and what varies a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from noisediag.cop.tokens import BLOCK, tokenize
 from noisediag.genome import paper
 from noisediag.genome.seeds import stream
 from noisediag.training.fit import SteppedObjective
+from noisediag.training.pictures import CROP
 
 SIDE = 16  # blocks; every one of the SIDE * SIDE levels has a block of its own
 FARTHEST = 2.0  # times the step from the second genome to the first, that the last lies from the third
@@ -28,7 +30,7 @@ KEPT = 8  # sets, half of one of which is compared with half of the newest
 LEAST_VARIANCE = 1e-4  # of that of a place: below, no precision is asked for
 SCALE_WEIGHT = 0.01  # of the places' size, which nothing else holds
 DRAWN = 2048  # genomes whose places are made the unit
-AT_ONCE = 64  # pictures
+AT_ONCE = 64  # crops, or as many pixels
 
 
 def chart() -> Tensor:
@@ -38,14 +40,23 @@ def chart() -> Tensor:
     return levels.repeat_interleave(BLOCK, 0).repeat_interleave(BLOCK, 1)
 
 
+def laid(clean: Tensor, strengths: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise `paper` of `strengths` (n, 6) over `clean` (n, H, W), some pictures at a time."""
+    some = zip(torch.split(clean, AT_ONCE), torch.split(strengths, AT_ONCE), strict=True)
+    return torch.cat([paper.corrupt(*few, generator) for few in some])
+
+
+def evidence_of(pictures: Tensor) -> NearEvidence:
+    """Of pictures (n, H, W), as many at a time as have the pixels of AT_ONCE crops."""
+    at_once = max(AT_ONCE * CROP**2 // pictures[0].numel(), 1)
+    found = [near_evidence(tokenize(some[:, None], grids=1)).parts() for some in torch.split(pictures, at_once)]
+    return NearEvidence(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+
 def evidence_on_chart(strengths: Tensor, generator: torch.Generator) -> NearEvidence:
     """Of noise `paper` of `strengths` (n, 6), laid over the chart."""
-    clean = chart().to(generator.device)
-    found = []
-    for some in torch.split(strengths, AT_ONCE):
-        noisy = paper.corrupt(clean.repeat(len(some), 1, 1), some, generator)
-        found.append(near_evidence(tokenize(noisy[:, None], grids=1)).parts())
-    return NearEvidence(*(torch.cat(part) for part in zip(*found, strict=True)))
+    clean = chart().to(generator.device).expand(len(strengths), -1, -1)
+    return evidence_of(laid(clean, strengths, generator))
 
 
 def analogies(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -86,7 +97,7 @@ class Analogies(SteppedObjective):
 
     def __init__(self, network: NearEncoder, seed: int):
         self.network, self.seed = network, seed
-        self._sets: dict[int, tuple[Tensor, ...]] = {}
+        self._set = lru_cache(2 * KEPT)(self._draw)  # a set that may still be asked for is among so many
 
     def at_step(self, generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, float]]:
         newest = step // REUSE
@@ -100,15 +111,12 @@ class Analogies(SteppedObjective):
         place = self.network.locate(self.network.embed(seen)).place
         return analogy_loss(torch.unflatten(place, 0, (len(steps), 4)), steps), {}
 
-    def _set(self, number: int, device: torch.device) -> tuple[Tensor, ...]:
+    def _draw(self, number: int, device: torch.device) -> tuple[Tensor, ...]:
         """Steps `(ANALOGIES,)`, and the parts of their evidence `(ANALOGIES, 4, ...)`."""
-        if number not in self._sets:
-            generator = torch.Generator(device=device).manual_seed(stream(self.seed, number))
-            genomes, steps = analogies(ANALOGIES, generator)
-            parts = evidence_on_chart(genomes.flatten(0, 1), generator).parts()
-            self._sets[number] = (steps, *(torch.unflatten(part, 0, (ANALOGIES, 4)) for part in parts))
-            self._sets = {at: kept for at, kept in self._sets.items() if at > number - KEPT}
-        return self._sets[number]
+        generator = torch.Generator(device=device).manual_seed(stream(self.seed, number))
+        genomes, steps = analogies(ANALOGIES, generator)
+        parts = evidence_on_chart(genomes.flatten(0, 1), generator).parts()
+        return (steps, *(torch.unflatten(part, 0, (ANALOGIES, 4)) for part in parts))
 
 
 @dataclass(frozen=True)

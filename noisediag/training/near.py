@@ -11,21 +11,20 @@ another set of its kind.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisediag.cop.near_encoder import NearEncoder, NearEvidence, near_evidence
-from noisediag.cop.tokens import BLOCK, tokenize
+from noisediag.cop.near_encoder import NearEncoder, NearEvidence
+from noisediag.cop.tokens import BLOCK
 from noisediag.genome import paper, sensor
 from noisediag.genome.camera.compression import jpeg_gray
 from noisediag.genome.seeds import stream
 from noisediag.genome.srgb import encoded
-from noisediag.training.chart import ChartPlaces
+from noisediag.training.chart import ChartPlaces, evidence_of, laid
 from noisediag.training.fit import SteppedObjective
 from noisediag.training.losses import info_nce_near
 from noisediag.training.pictures import CROP, CleanPool
@@ -36,7 +35,6 @@ LOG_SPREAD = 0.25  # of the logarithm of each parameter of near genomes `sensor`
 RHO_SPREAD = 0.1  # px; of its correlation
 REUSE = 6  # steps that see a set
 KEPT = 12  # sets of a kind, of which one is seen with the newest
-AT_ONCE = 64  # pictures of CROP px, or as many pixels, that are drawn together
 CODES = 255  # of 8 bits
 COARSE, COMPRESSED = 0.3, 0.25  # of the pictures: stored in 8 bits, or as JPEG
 QUALITY = (70, 100)
@@ -96,7 +94,7 @@ class NearObjective(SteppedObjective):
     def __init__(self, encoder: NearEncoder, places: ChartPlaces, pool: CleanPool, genomes: int, views: int, seed: int):
         self.encoder, self.places, self.pool, self.seed = encoder, places, pool, seed
         self.genomes, self.views = genomes, views
-        self._sets: OrderedDict[tuple[int, int], NearSet] = OrderedDict()
+        self._set = lru_cache(len(KINDS) * (KEPT + 1))(self._draw)
 
     def at_step(self, generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, float]]:
         number, seen = _kind_of(step)
@@ -109,15 +107,9 @@ class NearObjective(SteppedObjective):
         half = genomes // 2  # of one and the same set all of it
         return near_loss(self.encoder, NearSet.join(first.select(order[:half]), second.select(order[half:])))
 
-    def _set(self, kind: int, number: int, device: torch.device) -> NearSet:
-        key = kind, number
-        if key not in self._sets:
-            generator = torch.Generator(device=device).manual_seed(stream(self.seed, kind, number))
-            self._sets[key] = near_set(KINDS[kind], self.places, self.pool, self.genomes, self.views, generator)
-            while len(self._sets) > len(KINDS) * (KEPT + 1):
-                self._sets.popitem(last=False)
-        self._sets.move_to_end(key)
-        return self._sets[key]
+    def _draw(self, kind: int, number: int, device: torch.device) -> NearSet:
+        generator = torch.Generator(device=device).manual_seed(stream(self.seed, kind, number))
+        return near_set(KINDS[kind], self.places, self.pool, self.genomes, self.views, generator)
 
 
 def near_loss(encoder: NearEncoder, seen: NearSet) -> tuple[Tensor, dict[str, float]]:
@@ -190,24 +182,15 @@ def near_set(
     clean = pool.draw(genomes * views, kind.side, generator)
     if kind.genome == PAPER:
         strengths = paper.sample(genomes, generator)
-        noisy = torch.cat(
-            [
-                paper.corrupt(*some, generator)
-                for some in zip(torch.split(clean, AT_ONCE), torch.split(strengths, AT_ONCE), strict=True)
-            ]
-        )
+        noisy = laid(clean, strengths, generator)
         place = places(strengths, generator)
     else:
         noisy = _sensor_pictures(clean, genomes, views, generator)
         place = clean.new_zeros(len(clean), 0)
-    pictures = as_stored(noisy, generator)
-    evidence = [
-        near_evidence(tokenize(some[:, None], grids=1)).parts()
-        for some in torch.split(pictures, max(AT_ONCE * CROP**2 // kind.side**2, 1))
-    ]
+    evidence = evidence_of(as_stored(noisy, generator))
     shape = views, genomes
     return NearSet(
-        tuple(torch.unflatten(torch.cat(part), 0, shape) for part in zip(*evidence, strict=True)),
+        tuple(torch.unflatten(part, 0, shape) for part in evidence.parts()),
         torch.unflatten(scene_numbers(clean), 0, shape),
         torch.unflatten(place, 0, shape),
     )

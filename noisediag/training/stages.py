@@ -241,24 +241,10 @@ def finish_rendered(
     model.rendered = network
     figures = _calibrate_rendered(recipe, run, model, config.steps)
     origin = _origin(start_file, Stage.rendered, config)
+    kept = {k: v for k, v in start_file.header.items() if k not in ("kind", "config", "calibration", "rendered")}
     record = _header(recipe, Stage.rendered, config, figures, **origin)
-    model.cpu().save(run.output, {**_without_parts(start_file), "rendered": record})
+    model.cpu().save(run.output, {**kept, "rendered": record})
     run.finish("rendered")
-
-
-def recalibrate_rendered(recipe: Recipe, run: Run, start: Path) -> None:
-    """Write the sensor model `start` with its part for rendered pictures calibrated anew, by the resolved `recipe`.
-
-    Raises CheckpointError where it has no such part.
-    """
-    start_file = store.read(start)
-    model, record = SensorModel.load(start_file), recorded(start_file.header, Stage.rendered)
-    if model.rendered is None or record is None:
-        raise CheckpointError(f"{start}: holds no part for rendered pictures, or not how it was trained")
-    steps = int(record["fit"]["steps"])
-    figures = _calibrate_rendered(recipe, run, model, steps)
-    made = _header(recipe, Stage.rendered, FitConfig(steps), figures)
-    model.save(run.output, {**_without_parts(start_file), "rendered": {**record, **made, "fit": record["fit"]}})
 
 
 def _calibrate_rendered(recipe: Recipe, run: Run, model: SensorModel, steps: int) -> dict[str, float]:
@@ -275,11 +261,6 @@ def _calibrate_rendered(recipe: Recipe, run: Run, model: SensorModel, steps: int
     figures = validation.validate_rendered(model, sets)
     run.note(Stage.rendered, "validation", steps, figures)
     return figures
-
-
-def _without_parts(file: store.Checkpoint) -> dict[str, Any]:
-    """Its header, without what saving a sensor model and its part for rendered pictures writes."""
-    return {k: v for k, v in file.header.items() if k not in ("kind", "config", "calibration", "rendered")}
 
 
 def _photographs(pool: CleanPool, count: int, recipe: Recipe, run: Run, purpose: str) -> list[RenderedSet]:

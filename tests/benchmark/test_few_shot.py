@@ -88,10 +88,13 @@ def test_arms_from_scratch_outlive_the_encoder_they_are_compared_with(domains: P
     frozen, scratch = (
         few_shot.score(arm, 100, 0, np.full((2, 2), 0.5), truth, {}) for arm in ("cop-100", "scratch-100")
     )
-    for encoder, known in (("first", []), ("second", ["scratch-100"]), ("first", ["cop-100", "scratch-100"])):
-        with contextlib.closing(few_shot._Arms(options, encoder, "model")) as arms:
+    size, other = NearEncoderConfig(), NearEncoderConfig(width=32)
+    both = ["cop-100", "scratch-100"]
+    runs = (("first", size, []), ("second", size, both[1:]), ("second", other, []), ("first", size, both))
+    for encoder, network, known in runs:
+        with contextlib.closing(few_shot._Arms(options, encoder, "model", network)) as arms:
             assert [one.arm for one in arms.scores] == known
-            if not known:
+            if encoder == "first" and not known:
                 arms.add(frozen)
                 arms.add(scratch)
 

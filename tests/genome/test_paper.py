@@ -37,15 +37,6 @@ def test_strengths_sum_to_one_with_the_published_moments() -> None:
     assert float(strengths.std()) == pytest.approx(0.143, abs=0.001)
 
 
-def test_near_strengths_are_as_near_as_asked_and_of_the_same_kind() -> None:
-    middle = torch.full((50_000, 6), 1 / 6)
-    moved = paper.near(middle, 0.02, generator())
-    torch.testing.assert_close(moved.sum(1), torch.ones(len(moved)))
-    assert float((moved - middle).std()) == pytest.approx(0.02 * math.sqrt(5 / 6), rel=0.02)
-    corner = paper.near(torch.eye(6).repeat(50, 1), 0.1, generator())
-    assert corner.min() >= 0
-
-
 def test_normal_adds_nothing() -> None:
     clean = torch.rand(2, 64, 64, generator=generator())
     torch.testing.assert_close(paper.corrupt(clean, only("normal", 1.0).expand(2, -1), generator()), clean)

@@ -59,7 +59,7 @@ from noisediag.benchmark.few_shot.result import (
 )
 from noisediag.cop import checkpoint as store
 from noisediag.cop.models import load_any_encoder
-from noisediag.cop.near_encoder import NearEncoder
+from noisediag.cop.near_encoder import NearEncoder, NearEncoderConfig
 from noisediag.errors import UsageError
 from noisediag.estimator import Estimator, choose_device
 from noisediag.footprint.file import CheckpointId
@@ -86,7 +86,8 @@ def run(options: FewShotOptions, progress: Progress) -> FewShotResult:
     if any(arm.kind == SCRATCH for arm in chosen) and not isinstance(encoder, NearEncoder):
         raise UsageError(f"{found.name}: arms from scratch train the network of near genomes, and this is another one")
     estimator = Estimator(device=options.device)
-    with contextlib.closing(_Arms(options, found.sha256, estimator.checkpoint.sha256)) as arms:
+    network = encoder.config if isinstance(encoder, NearEncoder) else NearEncoderConfig()
+    with contextlib.closing(_Arms(options, found.sha256, estimator.checkpoint.sha256, network)) as arms:
         bench = _Bench(options, Networks(estimator, encoder.to(estimator.device), arms.key))
         asked = bench.asked(PLAIN, progress=progress)
         todo = _todo(chosen, options, arms)
@@ -281,11 +282,12 @@ def _digest(run: dict[str, Any]) -> str:
 class _Arms:
     """Finished arms, in a journal where one is asked for, and what the search of an arm chose.
 
-    Arms from scratch cost hours and are the same beside every encoder; those on another encoder are passed over. Raises
-    UsageError where the file is of a run with other options, or no journal.
+    Arms from scratch cost hours and are the same beside every encoder of their size, `network`; those of another size,
+    and those on another encoder, are passed over. Raises UsageError where the file is of a run with other options, or
+    no journal.
     """
 
-    def __init__(self, options: FewShotOptions, encoder: str, model: str):
+    def __init__(self, options: FewShotOptions, encoder: str, model: str, network: NearEncoderConfig):
         self.scores: list[ArmScore] = []
         self.kind_scores: list[KindScore] = []
         self.choices: dict[str, dict[str, Any]] = {}
@@ -293,6 +295,7 @@ class _Arms:
         run: dict[str, Any] = {"schema": SCHEMA, **{name: getattr(options, name) for name in kept}}
         run |= {"data": options.data.name, "images": options.images and options.images.name}
         self.key = _digest({**run, "encoder": encoder, "model": model})
+        self._of_scratch = _digest({**run, "network": asdict(network)})
         self._journal: Journal | None = None
         if options.journal is not None:
             self._journal = Journal(options.journal, run, resume=True, entry=self._read)
@@ -306,13 +309,13 @@ class _Arms:
         if self._journal is not None:
             self._journal.close()
 
-    def _key_of(self, arm: str) -> str | None:
-        """What an arm belongs to beside the run: those on an encoder to it, those from scratch to none."""
-        return None if arm.startswith((SCRATCH, VIT)) else self.key
+    def _key_of(self, arm: str) -> str:
+        """What an arm belongs to beside the run: those on an encoder to it, those from scratch to its size."""
+        return self._of_scratch if arm.startswith((SCRATCH, VIT)) else self.key
 
     def _read(self, _: Place, entry: dict[str, Any]) -> None:
         key = entry.pop("key")
-        if key != self._key_of(entry["arm"]):  # of another encoder, which may be asked of again
+        if key != self._key_of(entry["arm"]):  # it may be asked of again
             return
         if "right" in entry:
             self._keep(KindScore(**entry))

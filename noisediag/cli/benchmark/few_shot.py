@@ -85,7 +85,7 @@ def few_shot(
     The encoder is label-free: no label is in its loss. Which noises are steps from one another, and what a picture's
     noise looks like over a chart, is arranged by a simulator that of course knows the strengths. Labels here come
     without units, and are learned as `finetune` learns them; an output that it would leave out counts as the mean of
-    its labels. Arms from scratch stay in a journal where the encoder is another.
+    its labels. Arms from scratch stay in a journal where the encoder is another of the same size.
 
     Exit codes: 0 done, 2 usage, 5 the model is missing or damaged.
     """
